@@ -1,0 +1,1 @@
+//! Network to program: lowering, tiling, memory map, initial data.

@@ -1,0 +1,1 @@
+//! Data sets: reading, checking, order of presentation.

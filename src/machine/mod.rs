@@ -1,0 +1,1 @@
+//! Machine state, units and the engines that execute instructions.

@@ -1,0 +1,3 @@
+//! The `wagesim` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the user wrote, checked: layers, shapes, recipe.

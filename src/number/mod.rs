@@ -1,0 +1,1 @@
+//! Codes, shifts, rounding, exponents, stochastic rounding and random streams. Knows nothing else.

@@ -1,0 +1,1 @@
+//! Observers of executed instructions: counts, time, energy, statistics, tensor dumps.

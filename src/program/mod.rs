@@ -1,0 +1,1 @@
+//! The compiled artefact: read, write, inspect.

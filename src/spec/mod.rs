@@ -1,0 +1,1 @@
+//! The machine file, checked: plain data.

@@ -1,0 +1,1 @@
+//! The host: feeds batches, sets the learning rate, reads counters, keeps checkpoints.
