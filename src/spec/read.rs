@@ -1,0 +1,390 @@
+//! The machine file: as typed, then checked. Owns the file's keys, ranges and reasons, and what is not available yet.
+
+use std::ops::RangeInclusive;
+
+use crate::number::{AccumulatorRule, Overflow, Rounding};
+use crate::spec::{
+    Accumulators, Array, Control, Dataflow, Document, Drain, Dram, Generator, Machine, Memory, Order,
+    Packing, Phase, Random, Scratchpad, Section, Setting, SourceError, Vector,
+};
+
+/// Widest array, vector and memory interface: enough for any machine built, and no product of two overflows.
+const MANY: i64 = 65_535;
+
+const BITS: RangeInclusive<i64> = 4..=64;
+const BITS_REASON: &str = "an accumulator is a register of 4 to 64 bits";
+
+const DATAFLOWS: &[(&str, Dataflow)] =
+    &[("output-stationary", Dataflow::OutputStationary), ("weight-stationary", Dataflow::WeightStationary)];
+const DRAINS: &[(&str, Drain)] =
+    &[("overlap", Drain::Overlap), ("serial", Drain::Serial), ("ignore", Drain::Ignore)];
+const OVERFLOWS: &[(&str, Overflow)] =
+    &[("wrap", Overflow::Wrap), ("saturate", Overflow::Saturate), ("trap", Overflow::Trap)];
+const ROUNDINGS: &[(&str, Rounding)] =
+    &[("even", Rounding::Even), ("up", Rounding::Up), ("truncate", Rounding::Truncate)];
+const PACKINGS: &[(&str, Packing)] = &[("bytes", Packing::Bytes), ("words", Packing::Words)];
+const GENERATORS: &[(&str, Generator)] = &[("philox4x32-10", Generator::Philox4x32x10)];
+
+impl Machine {
+    /// Reads a machine file; every key is optional. `origin` is how errors name the file; `sets` are laid over it in
+    /// order, and one of `accumulators.bits` and the like replaces what the phases had.
+    ///
+    /// # Errors
+    /// Text that is no TOML, unknown keys, values out of range, and what no engine executes yet.
+    pub fn from_toml(text: &str, origin: &str, sets: &[Setting]) -> Result<Self, SourceError> {
+        let mut document = Document::parse(text, origin)?;
+        for set in sets {
+            let segments: Vec<&str> = set.key.split('.').collect();
+            if let [part @ ("accumulators" | "array"), key] = segments[..] {
+                for phase in Phase::ALL {
+                    document.remove(&[part, phase.name(), key]);
+                }
+            }
+            document.set(set)?;
+        }
+        machine(&document)
+    }
+
+    /// Every dotted key of a machine file.
+    ///
+    /// # Panics
+    /// Never: the empty file is the default machine.
+    pub fn keys() -> Vec<String> {
+        let document = Document::parse("", "").expect("an empty file is TOML");
+        machine(&document).expect("an empty file is the default machine");
+        document.asked()
+    }
+}
+
+fn machine(document: &Document) -> Result<Machine, SourceError> {
+    let default = Machine::default();
+    let mut root = document.root();
+    let name = root.text("name")?.map_or(default.name, str::to_owned);
+    let array = array(root.section("array")?, default.array)?;
+    let accumulators = accumulators(root.section("accumulators")?)?;
+    let vector = vector(root.section("vector")?, default.vector)?;
+    let memory = memory(root.section("memory")?, &default.memory)?;
+    let dram = dram(root.section("dram")?, &default.dram)?;
+    let control = control(root.section("control")?, &default.control)?;
+    let clock_mhz = root
+        .integer("clock_mhz", 1..=100_000, "cycles become seconds by it, and leakage energy by those")?
+        .unwrap_or(default.clock_mhz);
+    let energy = root.text("energy")?.map_or(default.energy, str::to_owned);
+    let random = random(root.section("random")?, default.random)?;
+    root.finish()?;
+    if name.is_empty() {
+        return Err(root.refuse("name", "a machine's name cannot be empty: reports call it so"));
+    }
+    if energy.is_empty() {
+        return Err(root
+            .refuse("energy", "the energy table's name cannot be empty")
+            .with_hint("leave `energy` out for the default table"));
+    }
+    Ok(Machine { name, array, accumulators, vector, memory, dram, control, clock_mhz, energy, random })
+}
+
+fn array(mut section: Section<'_>, default: Array) -> Result<Array, SourceError> {
+    let rows = section.integer("rows", 1..=MANY, "an array has at least one row")?;
+    let columns = section.integer("columns", 1..=MANY, "an array has at least one column")?;
+    let flow = dataflow(&mut section)?;
+    let [mut forward, mut error, mut gradient] = [None; 3];
+    for (phase, own) in Phase::ALL.into_iter().zip([&mut forward, &mut error, &mut gradient]) {
+        let mut part = section.section(phase.name())?;
+        *own = dataflow(&mut part)?;
+        part.finish()?;
+    }
+    let drain = section.choice("drain", DRAINS)?;
+    let shared = section.boolean("shared")?;
+    section.finish()?;
+    Ok(Array {
+        rows: rows.unwrap_or(default.rows),
+        columns: columns.unwrap_or(default.columns),
+        dataflow: flow.unwrap_or(default.dataflow),
+        forward,
+        error,
+        gradient,
+        drain: drain.unwrap_or(default.drain),
+        shared: shared.unwrap_or(default.shared),
+    })
+}
+
+fn dataflow(section: &mut Section<'_>) -> Result<Option<Dataflow>, SourceError> {
+    let flow = section.choice("dataflow", DATAFLOWS)?;
+    if flow == Some(Dataflow::WeightStationary) {
+        return Err(section
+            .refuse("dataflow", "not available yet: weight-stationary execution")
+            .with_hint("use dataflow = \"output-stationary\""));
+    }
+    Ok(flow)
+}
+
+/// What a table says of a rule; the rest comes from the table around it.
+#[derive(Clone, Copy)]
+struct PartialRule {
+    bits: Option<u32>,
+    overflow: Option<Overflow>,
+    tree: Option<u32>,
+    chunk: Option<u32>,
+    outer_bits: Option<u32>,
+}
+
+impl PartialRule {
+    fn read(section: &mut Section<'_>) -> Result<Self, SourceError> {
+        Ok(Self {
+            bits: section.integer("bits", BITS, BITS_REASON)?,
+            overflow: section.choice("overflow", OVERFLOWS)?,
+            tree: section.integer(
+                "tree",
+                1..=1024,
+                "products summed exactly before they join; 1 is one a step",
+            )?,
+            chunk: section.integer(
+                "chunk",
+                0..=i64::from(u32::MAX),
+                "steps in the inner register; 0 is none",
+            )?,
+            outer_bits: section.integer("outer_bits", BITS, BITS_REASON)?,
+        })
+    }
+
+    /// This rule where it speaks, else `general`, else the default; the outer width is the inner where neither speaks.
+    fn over(self, general: Self) -> AccumulatorRule {
+        let default = AccumulatorRule::default();
+        let bits = self.bits.or(general.bits).unwrap_or(default.bits);
+        AccumulatorRule {
+            bits,
+            overflow: self.overflow.or(general.overflow).unwrap_or(default.overflow),
+            tree: self.tree.or(general.tree).unwrap_or(default.tree),
+            chunk: self.chunk.or(general.chunk).unwrap_or(default.chunk),
+            outer_bits: self.outer_bits.or(general.outer_bits).unwrap_or(bits),
+        }
+    }
+}
+
+fn accumulators(mut section: Section<'_>) -> Result<Accumulators, SourceError> {
+    let general = PartialRule::read(&mut section)?;
+    let packing = section.choice("packing", PACKINGS)?.unwrap_or(Packing::Bytes);
+    let order = order(&mut section)?;
+    let mut rules = [AccumulatorRule::default(); 3];
+    for (phase, rule) in Phase::ALL.into_iter().zip(&mut rules) {
+        let mut part = section.section(phase.name())?;
+        let special = PartialRule::read(&mut part)?;
+        part.section("layer")?;
+        part.finish()?;
+        if part.has("layer") {
+            return Err(part
+                .refuse("layer", "not available yet: accumulators of one layer")
+                .with_hint(format!("use accumulators.{}.bits, for all layers", phase.name())));
+        }
+        *rule = special.over(general);
+    }
+    section.finish()?;
+    let [forward, error, gradient] = rules;
+    Ok(Accumulators { forward, error, gradient, packing, order })
+}
+
+fn order(section: &mut Section<'_>) -> Result<Order, SourceError> {
+    match section.text("order")? {
+        None | Some("kernel") => Ok(Order::Kernel),
+        Some(channels) => Err(match channels.strip_prefix("channels:").map(str::parse::<u32>) {
+            Some(Ok(1..)) => section.refuse("order", "not available yet: the channels order"),
+            _ => section.refuse("order", format!("`accumulators.order` cannot be `{channels}`")),
+        }
+        .with_hint("use order = \"kernel\"")),
+    }
+}
+
+fn vector(mut section: Section<'_>, default: Vector) -> Result<Vector, SourceError> {
+    let lanes =
+        section.integer("lanes", 1..=MANY, "the vector unit works on at least one element a cycle")?;
+    let forward_rounding = section.choice("forward_rounding", ROUNDINGS)?;
+    let error_rounding = section.choice("error_rounding", ROUNDINGS)?;
+    let zero_gating = section.boolean("zero_gating")?;
+    section.finish()?;
+    Ok(Vector {
+        lanes: lanes.unwrap_or(default.lanes),
+        forward_rounding: forward_rounding.unwrap_or(default.forward_rounding),
+        error_rounding: error_rounding.unwrap_or(default.error_rounding),
+        zero_gating: zero_gating.unwrap_or(default.zero_gating),
+    })
+}
+
+fn memory(mut section: Section<'_>, default: &Memory) -> Result<Memory, SourceError> {
+    let operand = scratchpad(section.section("operand")?, default.operand)?;
+    let weight = scratchpad(section.section("weight")?, default.weight)?;
+    let accumulator = scratchpad(section.section("accumulator")?, default.accumulator)?;
+    let mask = scratchpad(section.section("mask")?, default.mask)?;
+    section.finish()?;
+    Ok(Memory { operand, weight, accumulator, mask })
+}
+
+fn scratchpad(mut section: Section<'_>, default: Scratchpad) -> Result<Scratchpad, SourceError> {
+    let kib = section.integer("kib", 1..=1_048_576, "a scratchpad holds 1 KiB to 1 GiB")?;
+    let ports = section.integer(
+        "ports",
+        1..=64,
+        "an instruction holds one port of each memory it touches to its end",
+    )?;
+    section.finish()?;
+    Ok(Scratchpad { kib: kib.unwrap_or(default.kib), ports: ports.unwrap_or(default.ports) })
+}
+
+fn dram(mut section: Section<'_>, default: &Dram) -> Result<Dram, SourceError> {
+    let bytes_per_cycle = section.integer("bytes_per_cycle", 1..=MANY, "a move ends only if bytes move")?;
+    let latency_cycles = section.integer("latency_cycles", 0..=1_000_000, "cycles before the first byte")?;
+    let burst_bytes = section.integer("burst_bytes", 1..=MANY, "the least DRAM moves at once")?;
+    let channels =
+        section.integer("channels", 1..=2, "1 is shared, 2 are one for reads and one for writes")?;
+    section.finish()?;
+    Ok(Dram {
+        bytes_per_cycle: bytes_per_cycle.unwrap_or(default.bytes_per_cycle),
+        latency_cycles: latency_cycles.unwrap_or(default.latency_cycles),
+        burst_bytes: burst_bytes.unwrap_or(default.burst_bytes),
+        channels: channels.unwrap_or(default.channels),
+    })
+}
+
+fn control(mut section: Section<'_>, default: &Control) -> Result<Control, SourceError> {
+    let loop_depth = section.integer("loop_depth", 1..=64, "a program of more than one step needs a loop")?;
+    let registers =
+        section.integer("registers", 1..=256, "a register's number is one byte of an instruction")?;
+    let queue_depth = section.integer(
+        "queue_depth",
+        1..=MANY,
+        "a unit takes its instructions from a queue of at least one",
+    )?;
+    section.finish()?;
+    Ok(Control {
+        loop_depth: loop_depth.unwrap_or(default.loop_depth),
+        registers: registers.unwrap_or(default.registers),
+        queue_depth: queue_depth.unwrap_or(default.queue_depth),
+    })
+}
+
+fn random(mut section: Section<'_>, default: Random) -> Result<Random, SourceError> {
+    let generator = section.choice("generator", GENERATORS)?.unwrap_or(default.generator);
+    section.finish()?;
+    Ok(Random { generator })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, sets: &[&str]) -> Result<Machine, SourceError> {
+        let sets: Vec<Setting> = sets.iter().map(|set| Setting::parse(set).expect("a setting")).collect();
+        Machine::from_toml(text, "m.toml", &sets)
+    }
+
+    fn bits(machine: &Machine) -> [u32; 3] {
+        Phase::ALL.map(|phase| machine.accumulators.rule(phase).bits)
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default_machine() {
+        assert_eq!(read("", &[]), Ok(Machine::default()));
+    }
+
+    #[test]
+    fn a_rule_of_a_phase_goes_before_the_rule_of_all() {
+        let text = "[accumulators]\nbits = 24\noverflow = \"wrap\"\n[accumulators.error]\nbits = 19\n";
+        let machine = read(text, &[]).expect("a machine");
+        assert_eq!(bits(&machine), [24, 19, 24]);
+        assert_eq!(machine.accumulators.error.overflow, Overflow::Wrap);
+        assert_eq!(machine.accumulators.error.outer_bits, 19);
+    }
+
+    #[test]
+    fn the_outer_width_is_the_inner_unless_it_is_said() {
+        let machine = read("[accumulators]\nbits = 12\nchunk = 32\n", &[]).expect("a machine");
+        assert_eq!(machine.accumulators.gradient.outer_bits, 12);
+        let machine = read("[accumulators]\nbits = 12\nouter_bits = 20\n", &[]).expect("a machine");
+        assert_eq!(machine.accumulators.gradient.outer_bits, 20);
+    }
+
+    #[test]
+    fn a_later_setting_wins_over_an_earlier_one_and_over_the_file() {
+        let file = "[accumulators.forward]\nbits = 16\n";
+        let all_last = ["accumulators.error.bits=18", "accumulators.bits=20"];
+        assert_eq!(bits(&read(file, &all_last).expect("a machine")), [20, 20, 20]);
+        let one_last = ["accumulators.bits=20", "accumulators.error.bits=18"];
+        assert_eq!(bits(&read(file, &one_last).expect("a machine")), [20, 18, 20]);
+    }
+
+    #[test]
+    fn settings_reach_every_part() {
+        let sets =
+            ["array.rows=8", "memory.mask.kib=64", "dram.channels=2", "clock_mhz=700", "vector.lanes=4"];
+        let machine = read("", &sets).expect("a machine");
+        assert_eq!((machine.array.rows, machine.memory.mask.kib, machine.dram.channels), (8, 64, 2));
+        assert_eq!((machine.clock_mhz, machine.vector.lanes), (700, 4));
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_with_the_reason() {
+        for (set, reason) in [
+            ("accumulators.bits=3", "4 to 64"),
+            ("accumulators.gradient.outer_bits=65", "4 to 64"),
+            ("accumulators.tree=0", "one a step"),
+            ("array.rows=0", "at least one row"),
+            ("memory.operand.ports=0", "port"),
+            ("dram.channels=3", "shared"),
+            ("dram.bytes_per_cycle=0", "bytes move"),
+            ("control.queue_depth=0", "queue"),
+        ] {
+            let error = read("", &[set]).expect_err(set);
+            assert!(error.hint.as_deref().is_some_and(|hint| hint.contains(reason)), "{set}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_no_engine_executes_is_refused_with_what_to_use() {
+        for text in [
+            "array.dataflow = \"weight-stationary\"",
+            "array.gradient.dataflow = \"weight-stationary\"",
+            "accumulators.order = \"channels:16\"",
+            "accumulators.forward.layer.3.bits = 16",
+        ] {
+            let error = read(text, &[]).expect_err(text);
+            assert!(error.message.starts_with("not available yet: "), "{error}");
+            assert!(error.hint.as_deref().is_some_and(|hint| hint.starts_with("use ")), "{error}");
+            assert!(error.to_string().contains("m.toml:1:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_none_is_refused_as_such() {
+        for order in ["channels:0", "channels:x", "rows"] {
+            let error = read(&format!("accumulators.order = \"{order}\""), &[]).expect_err(order);
+            assert!(error.message.contains("cannot be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_choice_is_refused_with_the_nearest() {
+        let error = read("[accumulators]\noverflow = \"saturated\"\n", &[]).expect_err("no such mode");
+        assert_eq!((error.line, error.column), (2, 12));
+        assert!(error.hint.expect("a hint").starts_with("did you mean `saturate`?"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_part_is_refused_with_its_place() {
+        let error = read("rows = 3\n", &[]).expect_err("rows belongs to array");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `array.rows`?"));
+    }
+
+    #[test]
+    fn drain_and_unshared_arrays_are_accepted() {
+        let machine = read("[array]\ndrain = \"serial\"\nshared = false\n", &[]).expect("a machine");
+        assert_eq!((machine.array.drain, machine.array.shared), (Drain::Serial, false));
+    }
+
+    #[test]
+    fn the_keys_are_those_a_file_may_hold() {
+        let keys = Machine::keys();
+        for key in ["array.rows", "array.error.dataflow", "accumulators.forward.outer_bits", "clock_mhz"] {
+            assert!(keys.iter().any(|known| known == key), "{key}");
+        }
+        assert!(!keys.iter().any(|key| key == "array"));
+    }
+}
