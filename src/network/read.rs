@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn shape_errors_point_at_the_layer_s_line() {
         let text = SMALL.replace("[5, 3]", "[29, 3]");
-        let error = load(&text, "small.toml", &[]).err().expect("29 rows are too many");
+        let error = load(&text, "small.toml", &[]).expect_err("29 rows are too many");
         assert_eq!((error.line, error.column), (3, 10));
         assert_eq!(error.message, "the kernel of conv0 has 29 rows, its input 28");
     }
@@ -348,7 +348,7 @@ mod tests {
     fn a_layer_is_one_of_conv_and_fc() {
         assert!(refused(&["layer.1.conv=4"]).message.contains("not both"));
         let text = SMALL.replace("conv = 4\n", "");
-        let error = load(&text, "small.toml", &[]).err().expect("neither");
+        let error = load(&text, "small.toml", &[]).expect_err("neither");
         assert_eq!(error.message, "a layer needs `conv` or `fc`");
         assert_eq!(error.line, 1);
     }
@@ -358,17 +358,17 @@ mod tests {
         for (gone, named) in
             [("epochs = 2\n", "recipe.epochs"), ("learning_rate = 8\n", "recipe.learning_rate")]
         {
-            let error = load(&SMALL.replace(gone, ""), "small.toml", &[]).err().expect(named);
+            let error = load(&SMALL.replace(gone, ""), "small.toml", &[]).expect_err(named);
             assert!(error.message.contains(named), "{error}");
         }
         let text = "[recipe]\nepochs = 2\nlearning_rate = 8\n";
-        assert_eq!(load(text, "small.toml", &[]).err().expect("no layer").message, "a network needs a layer");
+        assert_eq!(load(text, "small.toml", &[]).expect_err("no layer").message, "a network needs a layer");
     }
 
     #[test]
     fn an_unknown_key_of_a_layer_is_refused_before_what_it_left_out() {
         let text = SMALL.replace("conv = 4", "convs = 4");
-        let error = load(&text, "small.toml", &[]).err().expect("convs is unknown");
+        let error = load(&text, "small.toml", &[]).expect_err("convs is unknown");
         assert_eq!(error.message, "unknown key `convs` in `layer.0`");
         assert!(error.hint.expect("a hint").starts_with("did you mean `conv`?"));
     }

@@ -227,7 +227,7 @@ pub struct Dram {
 pub struct Control {
     /// Hardware loops inside one another.
     pub loop_depth: u32,
-    /// Scalar registers.
+    /// Scalar registers, `s0` (always 0) among them.
     pub registers: u32,
     /// Instructions that may wait for each unit.
     pub queue_depth: u32,
@@ -283,7 +283,7 @@ impl Default for Machine {
                 mask: Scratchpad { kib: 32, ports: 2 },
             },
             dram: Dram { bytes_per_cycle: 32, latency_cycles: 100, burst_bytes: 64, channels: 1 },
-            control: Control { loop_depth: 8, registers: 16, queue_depth: 16 },
+            control: Control { loop_depth: 8, registers: 32, queue_depth: 16 },
             clock_mhz: 500,
             energy: "horowitz45".to_owned(),
             random: Random { generator: Generator::Philox4x32x10 },

@@ -11,6 +11,11 @@ use crate::spec::{
 /// Widest array, vector and memory interface: enough for any machine built, and no product of two overflows.
 const MANY: i64 = 65_535;
 
+/// An accumulator mode of the instruction set holds 24 bits of it.
+const CHUNK_MOST: i64 = (1 << 24) - 1;
+/// An instruction names a scalar register in five bits; the first is always 0.
+const REGISTERS: RangeInclusive<i64> = 2..=32;
+
 const BITS: RangeInclusive<i64> = 4..=64;
 const BITS_REASON: &str = "an accumulator is a register of 4 to 64 bits";
 
@@ -247,7 +252,7 @@ fn dram(mut section: Section<'_>, default: &Dram) -> Result<Dram, SourceError> {
 fn control(mut section: Section<'_>, default: &Control) -> Result<Control, SourceError> {
     let loop_depth = section.integer("loop_depth", 1..=64, "a program of more than one step needs a loop")?;
     let registers =
-        section.integer("registers", 1..=256, "a register's number is one byte of an instruction")?;
+        section.integer("registers", REGISTERS, "an instruction names s0 to s31, and s0 is always 0")?;
     let queue_depth = section.integer(
         "queue_depth",
         1..=MANY,

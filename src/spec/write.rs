@@ -171,8 +171,7 @@ mod tests {
     #[test]
     fn the_file_reads_back_as_the_same_machine() {
         let default = Machine::default();
-        let mut odd = Machine::default();
-        odd.name = "a \"quoted\" name\\".to_owned();
+        let mut odd = Machine { name: "a \"quoted\" name\\".to_owned(), ..Machine::default() };
         odd.array.gradient = Some(Dataflow::OutputStationary);
         odd.array.drain = Drain::Ignore;
         odd.array.shared = false;
