@@ -1,1 +1,10 @@
-//! The instruction set: instructions, encoding, assembler, disassembler, verifier. Made from `isa/table.toml`.
+//! The instruction set: instructions, encoding, assembler, disassembler, verifier, manual.
+//!
+//! Everything here is made from `isa/table.toml` (by `build.rs`) or works on any instruction of it through its
+//! [`InstrSpec`]. What an instruction *does* stands in the engines; nothing here knows layers, phases or tensors.
+
+mod field;
+mod instr;
+
+pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
+pub use instr::*;

@@ -1,1 +1,10 @@
 //! Machine state, units and the engines that execute instructions.
+//!
+//! An engine makes an instruction's effect on the [`State`] and says what happened in an [`Outcome`]. It knows
+//! nothing of time, energy, layers or tensors.
+
+mod engine;
+mod state;
+
+pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
+pub use state::State;

@@ -1,0 +1,100 @@
+//! What an engine is, and what executing an instruction yields.
+
+use super::State;
+use crate::program::{Plan, Step};
+
+/// Executes instructions.
+pub trait Engine {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Executes one instruction whose accesses have been verified to stay in their memories.
+    ///
+    /// # Errors
+    /// When a `trap` accumulator overflows or a value does not fit its format; the instruction's results then
+    /// count for nothing.
+    fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault>;
+}
+
+/// What happened when an instruction was executed, besides its effect on the state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Matrix: products with both operands not zero.
+    pub nonzero_products: u64,
+    /// Matrix, not partial: the exact sums, whatever the registers did.
+    pub exact: Option<Exact>,
+    /// Matrix, not partial: outputs whose register differs from the exact sum.
+    pub wrong_outputs: u64,
+    /// Matrix: joins that saturated (always counted).
+    pub saturated_joins: u64,
+    /// Matrix: the first output, in row-major order, with a join that left its range.
+    pub first_overflow: Option<OverflowPlace>,
+    /// Vector: elements a clip or clamp changed.
+    pub clipped: u64,
+}
+
+/// Exact sums of a matrix instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exact {
+    /// The least.
+    pub least: i64,
+    /// The greatest.
+    pub greatest: i64,
+    /// How many are zero.
+    pub zeros: u64,
+}
+
+/// Where an accumulator left its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverflowPlace {
+    /// Row of the product.
+    pub row: u32,
+    /// Column of the product.
+    pub column: u32,
+}
+
+/// Why a run stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// A `trap` accumulator overflowed.
+    #[error("instruction {pc}: the accumulator of row {}, column {} overflowed", place.row, place.column)]
+    Trap {
+        /// The instruction.
+        pc: u32,
+        /// The first output that overflowed, in row-major order.
+        place: OverflowPlace,
+    },
+    /// A weight step that does not fit its format.
+    #[error("instruction {pc}: element {element} does not fit its format")]
+    Range {
+        /// The instruction.
+        pc: u32,
+        /// The first element that does not fit.
+        element: u64,
+    },
+}
+
+/// Is told of every instruction after it was executed; changes nothing.
+pub trait Observer {
+    /// An instruction went by.
+    fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State);
+}
+
+/// Executes a plan from its first instruction to its last.
+///
+/// # Errors
+/// As [`Engine::execute`]; what was executed before stays.
+pub fn run(
+    plan: &Plan,
+    engine: &mut dyn Engine,
+    state: &mut State,
+    observers: &mut [&mut dyn Observer],
+) -> Result<(), Fault> {
+    for step in &plan.steps {
+        let outcome = engine.execute(step, state)?;
+        for observer in observers.iter_mut() {
+            observer.executed(plan, step, &outcome, state);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What the machine holds: memories as bytes, registers, the random generator's place.
+
+use crate::isa::{Format, Memory};
+
+/// The machine's state. Scalar registers and accumulator modes are not here: they depend on the program alone
+/// and a plan has them resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Bytes of each memory, by [`Memory::index`].
+    pub memories: [Vec<u8>; 5],
+    /// Scale registers; `x0` stays 0.
+    pub scales: [i64; 16],
+    /// Counters.
+    pub counters: [u128; 8],
+    /// The run's seed, for the rounding stream.
+    pub seed: u64,
+    /// The training step, for the rounding stream.
+    pub step: u32,
+}
+
+impl State {
+    /// A machine with memories of these sizes (bytes, by [`Memory::index`]), all zeros.
+    pub fn new(bytes: [usize; 5], seed: u64) -> Self {
+        State { memories: bytes.map(|b| vec![0; b]), scales: [0; 16], counters: [0; 8], seed, step: 0 }
+    }
+
+    /// Bytes of a memory.
+    pub fn memory(&self, memory: Memory) -> &[u8] {
+        &self.memories[memory.index()]
+    }
+
+    /// Bytes of a memory, to write.
+    pub fn memory_mut(&mut self, memory: Memory) -> &mut [u8] {
+        &mut self.memories[memory.index()]
+    }
+}
+
+/// Element `index` of the elements of `format` that start at byte `address`, two's complement.
+///
+/// # Panics
+/// When the element lies outside `bytes`: the verifier has proved it does not.
+pub fn element(bytes: &[u8], address: usize, format: Format, index: u64) -> i64 {
+    let unused = 64 - format.bits();
+    (unsigned_element(bytes, address, format, index) << unused).cast_signed() >> unused
+}
+
+/// The same as an unsigned pattern.
+pub fn unsigned_element(bytes: &[u8], address: usize, format: Format, index: u64) -> u64 {
+    let bits = u64::from(format.bits());
+    let first = index * bits;
+    let byte = address + usize::try_from(first / 8).unwrap_or(usize::MAX);
+    let shift = first % 8;
+    let count = usize::try_from((shift + bits).div_ceil(8)).unwrap_or(usize::MAX);
+    let mut wide = [0u8; 16];
+    wide[..count].copy_from_slice(&bytes[byte..byte + count]);
+    let pattern = u128::from_le_bytes(wide) >> shift & (u128::MAX >> (128 - bits));
+    u64::try_from(pattern).unwrap_or(u64::MAX)
+}
+
+/// Writes the low bits of `value` as element `index`.
+pub fn set_element(bytes: &mut [u8], address: usize, format: Format, index: u64, value: i64) {
+    let bits = u64::from(format.bits());
+    let first = index * bits;
+    let byte = address + usize::try_from(first / 8).unwrap_or(usize::MAX);
+    let shift = first % 8;
+    let count = usize::try_from((shift + bits).div_ceil(8)).unwrap_or(usize::MAX);
+    let mask = (u128::MAX >> (128 - bits)) << shift;
+    let mut wide = [0u8; 16];
+    wide[..count].copy_from_slice(&bytes[byte..byte + count]);
+    let kept = u128::from_le_bytes(wide) & !mask;
+    let new = u128::from(value.cast_unsigned()) << shift & mask;
+    bytes[byte..byte + count].copy_from_slice(&(kept | new).to_le_bytes()[..count]);
+}

@@ -1,0 +1,249 @@
+//! A plan: one entry of a program with its control executed once and for all.
+//!
+//! Addresses, lengths and trip counts come from the program alone, so the sequence of instructions is the same
+//! at every step. A plan is that sequence, addresses absolute, modes and names looked up; engines execute it,
+//! observers are told of it. It does not know what instructions do.
+
+use super::{Phase, Program};
+use crate::isa::{Instr, Unit};
+use crate::number::AccumulatorRule;
+
+/// One entry of a program, unrolled.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The entry's name.
+    pub entry: String,
+    /// Its instructions in program order, control left out.
+    pub steps: Vec<Step>,
+    /// Probes of the steps; a step names a range of them.
+    pub probes: Vec<PlanProbe>,
+    /// Control instructions executed after the last step, `halt` among them.
+    pub control_after: u32,
+}
+
+/// One executed instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    /// Where it stands in the program.
+    pub pc: u32,
+    /// The instruction, addresses absolute.
+    pub instr: Instr,
+    /// The accumulator rule of its mode (matrix instructions; the default rule otherwise).
+    pub rule: AccumulatorRule,
+    /// Control instructions executed since the step before.
+    pub control_before: u32,
+    /// Its phase.
+    pub phase: Phase,
+    /// Its layer.
+    pub layer: Option<u32>,
+    /// Its probes: `plan.probes[first_probe..first_probe + probes]`.
+    pub first_probe: u32,
+    /// How many probes it has.
+    pub probes: u32,
+}
+
+/// A probe of one executed instruction: loops resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanProbe {
+    /// Which of the program's probes.
+    pub probe: u32,
+    /// Element of the tensor that the first element of the box is.
+    pub origin: i64,
+}
+
+/// Why a program has no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The entry is not there.
+    #[error("the program has no entry `{0}`")]
+    NoEntry(String),
+    /// Control left the code, or loops do not match.
+    #[error("instruction {pc}: {what}")]
+    Control {
+        /// Where.
+        pc: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// An address below 0 or beyond 2^40.
+    #[error("instruction {pc}: an address leaves the 40 bits an address has")]
+    Address {
+        /// Where.
+        pc: usize,
+    },
+    /// More instructions than a plan may hold.
+    #[error("entry `{entry}` executes more than {limit} instructions; shorten its loops")]
+    TooLong {
+        /// Which entry.
+        entry: String,
+        /// How many a plan may hold.
+        limit: usize,
+    },
+}
+
+/// Instructions a plan may hold, control counted.
+pub const PLAN_LIMIT: usize = 50_000_000;
+
+impl Plan {
+    /// Executes the control of an entry and keeps what it issued.
+    ///
+    /// # Errors
+    /// When the entry is missing, control leaves the code or does not end within [`PLAN_LIMIT`] instructions, or
+    /// an address is out of range.
+    pub fn new(program: &Program, entry: &str) -> Result<Plan, PlanError> {
+        let start = *program.entries.get(entry).ok_or_else(|| PlanError::NoEntry(entry.to_owned()))?;
+        Walk::new(program, entry, start).run()
+    }
+
+    /// The probes of a step.
+    pub fn probes_of(&self, step: &Step) -> &[PlanProbe] {
+        let first = usize::try_from(step.first_probe).unwrap_or(usize::MAX);
+        let count = usize::try_from(step.probes).unwrap_or(0);
+        self.probes.get(first..first + count).unwrap_or(&[])
+    }
+}
+
+struct Round {
+    start: usize,
+    count: u32,
+    done: u32,
+}
+
+struct Walk<'a> {
+    program: &'a Program,
+    probes_at: Vec<Vec<u32>>,
+    plan: Plan,
+    pc: usize,
+    loops: Vec<Round>,
+    scalars: [i64; 32],
+    modes: [AccumulatorRule; 8],
+    control: u32,
+    executed: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn new(program: &'a Program, entry: &str, start: usize) -> Self {
+        let mut probes_at = vec![Vec::new(); program.code.len()];
+        for (index, probe) in program.probes.iter().enumerate() {
+            if let (Some(list), Ok(index)) = (probes_at.get_mut(probe.pc), u32::try_from(index)) {
+                list.push(index);
+            }
+        }
+        Walk {
+            program,
+            probes_at,
+            plan: Plan { entry: entry.to_owned(), steps: Vec::new(), probes: Vec::new(), control_after: 0 },
+            pc: start,
+            loops: Vec::new(),
+            scalars: [0; 32],
+            modes: [AccumulatorRule::default(); 8],
+            control: 0,
+            executed: 0,
+        }
+    }
+
+    fn run(mut self) -> Result<Plan, PlanError> {
+        loop {
+            let instr = *self.program.code.get(self.pc).ok_or(PlanError::Control {
+                pc: self.pc,
+                what: "control runs past the end of the code; end the entry with `halt`",
+            })?;
+            self.executed += 1;
+            if self.executed > PLAN_LIMIT {
+                return Err(PlanError::TooLong { entry: self.plan.entry, limit: PLAN_LIMIT });
+            }
+            if instr.unit() == Unit::Control {
+                self.control += 1;
+                if self.control(instr)? {
+                    self.plan.control_after = self.control;
+                    return Ok(self.plan);
+                }
+            } else {
+                self.issue(instr)?;
+                self.pc += 1;
+            }
+        }
+    }
+
+    /// Executes a control instruction; true when the entry is over.
+    fn control(&mut self, instr: Instr) -> Result<bool, PlanError> {
+        let fail = |what| PlanError::Control { pc: self.pc, what };
+        match instr {
+            Instr::Halt if self.loops.is_empty() => return Ok(true),
+            Instr::Halt => return Err(fail("`halt` inside a loop; close the loop with `end` first")),
+            Instr::Loop(l) if l.count == 0 => return Err(fail("a loop runs at least once; count is 0")),
+            Instr::Loop(l) => {
+                self.loops.push(Round { start: self.pc + 1, count: l.count, done: 0 });
+            }
+            Instr::End => {
+                let pc = self.pc;
+                let round = self.loops.last_mut().ok_or(PlanError::Control {
+                    pc,
+                    what: "`end` without a `loop`",
+                })?;
+                round.done += 1;
+                if round.done < round.count {
+                    self.pc = round.start;
+                    return Ok(false);
+                }
+                self.loops.pop();
+            }
+            Instr::Set(i) => self.write(i.dst.0, Some(i.value))?,
+            Instr::Addi(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_add(i.value))?,
+            Instr::Add(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_add(self.scalar(i.b.0)))?,
+            Instr::Sub(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_sub(self.scalar(i.b.0)))?,
+            Instr::Mode(m) => {
+                self.modes[usize::from(m.dst.0)] = AccumulatorRule {
+                    bits: m.bits,
+                    overflow: m.overflow,
+                    tree: m.tree,
+                    chunk: m.chunk,
+                    outer_bits: m.outer_bits,
+                };
+            }
+            _ => {}
+        }
+        self.pc += 1;
+        Ok(false)
+    }
+
+    fn scalar(&self, index: u8) -> i64 {
+        self.scalars[usize::from(index)]
+    }
+
+    fn write(&mut self, index: u8, value: Option<i64>) -> Result<(), PlanError> {
+        let value = value.ok_or(PlanError::Address { pc: self.pc })?;
+        if index != 0 {
+            self.scalars[usize::from(index)] = value;
+        }
+        Ok(())
+    }
+
+    fn issue(&mut self, instr: Instr) -> Result<(), PlanError> {
+        let pc = self.pc;
+        let resolved = instr.resolve(&self.scalars).ok_or(PlanError::Address { pc })?;
+        let rule = match resolved {
+            Instr::MTaps(m) | Instr::MPositions(m) => self.modes[usize::from(m.mode.0)],
+            _ => AccumulatorRule::default(),
+        };
+        let mark = self.program.mark_at(pc);
+        let first_probe = self.plan.probes.len();
+        for &probe in &self.probes_at[pc] {
+            let named = &self.program.probes[probe as usize];
+            let moved: i64 = named.loops.iter().zip(&self.loops).map(|(&s, l)| s * i64::from(l.done)).sum();
+            self.plan.probes.push(PlanProbe { probe, origin: named.origin + moved });
+        }
+        let too_long = || PlanError::TooLong { entry: String::new(), limit: PLAN_LIMIT };
+        self.plan.steps.push(Step {
+            pc: u32::try_from(pc).map_err(|_| too_long())?,
+            instr: resolved,
+            rule,
+            control_before: std::mem::take(&mut self.control),
+            phase: mark.map_or(Phase::Other, |m| m.phase),
+            layer: mark.and_then(|m| m.layer),
+            first_probe: u32::try_from(first_probe).map_err(|_| too_long())?,
+            probes: u32::try_from(self.plan.probes.len() - first_probe).map_err(|_| too_long())?,
+        });
+        Ok(())
+    }
+}
