@@ -146,7 +146,7 @@ impl Layer {
     /// The bound of the initial weights, `max(L, L_min)` (`ARITHMETIC`: initial weights), in units of 1.
     pub fn weight_limit(&self) -> f64 {
         let fan_in = self.n_in();
-        // A fan-in has at most 32 bits (kernels to 255, channels to 65 535), so its halves join exactly.
+        // A fan-in has at most 32 bits: kernels go to 255 × 255, channels to 65 535, dense inputs to 2^32 - 1.
         let fan_in = f64::from(u32::try_from(fan_in).unwrap_or(u32::MAX));
         let numerator = f64::from(u32::try_from(numerator(self.variant)).unwrap_or(u32::MAX));
         let least = 1.5 / f64::from(1_u32 << (self.weight_bits - 1));

@@ -184,7 +184,7 @@ mod tests {
         odd.vector.zero_gating = true;
         odd.memory.mask = Scratchpad { kib: 7, ports: 5 };
         odd.dram.channels = 2;
-        odd.control.registers = 99;
+        odd.control.registers = 9;
         for machine in [default, odd] {
             assert_eq!(Machine::from_toml(&machine.to_toml(), "written", &[]), Ok(machine));
         }
