@@ -1,0 +1,284 @@
+//! Products reduced over positions: gradients, tiled to the machine.
+//!
+//! A tile of accumulators (taps by columns) stays while the batch goes by in pieces: whole images, or runs of
+//! positions that are whole numbers of chunks.
+
+use super::CompileError;
+use super::cost::{Cost, cheapest, halvings, image_tiles};
+use super::emit::{Emitter, Place, Tile};
+use super::layout::Stored;
+use super::moves::{BoxMove, Extent, Region3};
+use super::taps::{narrow, runs, small};
+use super::window::{Run, View, Window, bounding, signed};
+use crate::isa::{Address, Format, Instr, Matrix, Memory, ModeIndex};
+use crate::number::AccumulatorRule;
+use crate::program::{Class, Yield};
+
+/// A product over positions.
+#[derive(Clone, Copy)]
+pub(super) struct PositionsProduct<'a> {
+    pub(super) layer: usize,
+    pub(super) window: Window,
+    pub(super) columns: u64,
+    pub(super) batch: u64,
+    /// Images, `[batch, rows, columns, channels]`.
+    pub(super) left: Stored,
+    /// Errors, `[batch, positions down, positions across, columns]`.
+    pub(super) right: Stored,
+    pub(super) out: Format,
+    pub(super) rule: AccumulatorRule,
+    pub(super) mode: ModeIndex,
+    pub(super) probe: &'a str,
+    pub(super) shape: &'a [u64],
+}
+
+/// How the batch goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    /// So many whole images at a time.
+    Images(u64),
+    /// So many positions at a time, wherever images end.
+    Positions(u64),
+}
+
+/// A choice of tile sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PositionsTiling {
+    taps: u64,
+    columns: u64,
+    pieces: Pieces,
+}
+
+/// One tile of accumulators, finished.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub(super) taps: Run,
+    pub(super) columns: Run,
+    /// Whether it is the whole gradient.
+    pub(super) only: bool,
+}
+
+/// A piece of the reduction: positions of a box of images.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    tile: Tile,
+    rows: Run,
+    cols: Run,
+    first_k: u64,
+    length: u64,
+}
+
+impl PositionsProduct<'_> {
+    fn group(&self) -> u64 {
+        u64::from(self.rule.tree) * u64::from(self.rule.chunk.max(1))
+    }
+
+    /// Least cost tiling.
+    ///
+    /// # Errors
+    /// When no tile fits the scratchpads.
+    pub(super) fn tiling(&self, cost: &Cost<'_>) -> Result<PositionsTiling, CompileError> {
+        let all = self.batch * self.window.positions();
+        let image = self.window.positions();
+        let mut pieces: Vec<Pieces> = image_tiles(self.batch)
+            .into_iter()
+            .filter(|&n| n == self.batch || n * image % self.group() == 0)
+            .map(Pieces::Images)
+            .collect();
+        // Runs of positions where not even one image fits; the greatest that stay within an image first.
+        let below = halvings(all.min(image.max(self.group())), self.group());
+        pieces.extend(below.into_iter().filter(|n| n % self.group() == 0).map(Pieces::Positions));
+        let [_, kernel_cols, channels] = self.window.taps();
+        let mut taps = vec![self.window.tap_count()];
+        for unit in [kernel_cols * channels, channels, 1] {
+            taps.extend(halvings(*taps.last().expect("never empty"), unit).into_iter().skip(1));
+        }
+        let columns = halvings(self.columns, 1);
+        let candidates = taps.iter().flat_map(|&taps| {
+            let pieces = &pieces;
+            columns.iter().flat_map(move |&columns| {
+                pieces.iter().map(move |&pieces| PositionsTiling { taps, columns, pieces })
+            })
+        });
+        cheapest(candidates.filter_map(|t| self.cost(&t, cost).map(|c| (c, t)))).ok_or(CompileError::NoTile {
+            layer: self.layer,
+            phase: "gradient",
+            what: format!("one tap, one column and {} positions at a time", self.group().min(all)),
+        })
+    }
+
+    fn cost(&self, t: &PositionsTiling, cost: &Cost<'_>) -> Option<u64> {
+        let taps = Run::new(0, t.taps);
+        if self.out.bytes(t.taps * t.columns) > cost.capacity(Memory::Accumulator) {
+            return None;
+        }
+        let piece = self.pieces(t).into_iter().max_by_key(|p| p.tile.count * p.rows.count * p.cols.count)?;
+        let count = match t.pieces {
+            Pieces::Images(n) => self.batch.div_ceil(n),
+            Pieces::Positions(n) => (self.batch * self.window.positions()).div_ceil(n),
+        };
+        let view = self.view(taps, &piece);
+        let right = self.right_region(&piece, Run::new(0, t.columns));
+        let images = piece.tile.count;
+        let (left_bits, right_bits) = (u64::from(self.left.format.bits()), u64::from(self.right.format.bits()));
+        let fits = view.region.elements() * images * left_bits / 8 <= cost.capacity(Memory::Operand)
+            && right.elements() * images * right_bits / 8 <= cost.capacity(Memory::Weight);
+        if !fits {
+            return None;
+        }
+        let each = cost.transfer(&view.region, images, left_bits)
+            + cost.transfer(&right, images, right_bits)
+            + cost.product(t.taps, piece.length, t.columns, self.rule.tree);
+        let blocks = self.window.tap_count().div_ceil(t.taps) * self.columns.div_ceil(t.columns);
+        let bytes = self.out.bytes(t.taps * t.columns);
+        let spill = if blocks > 1 { 2 * cost.bytes(bytes, 1) } else { 0 };
+        Some(blocks * (count * each + spill + cost.vector(t.taps * t.columns)))
+    }
+
+    /// The pieces of a tiling; of whole images only the first, which stands for all.
+    fn pieces(&self, t: &PositionsTiling) -> Vec<Piece> {
+        let [rows, cols] = self.window.out;
+        match t.pieces {
+            Pieces::Images(n) => {
+                vec![self.whole_images(Tile { first: 0, count: n.min(self.batch), looped: false })]
+            }
+            Pieces::Positions(n) => runs(self.batch * rows * cols, n)
+                .into_iter()
+                .map(|run| {
+                    let [images, rows, cols] = bounding(run, [self.batch, rows, cols]);
+                    let tile = Tile { first: images.first, count: images.count, looped: false };
+                    // Positions are numbered in the box of the images that are loaded.
+                    let skipped = images.first * self.window.positions()
+                        + if images.count == 1 { rows.first * self.window.out[1] } else { 0 }
+                        + if images.count == 1 && rows.count == 1 { cols.first } else { 0 };
+                    Piece { tile, rows, cols, first_k: run.first - skipped, length: run.count }
+                })
+                .collect(),
+        }
+    }
+
+    fn whole_images(&self, tile: Tile) -> Piece {
+        let [rows, cols] = self.window.out;
+        let length = tile.count * rows * cols;
+        Piece { tile, rows: Run::new(0, rows), cols: Run::new(0, cols), first_k: 0, length }
+    }
+
+    fn view(&self, taps: Run, piece: &Piece) -> View {
+        self.window.view(piece.rows, piece.cols, bounding(taps, self.window.taps()))
+    }
+
+    fn right_region(&self, piece: &Piece, columns: Run) -> Region3 {
+        let [rows, cols] = self.window.out;
+        Region3 {
+            rows: Extent::run(piece.rows.first, piece.rows.count, rows),
+            cols: Extent::run(piece.cols.first, piece.cols.count, cols),
+            channels: Extent::run(columns.first, columns.count, self.columns),
+        }
+    }
+
+    /// Emits the product; `finish` is called for each tile of accumulators, which stand at byte 0.
+    pub(super) fn emit(
+        &self,
+        e: &mut Emitter,
+        t: &PositionsTiling,
+        finish: &mut dyn FnMut(&mut Emitter, &Block),
+    ) {
+        let only = t.taps == self.window.tap_count() && t.columns == self.columns;
+        for taps in runs(self.window.tap_count(), t.taps) {
+            for columns in runs(self.columns, t.columns) {
+                match t.pieces {
+                    Pieces::Images(n) => self.emit_images(e, taps, columns, n),
+                    Pieces::Positions(_) => {
+                        let pieces = self.pieces(t);
+                        for (i, piece) in pieces.iter().enumerate() {
+                            self.piece(e, taps, columns, piece, i > 0, i + 1 < pieces.len());
+                        }
+                    }
+                }
+                finish(e, &Block { taps, columns, only });
+            }
+        }
+    }
+
+    /// The first piece starts from zero, the last one finishes; a loop goes over those between.
+    fn emit_images(&self, e: &mut Emitter, taps: Run, columns: Run, n: u64) {
+        let count = self.batch.div_ceil(n);
+        let tile = |first: u64| Tile { first, count: n.min(self.batch - first), looped: false };
+        self.piece(e, taps, columns, &self.whole_images(tile(0)), false, count > 1);
+        if count > 2 {
+            e.tiles(n, (count - 1) * n, n, &mut |e, tile| {
+                self.piece(e, taps, columns, &self.whole_images(tile), true, true);
+            });
+        }
+        if count > 1 {
+            self.piece(e, taps, columns, &self.whole_images(tile((count - 1) * n)), true, false);
+        }
+    }
+
+    fn piece(&self, e: &mut Emitter, taps: Run, columns: Run, piece: &Piece, accumulate: bool, partial: bool) {
+        let view = self.view(taps, piece);
+        let right = self.right_region(piece, columns);
+        BoxMove { tensor: self.left, scratch: Address::at(Memory::Operand, 0), region: view.region }
+            .load(e, piece.tile);
+        BoxMove { tensor: self.right, scratch: Address::at(Memory::Weight, 0), region: right }
+            .load(e, piece.tile);
+        let region = view.region;
+        let [kernel_rows, kernel_cols] = self.window.kernel;
+        let (width, rows) = (signed(columns.count), signed(piece.rows.count));
+        let cols = signed(piece.cols.count);
+        if !partial {
+            let place = Place {
+                tensor: self.probe,
+                shape: self.shape.to_vec(),
+                origin: taps.first * self.columns + columns.first,
+                per_unit: 0,
+                extents: vec![taps.count, columns.count],
+                strides: vec![self.columns, 1],
+                class: Class::GradientAccumulator,
+            };
+            e.probe(Yield::Output, place, piece.tile);
+        }
+        e.push(Instr::MPositions(Matrix {
+            out: Address::at(Memory::Accumulator, 0),
+            out_format: self.out,
+            left: Address::at(Memory::Operand, 0),
+            left_format: self.left.format,
+            right: Address::at(Memory::Weight, 0),
+            right_format: self.right.format,
+            mode: self.mode,
+            accumulate,
+            partial,
+            images: narrow(piece.tile.count),
+            out_rows: narrow(piece.rows.count),
+            out_cols: narrow(piece.cols.count),
+            tap_rows: narrow(kernel_rows),
+            tap_cols: narrow(kernel_cols),
+            channels: narrow(self.window.image[2]),
+            first_row: narrow(taps.first),
+            rows: narrow(taps.count),
+            columns: narrow(columns.count),
+            first_k: narrow(piece.first_k),
+            length: narrow(piece.length),
+            height: narrow(region.rows.count),
+            width: narrow(region.cols.count),
+            pad_top: small(view.pad[0]),
+            pad_left: small(view.pad[1]),
+            step_y: narrow(self.window.step),
+            step_x: narrow(self.window.step),
+            dilate_y: 1,
+            dilate_x: 1,
+            widen_y: 1,
+            widen_x: 1,
+            left_first: small(view.first),
+            image_stride: narrow(region.elements()),
+            row_stride: narrow(region.cols.count * region.channels.count),
+            pixel_stride: narrow(region.channels.count),
+            right_first: 0,
+            right_stride_0: small(rows * cols * width),
+            right_stride_1: small(cols * width),
+            right_stride_2: small(width),
+            column_stride: 1,
+            out_stride: narrow(columns.count),
+        }));
+    }
+}
