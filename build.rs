@@ -100,9 +100,18 @@ fn fields_of(entry: &toml::Table) -> Vec<Field> {
 }
 
 fn write_struct(out: &mut String, name: &str, doc: &str, fields: &[Field]) {
-    writeln!(out, "/// {doc}\n#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]\npub struct {name} {{").unwrap();
+    writeln!(out, "/// {doc}\n#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]\npub struct {name} {{")
+        .unwrap();
     for f in fields {
-        writeln!(out, "    /// {} (`{}`).\n    pub {}: {},", capitalised(&f.doc), f.kind, f.name, f.rust_type()).unwrap();
+        writeln!(
+            out,
+            "    /// {} (`{}`).\n    pub {}: {},",
+            capitalised(&f.doc),
+            f.kind,
+            f.name,
+            f.rust_type()
+        )
+        .unwrap();
     }
     writeln!(out, "}}\nimpl {name} {{").unwrap();
     writeln!(out, "    fn raw(&self, specs: &[FieldSpec]) -> Vec<u64> {{\n        vec![").unwrap();
@@ -110,9 +119,14 @@ fn write_struct(out: &mut String, name: &str, doc: &str, fields: &[Field]) {
         writeln!(out, "            self.{}.raw(&specs[{i}]),", f.name).unwrap();
     }
     writeln!(out, "        ]\n    }}").unwrap();
-    writeln!(out, "    fn from_raw(raw: &[u64], specs: &[FieldSpec]) -> Result<Self, usize> {{\n        Ok(Self {{").unwrap();
+    writeln!(
+        out,
+        "    fn from_raw(raw: &[u64], specs: &[FieldSpec]) -> Result<Self, usize> {{\n        Ok(Self {{"
+    )
+    .unwrap();
     for (i, f) in fields.iter().enumerate() {
-        writeln!(out, "            {}: Field::from_raw(raw[{i}], &specs[{i}]).ok_or({i}usize)?,", f.name).unwrap();
+        writeln!(out, "            {}: Field::from_raw(raw[{i}], &specs[{i}]).ok_or({i}usize)?,", f.name)
+            .unwrap();
     }
     writeln!(out, "        }})\n    }}").unwrap();
     writeln!(out, "    fn addresses_mut(&mut self) -> Vec<&mut Address> {{\n        vec![").unwrap();
@@ -169,7 +183,8 @@ fn generate(table: &toml::Table) -> String {
         } else {
             writeln!(variants, "    /// `{mnemonic}`: {}\n    {name}({payload}),", text("summary")).unwrap();
             writeln!(raw, "            Instr::{name}(i) => i.raw(self.spec().fields),").unwrap();
-            writeln!(from_raw, "            {index} => {payload}::from_raw(raw, specs).map(Instr::{name}),").unwrap();
+            writeln!(from_raw, "            {index} => {payload}::from_raw(raw, specs).map(Instr::{name}),")
+                .unwrap();
             writeln!(addresses, "            Instr::{name}(i) => i.addresses_mut(),").unwrap();
         }
         let mut position = 8;
@@ -177,7 +192,8 @@ fn generate(table: &toml::Table) -> String {
         let mut seen = BTreeSet::new();
         for f in fields {
             assert!(seen.insert(f.name.clone()), "{mnemonic}: field {} stands twice", f.name);
-            let access = f.access.as_deref().map_or("None".into(), |a| format!("Some(Access::{})", capitalised(a)));
+            let access =
+                f.access.as_deref().map_or("None".into(), |a| format!("Some(Access::{})", capitalised(a)));
             writeln!(
                 list,
                 "        FieldSpec {{ name: {:?}, kind: {}, position: {position}, width: {}, default: {:?}, access: {access}, doc: {:?} }},",

@@ -1,44 +1,12 @@
 //! Codes, shifts, rounding, exponents, stochastic rounding and random streams. Knows nothing else.
+//!
+//! Everything is integer arithmetic; `isa/arithmetic.md` is the contract, `isa/vectors/` its examples.
+#![deny(clippy::float_arithmetic)]
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-/// o
-pub enum Overflow {
-    /// w
-    Wrap,
-    /// s
-    Saturate,
-    /// t
-    Trap,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-/// r
-pub enum Rounding {
-    /// e
-    Even,
-    /// u
-    Up,
-    /// t
-    Truncate,
-}
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-/// a
-pub struct AccumulatorRule {
-    /// b
-    pub bits: u32,
-    /// o
-    pub overflow: Overflow,
-    /// t
-    pub tree: u32,
-    /// c
-    pub chunk: u32,
-    /// o
-    pub outer_bits: u32,
-}
+mod accumulator;
+mod random;
+mod shift;
 
-impl Default for AccumulatorRule {
-    fn default() -> Self {
-        AccumulatorRule { bits: 32, overflow: Overflow::Trap, tree: 1, chunk: 0, outer_bits: 32 }
-    }
-}
+pub use accumulator::{Accumulator, AccumulatorRule, Overflow, Sum, join, saturate, wrap};
+pub use random::{Stream, StreamKind, draw_weight, permutation};
+pub use shift::{Rounding, clip, exponent, fits, max_code, needed_bits, needs_random, rsh, stochastic_step};

@@ -177,10 +177,8 @@ impl<'a> Walk<'a> {
             }
             Instr::End => {
                 let pc = self.pc;
-                let round = self.loops.last_mut().ok_or(PlanError::Control {
-                    pc,
-                    what: "`end` without a `loop`",
-                })?;
+                let round =
+                    self.loops.last_mut().ok_or(PlanError::Control { pc, what: "`end` without a `loop`" })?;
                 round.done += 1;
                 if round.done < round.count {
                     self.pc = round.start;
