@@ -314,12 +314,13 @@ CASES = {
     "wide accumulators, LeNet's form": (make_case(1, **LENET), ""),
     "empty accumulators, widths 3-6-8-6, short random words": (make_case(2, **LENET, bits=(3, 6, 8, 6, 3), lr_log2=3, accumulators={}), ""),
     "paper's variant, weights off the lattice, small steps": (make_case(3, **LENET, variant="paper", lr_log2=-3, on_lattice=False), ""),
+    "paper's variant, steps beyond the limit": (make_case(25, **LENET, variant="paper", lr_log2=6), ""),
     "stride with same padding, overlapping pool": (make_case(4, **STRIDED, on_lattice=False), ""),
     "stride that leaves a rest, pool that drops a row, no ReLU": (
         make_case(5, 2, (12, 13, 2), [conv(stride=2, relu=False), conv(stride=2, pad="valid"), conv(pad="same", pool=2), FC],
                   [(3, 3, 2, 4), (1, 2, 4, 3), (2, 2, 3, 3), (1, 1, 3, 3)]), ""),
     "quantised output": (make_case(6, **LENET, quantise=True), ""),
-    "quantised output of narrow codes": (make_case(7, **LENET, quantise=True, bits=(2, 3, 8, 4, 16)), ""),
+    "quantised output that clips": (make_case(7, **LENET, quantise=True, bits=(4, 3, 8, 4, 16)), ""),
     "widths per layer, exact left shifts": (
         make_case(8, 3, (8, 8, 2), [conv(pool=2, bits={"A": 14, "E": 5}), conv(bits={"W": 4, "A": 5, "G": 9, "R": 7}), FC],
                   [(3, 3, 2, 4), (3, 3, 4, 5), (1, 1, 5, 4)], on_lattice=False), ""),
