@@ -214,7 +214,7 @@ def plain_step(net, images, source, source_shape, labels, weights, weight_shapes
             ]
             d[n, y, x, k] = plain_sum(products, rules["error"], notes["error"])
         if state["flat_from"]:
-            _, height, width, channels = state["flat_from"]
+            _, _, width, channels = state["flat_from"]
             d = {(n, y, x, c): d[n, 0, 0, (y * width + x) * channels + c] for n, y, x, c in every(state["flat_from"])}
     return out
 
@@ -320,7 +320,7 @@ CASES = {
         make_case(5, 2, (12, 13, 2), [conv(stride=2, relu=False), conv(stride=2, pad="valid"), conv(pad="same", pool=2), FC],
                   [(3, 3, 2, 4), (1, 2, 4, 3), (2, 2, 3, 3), (1, 1, 3, 3)]), ""),
     "quantised output": (make_case(6, **LENET, quantise=True), ""),
-    "quantised output that clips": (make_case(7, **LENET, quantise=True, bits=(4, 3, 8, 4, 16)), ""),
+    "quantised output that clips": (make_case(123, **LENET, quantise=True, bits=(4, 3, 8, 4, 16)), ""),
     "widths per layer, exact left shifts": (
         make_case(8, 3, (8, 8, 2), [conv(pool=2, bits={"A": 14, "E": 5}), conv(bits={"W": 4, "A": 5, "G": 9, "R": 7}), FC],
                   [(3, 3, 2, 4), (3, 3, 4, 5), (1, 1, 5, 4)], on_lattice=False), ""),
@@ -358,6 +358,16 @@ def test_every_case_is_equal():
         compared = {line.split()[0] for line in lines if " equal " in line}
         expected = {n for n in tensors if n.rsplit(".")[-1] not in ("input", "label", "weight", "random")}
         assert expected <= compared, (name, expected - compared)
+
+
+def test_the_cases_reach_what_they_are_for():
+    """A clipped output with an error to zero, a weight held at the limit, a sum of overlapping windows that clips."""
+    net, tensors, _ = CASES["quantised output that clips"][0]
+    bound = 3 * 2 ** (net["bits"]["W"] - 1 + net["layers"][-1]["scale_log2"])
+    assert any(abs(v) > bound and e for v, e in zip(tensors["layer.3.acc"][1], tensors["layer.3.error"][1]))
+    _, tensors, _ = CASES["paper's variant, steps beyond the limit"][0]
+    assert max(tensors["layer.0.weight_next"][1]) == 127
+    assert CASES["stride with same padding, overlapping pool"][0][2]["error"]["overlaps"]
 
 
 def test_wrong_outputs_are_counted():
@@ -427,7 +437,7 @@ def test_a_partial_sum_that_leaves_the_range_traps_though_the_sum_returns():
     net, tensors, _ = make_case(22, 1, (1, 1, 3), [FC], [(1, 1, 3, 2)], accumulators=phases(rule(8, "trap")))
     tensors["input"] = ((1, 1, 1, 3), [100, 100, 100])
     tensors["layer.0.weight_q"] = ((3, 2), [1, 0, 1, 0, -1, 0])
-    code, lines = run(net, tensors, "--quiet")
+    _, lines = run(net, tensors, "--quiet")
     assert any("OVERFLOWS at 1 outputs" in line for line in lines), lines
 
 
