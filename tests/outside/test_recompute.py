@@ -314,7 +314,7 @@ CASES = {
     "wide accumulators, LeNet's form": (make_case(1, **LENET), ""),
     "empty accumulators, widths 3-6-8-6, short random words": (make_case(2, **LENET, bits=(3, 6, 8, 6, 3), lr_log2=3, accumulators={}), ""),
     "paper's variant, weights off the lattice, small steps": (make_case(3, **LENET, variant="paper", lr_log2=-3, on_lattice=False), ""),
-    "paper's variant, steps beyond the limit": (make_case(25, **LENET, variant="paper", lr_log2=6), ""),
+    "paper's variant, steps beyond the limit": (make_case(25, **LENET, variant="paper", lr_log2=7), ""),
     "stride with same padding, overlapping pool": (make_case(4, **STRIDED, on_lattice=False), ""),
     "stride that leaves a rest, pool that drops a row, no ReLU": (
         make_case(5, 2, (12, 13, 2), [conv(stride=2, relu=False), conv(stride=2, pad="valid"), conv(pad="same", pool=2), FC],
@@ -327,6 +327,7 @@ CASES = {
     "an image of zeros": (make_case(9, **LENET, silent=True), ""),
     "widest codes, longest words, a step beyond 64 bits": (
         make_case(10, **LENET, bits=(16, 16, 16, 16, 32), lr_log2=-40), ""),
+    "widest codes, longest words, a comparison beyond 64 bits": (make_case(26, **LENET, bits=(16, 16, 16, 16, 32)), ""),
     "a large left shift of the step": (make_case(11, **LENET, lr_log2=50), ""),
     "saturate, one product a step": (
         make_case(12, **LENET, accumulators=phases(rule(9, "saturate"), rule(8, "saturate"), rule(13, "saturate"))), "feg"),
