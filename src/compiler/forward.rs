@@ -383,7 +383,7 @@ impl Lowering<'_> {
             e.push_probed(
                 self.quantise_error(codes, difference, format, count),
                 Yield::Output,
-                boxed_flat(&name, self.batch, output_shape(layer), layer, &region, tile),
+                boxed(&name, self.batch, output_shape(layer), &region, tile, Class::E),
                 tile,
             );
             if self.network.quantise_output {
@@ -468,18 +468,6 @@ pub(super) fn boxed<'a>(
         strides: vec![region.image(), cols * channels, channels, 1],
         class,
     }
-}
-
-/// The same for errors, which dense layers have as `[batch, channels]` in their activations' shape.
-pub(super) fn boxed_flat<'a>(
-    tensor: &'a str,
-    batch: u64,
-    shape: [u64; 3],
-    _layer: &Layer,
-    region: &Region3,
-    tile: Tile,
-) -> Place<'a> {
-    boxed(tensor, batch, shape, region, tile, Class::E)
 }
 
 /// The input of a layer, of one image.

@@ -89,9 +89,9 @@ impl Formats {
         // |k| is at most floor(eta * sqrt 2) + 1 (ARITHMETIC: codes); eta * 1.5 bounds it from above.
         let step_bits = u32::try_from(recipe.max_lr_log2().max(0)).unwrap_or(0) + 3;
         Formats {
-            forward: bytes(&rules.forward),
-            error: bytes(&rules.error),
-            gradient: bytes(&rules.gradient),
+            forward: bytes(rules.forward),
+            error: bytes(rules.error),
+            gradient: bytes(rules.gradient),
             error_code: code_format(network.bits.e),
             stored_weight: code_format(network.bits.g),
             difference: if output_bits.max(target_bits) < 32 { format(32) } else { format(64) },

@@ -1,0 +1,202 @@
+//! Errors of hidden layers: the transposed product, the clip mask, the batch's maximum, `Q_E`, the ReLU mask,
+//! and the way back through the pool.
+
+use super::emit::{Emitter, Tile};
+use super::forward::{aligned, at, boxed, input_region, output_region};
+use super::layout::{map_shape, output_shape, place_format};
+use super::moves::{BoxMove, Extent, Region3};
+use super::taps::{Done, Needs, Rows, TapsProduct, Weights, narrow, runs};
+use super::window::{Run, Window};
+use super::{CompileError, ERROR, Lowering, MAXIMUM};
+use crate::isa::{Instr, Memory, VMask, VMaxabs, VUnpool, XExponent, XSet};
+use crate::network::Layer;
+use crate::program::{Class, Phase, Yield};
+
+/// States kept by the clip mask (inactive, active) and by the ReLU mask (active, clipped).
+const NOT_CLIPPED: u32 = 0b011;
+const NOT_INACTIVE: u32 = 0b110;
+
+/// A tile of the second pass: images, and rows of activations of each.
+#[derive(Debug, Clone, Copy)]
+struct Routing {
+    images: u64,
+    units: u64,
+}
+
+impl Lowering<'_> {
+    /// The error of layer `i`'s activations, from the error of layer `i + 1`.
+    pub(super) fn error(&self, e: &mut Emitter, i: usize) -> Result<(), CompileError> {
+        e.mark(Phase::Error, u32::try_from(i).ok());
+        let (layer, above) = (&self.network.layers[i], &self.network.layers[i + 1]);
+        let (map, map_above) = (&self.layout.layers[i], &self.layout.layers[i + 1]);
+        let out = self.formats.error;
+        let [rows, cols, _] = super::layout::input_shape(above);
+        let needs = |images: u64, units: Run, columns: Run| {
+            let region = input_region(above, units, columns);
+            let elements = images * region.elements();
+            if ![map.state, map.waiting].iter().all(|s| aligned(&region, images, self.batch, s.format)) {
+                return None;
+            }
+            let states = map.state.format.bytes(elements);
+            let cost = self.cost();
+            let cycles = cost.bytes(states + out.bytes(elements), 2) + 2 * cost.vector(elements);
+            Some(Needs { operand: 0, accumulator: 0, mask: states, cycles })
+        };
+        let probe = format!("layer.{i}.error_acc");
+        let product = TapsProduct {
+            layer: i,
+            phase: "error",
+            window: Window::error(above),
+            weights: Weights::Flipped,
+            columns: above.input.channels.into(),
+            batch: self.batch,
+            left: map_above.error,
+            right: map_above.weight_q,
+            out,
+            rule: self.machine.accumulators.error,
+            mode: ERROR,
+            rows: Rows { units: rows, step: 1, window: 1 },
+            split_columns: true,
+            needs: &needs,
+            probe: &probe,
+            class: Class::ErrorAccumulator,
+        };
+        debug_assert_eq!(rows * cols * product.columns, layer.output.elements());
+        let tiling = product.tiling(&self.cost())?;
+        let mut resident = false;
+        e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
+        product.emit(e, &tiling, &mut |e, done| {
+            resident = done.only && self.routing(layer, true).is_some();
+            self.clip_mask(e, i, done, resident);
+        });
+        e.push(Instr::XExponent(XExponent { dst: MAXIMUM, a: MAXIMUM }));
+        let routing = self.routing(layer, resident).ok_or_else(|| CompileError::NoTile {
+            layer: i,
+            phase: "error",
+            what: "one row of activations".into(),
+        })?;
+        for units in runs(layer.output.height.into(), routing.units) {
+            e.tiles(0, self.batch, routing.images, &mut |e, tile| self.route(e, i, tile, units, resident));
+        }
+        Ok(())
+    }
+
+    /// Clip mask and maximum of one tile; stored unless it stays.
+    fn clip_mask(&self, e: &mut Emitter, i: usize, done: &Done, resident: bool) {
+        let map = &self.layout.layers[i];
+        let above = &self.network.layers[i + 1];
+        let region = input_region(above, done.units, done.columns);
+        let count = narrow(done.tile.count * region.elements());
+        let (values, states, format) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0), self.formats.error);
+        BoxMove { tensor: map.state, scratch: states, region }.load(e, done.tile);
+        e.push(Instr::VMask(VMask { dst: values, src: values, format, states, keep: NOT_CLIPPED, count }));
+        e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src: values, src_format: format, count }));
+        if !resident {
+            BoxMove { tensor: map.waiting, scratch: values, region }.store(e, done.tile);
+        }
+    }
+
+    /// Rows of the map that rows of activations come from: the last ones with what no window fills.
+    fn routed_rows(layer: &Layer, units: Run) -> Run {
+        let step = layer.pool.map_or(1, |p| u64::from(p.step));
+        let first = units.first * step;
+        let end = if units.end() == u64::from(layer.output.height) { layer.out_h.into() } else { units.end() * step };
+        Run::new(first, end - first)
+    }
+
+    /// The tile of the second pass.
+    fn routing(&self, layer: &Layer, resident: bool) -> Option<Routing> {
+        let whole = u64::from(layer.output.height);
+        let overlapping = layer.pool.is_some_and(|p| p.window > p.step);
+        let fits = |r: &Routing| {
+            let units = Run::new(0, r.units);
+            let region = output_region(layer, units, Run::new(0, layer.channels.into()));
+            let elements = r.images * region.elements();
+            let mapped = r.images
+                * Self::routed_rows(layer, units).count.max(r.units)
+                * u64::from(layer.out_w)
+                * u64::from(layer.channels);
+            let last = Self::routed_rows(layer, Run::new(whole - r.units.min(whole), r.units.min(whole)));
+            let mapped = mapped.max(r.images * last.count * u64::from(layer.out_w) * u64::from(layer.channels));
+            let code = self.formats.error_code;
+            let codes = code.bytes(elements).next_multiple_of(8);
+            let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
+            let states = (2 * elements).div_ceil(8).next_multiple_of(8);
+            let places = if layer.pool.is_some() { place_format(layer).bytes(elements) } else { 0 };
+            let cost = self.cost();
+            let map_aligned = [2, place_format(layer).bits()].iter().all(|&bits| {
+                let format = crate::isa::Format::new(bits).expect("a small width");
+                aligned(&region, r.images, self.batch, format)
+            });
+            codes + routed <= cost.capacity(Memory::Operand)
+                && self.formats.error.bytes(elements) <= cost.capacity(Memory::Accumulator)
+                && states + places <= cost.capacity(Memory::Mask)
+                && map_aligned
+        };
+        if resident {
+            return Some(Routing { images: self.batch, units: whole }).filter(fits);
+        }
+        let mut choices: Vec<Routing> =
+            super::cost::image_tiles(self.batch).into_iter().map(|images| Routing { images, units: whole }).collect();
+        if !overlapping {
+            let rows = super::cost::halvings(whole, 1).into_iter().filter(|&u| u < whole);
+            choices.extend(rows.map(|units| Routing { images: 1, units }));
+        }
+        choices.into_iter().find(fits)
+    }
+
+    /// `Q_E`, ReLU mask and pool of one tile.
+    fn route(&self, e: &mut Emitter, i: usize, tile: Tile, units: Run, resident: bool) {
+        let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
+        let region = output_region(layer, units, Run::new(0, layer.channels.into()));
+        let elements = tile.count * region.elements();
+        let count = narrow(elements);
+        let format = self.formats.error_code;
+        let (values, states) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0));
+        let codes = at(Memory::Operand, 0);
+        if !resident {
+            BoxMove { tensor: map.waiting, scratch: values, region }.load(e, tile);
+        }
+        let name = format!("layer.{i}.error");
+        e.push_probed(
+            self.quantise_error(codes, values, self.formats.error, count),
+            Yield::Output,
+            boxed(&name, self.batch, output_shape(layer), &region, tile, Class::E),
+            tile,
+        );
+        if layer.relu {
+            BoxMove { tensor: map.state, scratch: states, region }.load(e, tile);
+            e.push(Instr::VMask(VMask { dst: codes, src: codes, format, states, keep: NOT_INACTIVE, count }));
+        }
+        let rows = Self::routed_rows(layer, units);
+        let [height, width, channels] = map_shape(layer);
+        let mapped = Region3 {
+            rows: Extent::run(rows.first, rows.count, height),
+            cols: Extent::full(width),
+            channels: Extent::full(channels),
+        };
+        let mut routed = codes;
+        if let Some(pool) = layer.pool {
+            let place = at(Memory::Mask, (2 * elements).div_ceil(8).next_multiple_of(8));
+            BoxMove { tensor: map.place, scratch: place, region }.load(e, tile);
+            routed = at(Memory::Operand, format.bytes(elements).next_multiple_of(8));
+            e.push(Instr::VUnpool(VUnpool {
+                dst: routed,
+                src: codes,
+                format,
+                place,
+                place_format: place_format(layer),
+                images: narrow(tile.count),
+                in_rows: narrow(units.count),
+                in_cols: layer.output.width,
+                channels: layer.channels,
+                height: narrow(rows.count),
+                width: layer.out_w,
+                window: pool.window,
+                step: pool.step,
+                bits: self.network.bits.e,
+            }));
+        }
+        BoxMove { tensor: map.error, scratch: routed, region: mapped }.store(e, tile);
+    }
+}

@@ -1,0 +1,141 @@
+//! Gradients, and the update of the weights they are for.
+
+use super::emit::{Emitter, Tile};
+use super::forward::{at, flat, units};
+use super::layout::weight_shape;
+use super::moves::{BoxMove, Extent, Region3};
+use super::positions::PositionsProduct;
+use super::taps::narrow;
+use super::window::Window;
+use super::{CompileError, GRADIENT, LEARNING_RATE, Lowering, MAXIMUM, STEP_SHIFT};
+use crate::isa::{Address, Instr, Memory, VMaxabs, VStochastic, VSub, XExponent, XSet, XSub};
+use crate::program::{Class, Phase, Yield};
+
+impl Lowering<'_> {
+    /// Gradient and update of every layer, last to first, each before the error below it; every product uses
+    /// the weights from before the update, which are stored apart.
+    pub(super) fn backward(&self, e: &mut Emitter) -> Result<(), CompileError> {
+        for i in (0..self.network.layers.len()).rev() {
+            let resident = self.gradient(e, i)?;
+            self.update(e, i, resident)?;
+            if i > 0 {
+                self.error(e, i - 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Emits the gradient; whether all of it still stands in the accumulator memory.
+    fn gradient(&self, e: &mut Emitter, i: usize) -> Result<bool, CompileError> {
+        e.mark(Phase::Gradient, u32::try_from(i).ok());
+        let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
+        let (name, shape) = (format!("layer.{i}.grad"), weight_shape(layer));
+        let product = PositionsProduct {
+            layer: i,
+            window: Window::forward(layer),
+            columns: layer.channels.into(),
+            batch: self.batch,
+            left: map.input,
+            right: map.error,
+            out: self.formats.gradient,
+            rule: self.machine.accumulators.gradient,
+            mode: GRADIENT,
+            probe: &name,
+            shape: &shape,
+        };
+        let tiling = product.tiling(&self.cost())?;
+        let (values, format) = (at(Memory::Accumulator, 0), self.formats.gradient);
+        let taps = product.window.tap_count();
+        let mut resident = false;
+        e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
+        product.emit(e, &tiling, &mut |e, block| {
+            let count = narrow(block.taps.count * block.columns.count);
+            e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src: values, src_format: format, count }));
+            resident = block.only;
+            if !resident {
+                let region = Region3 {
+                    rows: Extent::run(block.taps.first, block.taps.count, taps),
+                    cols: Extent::full(1),
+                    channels: Extent::run(block.columns.first, block.columns.count, product.columns),
+                };
+                let once = Tile { first: 0, count: 1, looped: false };
+                BoxMove { tensor: map.gradient, scratch: values, region }.store(e, once);
+            }
+        });
+        Ok(resident)
+    }
+
+    /// Stochastic step and update (ARITHMETIC: gradient and update 2 to 5).
+    fn update(&self, e: &mut Emitter, i: usize, resident: bool) -> Result<(), CompileError> {
+        e.mark(Phase::Update, u32::try_from(i).ok());
+        let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
+        let (stored, step, gradient) = (map.weight.format, self.formats.step, map.gradient.format);
+        let held = if resident { 0 } else { u64::from(gradient.bits()) };
+        let needs =
+            [(Memory::Operand, u64::from(stored.bits() + step.bits())), (Memory::Accumulator, held)];
+        let total = layer.weights();
+        let size = self.flat_tile(total, &needs).ok_or(CompileError::NoTile {
+            layer: i,
+            phase: "update",
+            what: "64 weights".into(),
+        })?;
+        e.push(Instr::XExponent(XExponent { dst: MAXIMUM, a: MAXIMUM }));
+        e.push(Instr::XSub(XSub { dst: STEP_SHIFT, a: MAXIMUM, b: LEARNING_RATE }));
+        let first_number: u64 = self.network.layers[..i].iter().map(crate::network::Layer::weights).sum();
+        let limit = u64::try_from(self.network.stored_weight_limit()).expect("a limit is positive");
+        let weights = at(Memory::Operand, 0);
+        let steps = at(Memory::Operand, stored.bytes(size).next_multiple_of(8));
+        e.tiles(0, total, size, &mut |e, tile| {
+            let count = narrow(tile.count);
+            let values = self.gradient_values(e, i, tile, resident);
+            units(map.weight, weights, 1).load(e, tile);
+            let number_base = e.unit_register(tile);
+            for (what, name, class) in
+                [(Yield::Output, "delta", Class::G), (Yield::Random, "random", Class::None)]
+            {
+                e.probe(what, flat(&format!("layer.{i}.{name}"), weight_shape(layer), tile, class), tile);
+            }
+            e.push(Instr::VStochastic(VStochastic {
+                dst: steps,
+                dst_format: step,
+                src: values,
+                src_format: gradient,
+                scale: STEP_SHIFT,
+                number_base,
+                number: first_number + tile.first,
+                random_bits: self.network.bits.r,
+                count,
+            }));
+            let name = format!("layer.{i}.weight_next");
+            e.push_probed(
+                Instr::VSub(VSub {
+                    dst: weights,
+                    a: weights,
+                    format: stored,
+                    b: steps,
+                    b_format: step,
+                    limit,
+                    count,
+                }),
+                Yield::Output,
+                flat(&name, weight_shape(layer), tile, Class::None),
+                tile,
+            );
+            units(map.weight, weights, 1).store(e, tile);
+        });
+        Ok(())
+    }
+
+    /// Where a tile of gradients stands: in the accumulator memory already, or loaded to its beginning.
+    fn gradient_values(&self, e: &mut Emitter, i: usize, tile: Tile, resident: bool) -> Address {
+        let tensor = self.layout.layers[i].gradient;
+        if resident {
+            let place = super::layout::Stored { address: 0, ..tensor };
+            let dram = e.dram(&place, tile, tensor.format.bits().into(), 0);
+            return Address { memory: Memory::Accumulator, ..dram };
+        }
+        let values = at(Memory::Accumulator, 0);
+        units(tensor, values, 1).load(e, tile);
+        values
+    }
+}

@@ -1,0 +1,71 @@
+//! Runs of elements read from and written to memory bytes, whole instructions at a time.
+
+use super::state::{element, set_element, unsigned_element};
+use crate::isa::{Address, Format};
+
+fn start(address: Address) -> usize {
+    usize::try_from(address.offset).unwrap_or(usize::MAX)
+}
+
+/// `count` two's complement elements.
+pub(super) fn read(bytes: &[u8], address: Address, format: Format, count: usize, out: &mut Vec<i64>) {
+    out.clear();
+    let at = start(address);
+    match format.bits() {
+        8 => out.extend(bytes[at..at + count].iter().map(|&b| i64::from(b.cast_signed()))),
+        16 => out.extend(words::<2>(bytes, at, count).map(|w| i64::from(i16::from_le_bytes(w)))),
+        32 => out.extend(words::<4>(bytes, at, count).map(|w| i64::from(i32::from_le_bytes(w)))),
+        64 => out.extend(words::<8>(bytes, at, count).map(i64::from_le_bytes)),
+        _ => out.extend((0..count as u64).map(|i| element(bytes, at, format, i))),
+    }
+}
+
+/// `count` unsigned elements.
+pub(super) fn read_unsigned(bytes: &[u8], address: Address, format: Format, count: usize, out: &mut Vec<u64>) {
+    out.clear();
+    let at = start(address);
+    match format.bits() {
+        2 => {
+            let pairs = bytes[at..at + count.div_ceil(4)].iter();
+            out.extend(pairs.flat_map(|&b| [b & 3, b >> 2 & 3, b >> 4 & 3, b >> 6].map(u64::from)).take(count));
+        }
+        8 => out.extend(bytes[at..at + count].iter().map(|&b| u64::from(b))),
+        16 => out.extend(words::<2>(bytes, at, count).map(|w| u64::from(u16::from_le_bytes(w)))),
+        _ => out.extend((0..count as u64).map(|i| unsigned_element(bytes, at, format, i))),
+    }
+}
+
+fn words<const N: usize>(bytes: &[u8], at: usize, count: usize) -> impl Iterator<Item = [u8; N]> {
+    bytes[at..at + count * N].as_chunks::<N>().0.iter().copied()
+}
+
+/// The low bits of `values`, one element each.
+pub(super) fn write(bytes: &mut [u8], address: Address, format: Format, values: &[i64]) {
+    let at = start(address);
+    let low = |v: i64| v.to_le_bytes();
+    match format.bits() {
+        8 => bytes[at..at + values.len()].iter_mut().zip(values).for_each(|(b, &v)| *b = low(v)[0]),
+        16 => chunks::<2>(bytes, at, values),
+        32 => chunks::<4>(bytes, at, values),
+        64 => chunks::<8>(bytes, at, values),
+        2 if values.len() % 4 == 0 => {
+            let quads = values.as_chunks::<4>().0;
+            for (b, q) in bytes[at..at + quads.len()].iter_mut().zip(quads) {
+                let [a, c, d, e] = q.map(|v| low(v)[0] & 3);
+                *b = a | c << 2 | d << 4 | e << 6;
+            }
+        }
+        _ => {
+            for (i, &v) in values.iter().enumerate() {
+                set_element(bytes, at, format, i as u64, v);
+            }
+        }
+    }
+}
+
+fn chunks<const N: usize>(bytes: &mut [u8], at: usize, values: &[i64]) {
+    let places = bytes[at..at + values.len() * N].as_chunks_mut::<N>().0;
+    for (place, &v) in places.iter_mut().zip(values) {
+        place.copy_from_slice(&v.to_le_bytes()[..N]);
+    }
+}
