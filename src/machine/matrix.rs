@@ -13,12 +13,6 @@ use crate::program::Step;
 #[derive(Debug, Default)]
 pub(super) struct Unfinished(std::collections::BTreeMap<u64, i128>);
 
-impl Unfinished {
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
-}
-
 /// Operands of one instruction: rows of `length` codes each.
 struct Packed {
     left: Vec<i16>,
@@ -268,12 +262,9 @@ fn store(m: &Matrix, state: &mut State, outputs: &[Output], unfinished: &mut Unf
             let key = m.out.offset * 8 + first + j * u64::from(m.out_format.bits());
             if m.partial && i128::from(o.register) != o.exact {
                 unfinished.0.insert(key, o.exact);
-            } else if m.accumulate {
+            } else if !unfinished.0.is_empty() {
                 unfinished.0.remove(&key);
             }
         }
-    }
-    if !m.accumulate && !m.partial {
-        unfinished.forget();
     }
 }

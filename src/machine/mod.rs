@@ -4,7 +4,13 @@
 //! nothing of time, energy, layers or tensors.
 
 mod engine;
+mod fast;
+mod matrix;
+mod moves;
 mod state;
+mod values;
+mod vector;
 
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
+pub use fast::Fast;
 pub use state::State;
