@@ -1,3 +1,5 @@
 //! The `wagesim` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    wagesim::cli::main()
+}

@@ -3,6 +3,7 @@
 //! A program is complete: executed on a machine, from a seed and batches, it needs nothing of the network it
 //! came from. It knows nothing of engines.
 
+mod initial;
 mod plan;
 
 pub use plan::{Plan, PlanError, PlanProbe, Step};

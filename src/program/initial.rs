@@ -1,0 +1,46 @@
+//! DRAM as a run finds it: every tensor's initial elements, from the program and the run's seed.
+
+use super::{Initial, Program, Tensor};
+use crate::number::{Stream, StreamKind, draw_weight};
+
+impl Program {
+    /// DRAM at the beginning of a run.
+    pub fn initial_dram(&self, seed: u64) -> Vec<u8> {
+        let mut dram = vec![0; usize::try_from(self.dram_bytes).unwrap_or(0)];
+        for tensor in &self.tensors {
+            let values = tensor.initial_values(seed);
+            tensor.write(&mut dram, &values);
+        }
+        dram
+    }
+}
+
+impl Tensor {
+    fn initial_values(&self, seed: u64) -> Vec<i64> {
+        match &self.initial {
+            Initial::Zero => Vec::new(),
+            Initial::Values(values) => values.clone(),
+            Initial::Drawn { first, limit, bits, shift } => {
+                let stream = Stream { seed, step: 0, kind: StreamKind::Weights };
+                (0..self.elements())
+                    .map(|i| draw_weight(stream.word(first + i), *limit, *bits) << shift)
+                    .collect()
+            }
+        }
+    }
+
+    /// The tensor's bytes in DRAM.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        at(self.address)..at(self.address + self.bytes())
+    }
+
+    /// Writes elements of one to eight whole bytes from the tensor's beginning on.
+    fn write(&self, dram: &mut [u8], values: &[i64]) {
+        let size = usize::try_from(self.format.bits() / 8).unwrap_or(1).max(1);
+        let range = self.range();
+        for (place, value) in dram[range].chunks_mut(size).zip(values) {
+            place.copy_from_slice(&value.to_le_bytes()[..place.len()]);
+        }
+    }
+}
