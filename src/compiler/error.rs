@@ -100,7 +100,11 @@ impl Lowering<'_> {
     fn routed_rows(layer: &Layer, units: Run) -> Run {
         let step = layer.pool.map_or(1, |p| u64::from(p.step));
         let first = units.first * step;
-        let end = if units.end() == u64::from(layer.output.height) { layer.out_h.into() } else { units.end() * step };
+        let end = if units.end() == u64::from(layer.output.height) {
+            layer.out_h.into()
+        } else {
+            units.end() * step
+        };
         Run::new(first, end - first)
     }
 
@@ -117,7 +121,8 @@ impl Lowering<'_> {
                 * u64::from(layer.out_w)
                 * u64::from(layer.channels);
             let last = Self::routed_rows(layer, Run::new(whole - r.units.min(whole), r.units.min(whole)));
-            let mapped = mapped.max(r.images * last.count * u64::from(layer.out_w) * u64::from(layer.channels));
+            let mapped =
+                mapped.max(r.images * last.count * u64::from(layer.out_w) * u64::from(layer.channels));
             let code = self.formats.error_code;
             let codes = code.bytes(elements).next_multiple_of(8);
             let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
@@ -136,8 +141,10 @@ impl Lowering<'_> {
         if resident {
             return Some(Routing { images: self.batch, units: whole }).filter(fits);
         }
-        let mut choices: Vec<Routing> =
-            super::cost::image_tiles(self.batch).into_iter().map(|images| Routing { images, units: whole }).collect();
+        let mut choices: Vec<Routing> = super::cost::image_tiles(self.batch)
+            .into_iter()
+            .map(|images| Routing { images, units: whole })
+            .collect();
         if !overlapping {
             let rows = super::cost::halvings(whole, 1).into_iter().filter(|&u| u < whole);
             choices.extend(rows.map(|units| Routing { images: 1, units }));

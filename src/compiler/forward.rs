@@ -36,7 +36,8 @@ pub(super) fn units(tensor: Stored, scratch: Address, elements: u64) -> BoxMove 
 impl Lowering<'_> {
     /// The greatest tile of single elements, a multiple of 64 bounded by `per_element` bits of each scratchpad.
     pub(super) fn flat_tile(&self, total: u64, bits: &[(Memory, u64)]) -> Option<u64> {
-        let fits = bits.iter().map(|&(m, b)| (self.cost().capacity(m) * 8).saturating_sub(256) / b.max(1)).min();
+        let fits =
+            bits.iter().map(|&(m, b)| (self.cost().capacity(m) * 8).saturating_sub(256) / b.max(1)).min();
         let most = fits.unwrap_or(total) / 64 * 64;
         (most > 0).then(|| most.min(total))
     }
@@ -57,10 +58,9 @@ impl Lowering<'_> {
             let to = at(Memory::Operand, stored.bytes(size).next_multiple_of(8));
             e.tiles(0, layer.weights(), size, &mut |e, tile| {
                 units(map.weight, from, 1).load(e, tile);
-                for (what, name, class) in [
-                    (Yield::Source, "weight", Class::StoredWeight),
-                    (Yield::Output, "weight_q", Class::W),
-                ] {
+                for (what, name, class) in
+                    [(Yield::Source, "weight", Class::StoredWeight), (Yield::Output, "weight_q", Class::W)]
+                {
                     let name = format!("layer.{i}.{name}");
                     e.probe(what, flat(&name, weight_shape(layer), tile, class), tile);
                 }
@@ -164,10 +164,11 @@ impl Lowering<'_> {
             out,
             rule: self.machine.accumulators.forward,
             mode: FORWARD,
-            rows: layer.pool.map_or(
-                Rows { units: layer.out_h.into(), step: 1, window: 1 },
-                |p| Rows { units: layer.output.height.into(), step: p.step.into(), window: p.window.into() },
-            ),
+            rows: layer.pool.map_or(Rows { units: layer.out_h.into(), step: 1, window: 1 }, |p| Rows {
+                units: layer.output.height.into(),
+                step: p.step.into(),
+                window: p.window.into(),
+            }),
             split_columns: !layer.last,
             needs: &needs,
             probe: &probe,
@@ -177,7 +178,8 @@ impl Lowering<'_> {
         product.emit(e, &tiling, &mut |e, done| {
             if layer.last {
                 let region = output_region(layer, done.units, done.columns);
-                BoxMove { tensor: map.waiting, scratch: at(Memory::Accumulator, 0), region }.store(e, done.tile);
+                BoxMove { tensor: map.waiting, scratch: at(Memory::Accumulator, 0), region }
+                    .store(e, done.tile);
             } else {
                 self.activate(e, i, done, keep);
             }
@@ -223,7 +225,14 @@ impl Lowering<'_> {
         }
         let shift = requantising_shift(layer);
         if keep {
-            e.push(Instr::VState(VState { dst: state, src: values, src_format: out, bits: layer.output_bits, shift, count }));
+            e.push(Instr::VState(VState {
+                dst: state,
+                src: values,
+                src_format: out,
+                bits: layer.output_bits,
+                shift,
+                count,
+            }));
             BoxMove { tensor: map.state, scratch: state, region }.store(e, done.tile);
         }
         let next = self.layout.layers[i + 1].input;
@@ -265,7 +274,14 @@ impl Lowering<'_> {
         let shift = requantising_shift(layer);
         let src_format = self.formats.forward;
         let bits = layer.output_bits;
-        e.push(Instr::VState(VState { dst: at(Memory::Mask, 0), src: outputs, src_format, bits, shift, count }));
+        e.push(Instr::VState(VState {
+            dst: at(Memory::Mask, 0),
+            src: outputs,
+            src_format,
+            bits,
+            shift,
+            count,
+        }));
         let rounding = self.machine.vector.forward_rounding;
         let scale = crate::isa::Scale(0);
         e.push(Instr::VShift(VShift {
@@ -293,8 +309,13 @@ impl Lowering<'_> {
             let predictions = labels + labels;
             let codes = predictions + code.bytes(n).next_multiple_of(8);
             let differences = self.formats.forward.bytes(n).next_multiple_of(8);
-            let sizes =
-                OutputTile { images, prediction: labels, codes: predictions, error: codes, difference: differences };
+            let sizes = OutputTile {
+                images,
+                prediction: labels,
+                codes: predictions,
+                error: codes,
+                difference: differences,
+            };
             let fits = codes + self.formats.error_code.bytes(n) <= cost.capacity(Memory::Operand)
                 && differences + self.formats.difference.bytes(n) <= cost.capacity(Memory::Accumulator)
                 && (2 * n).div_ceil(8) <= cost.capacity(Memory::Mask)

@@ -71,8 +71,7 @@ impl Lowering<'_> {
         let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
         let (stored, step, gradient) = (map.weight.format, self.formats.step, map.gradient.format);
         let held = if resident { 0 } else { u64::from(gradient.bits()) };
-        let needs =
-            [(Memory::Operand, u64::from(stored.bits() + step.bits())), (Memory::Accumulator, held)];
+        let needs = [(Memory::Operand, u64::from(stored.bits() + step.bits())), (Memory::Accumulator, held)];
         let total = layer.weights();
         let size = self.flat_tile(total, &needs).ok_or(CompileError::NoTile {
             layer: i,

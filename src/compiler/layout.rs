@@ -83,7 +83,11 @@ impl Formats {
         let rules = &machine.accumulators;
         let bytes = |rule| format(8 * u32::try_from(machine.accumulator_bytes(rule)).unwrap_or(8));
         let last = network.layers.last().expect("a network has layers");
-        let output_bits = if network.quantise_output { network.bits.a } else { rules.forward.bits.max(rules.forward.outer_bits) };
+        let output_bits = if network.quantise_output {
+            network.bits.a
+        } else {
+            rules.forward.bits.max(rules.forward.outer_bits)
+        };
         let target_bits = loss_shift(network) + 2;
         debug_assert!(last.last);
         // |k| is at most floor(eta * sqrt 2) + 1 (ARITHMETIC: codes); eta * 1.5 bounds it from above.
@@ -200,7 +204,8 @@ impl Layout {
                 kept: true,
             });
             numbers += layer.weights();
-            let weight_q = map.zeroed(&name("weight_q"), format(layer.weight_bits), true, weight_shape(layer));
+            let weight_q =
+                map.zeroed(&name("weight_q"), format(layer.weight_bits), true, weight_shape(layer));
             let codes = code_format(layer.input_bits);
             let input = map.zeroed(&name("input"), codes, true, batched(input_shape(layer)));
             let [state, place] = [("state", format(2)), ("place", place_format(layer))]
@@ -214,7 +219,17 @@ impl Layout {
             };
             let error = map.zeroed(&name("error"), formats.error_code, true, batched(map_shape(layer)));
             let gradient = map.zeroed(&name("gradient"), formats.gradient, true, weight_shape(layer));
-            layers.push(LayerMap { weight, weight_q, input, state, place, waiting, difference, error, gradient });
+            layers.push(LayerMap {
+                weight,
+                weight_q,
+                input,
+                state,
+                place,
+                waiting,
+                difference,
+                error,
+                gradient,
+            });
         }
         Layout { input, label, table, prediction, layers, tensors: map.tensors, bytes: map.next }
     }

@@ -64,9 +64,12 @@ impl Region3 {
         let whole = |elements: u64| elements * bits % 8 == 0;
         let row = self.cols.of * self.channels.of;
         if self.channels.is_full() && self.cols.is_full() {
-            self.rows.is_full() || (whole(self.image()) && whole(row * self.rows.first) && whole(row * self.rows.count))
+            self.rows.is_full()
+                || (whole(self.image()) && whole(row * self.rows.first) && whole(row * self.rows.count))
         } else if self.channels.is_full() {
-            whole(row) && whole(self.cols.first * self.channels.of) && whole(self.cols.count * self.channels.of)
+            whole(row)
+                && whole(self.cols.first * self.channels.of)
+                && whole(self.cols.count * self.channels.of)
         } else {
             whole(self.channels.of) && whole(self.channels.first) && whole(self.channels.count)
         }
@@ -173,7 +176,8 @@ impl BoxMove {
         let parts = self.region.instructions(tile.count);
         let m = shape(&self.region, tile.count / parts, bits);
         for part in 0..parts {
-            let dram = e.dram(&self.tensor, tile, image_bits, part * image_bits + self.region.origin() * bits);
+            let dram =
+                e.dram(&self.tensor, tile, image_bits, part * image_bits + self.region.origin() * bits);
             let mut scratch = self.scratch;
             scratch.offset += part * m.planes * m.rows * m.bytes;
             e.push(instr(&m, dram, scratch));

@@ -120,7 +120,8 @@ impl PositionsProduct<'_> {
         let view = self.view(taps, &piece);
         let right = self.right_region(&piece, Run::new(0, t.columns));
         let images = piece.tile.count;
-        let (left_bits, right_bits) = (u64::from(self.left.format.bits()), u64::from(self.right.format.bits()));
+        let (left_bits, right_bits) =
+            (u64::from(self.left.format.bits()), u64::from(self.right.format.bits()));
         let fits = view.region.elements() * images * left_bits / 8 <= cost.capacity(Memory::Operand)
             && right.elements() * images * right_bits / 8 <= cost.capacity(Memory::Weight);
         if !fits {
@@ -215,7 +216,15 @@ impl PositionsProduct<'_> {
         }
     }
 
-    fn piece(&self, e: &mut Emitter, taps: Run, columns: Run, piece: &Piece, accumulate: bool, partial: bool) {
+    fn piece(
+        &self,
+        e: &mut Emitter,
+        taps: Run,
+        columns: Run,
+        piece: &Piece,
+        accumulate: bool,
+        partial: bool,
+    ) {
         let view = self.view(taps, piece);
         let right = self.right_region(piece, columns);
         BoxMove { tensor: self.left, scratch: Address::at(Memory::Operand, 0), region: view.region }

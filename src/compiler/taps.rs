@@ -139,14 +139,16 @@ impl TapsProduct<'_> {
                 lengths.iter().map(move |&length| TapsTiling { images, units, columns, length })
             })
         });
-        cheapest(candidates.filter_map(|t| self.cost(&t, cost).map(|c| (c, t)))).ok_or_else(|| CompileError::NoTile {
-            layer: self.layer,
-            phase: self.phase,
-            what: format!(
-                "one row of the map, {} columns and {} products at a time",
-                columns.last().copied().unwrap_or(0),
-                self.group().min(self.window.tap_count())
-            ),
+        cheapest(candidates.filter_map(|t| self.cost(&t, cost).map(|c| (c, t)))).ok_or_else(|| {
+            CompileError::NoTile {
+                layer: self.layer,
+                phase: self.phase,
+                what: format!(
+                    "one row of the map, {} columns and {} products at a time",
+                    columns.last().copied().unwrap_or(0),
+                    self.group().min(self.window.tap_count())
+                ),
+            }
         })
     }
 
@@ -198,12 +200,7 @@ impl TapsProduct<'_> {
     }
 
     /// Emits the product: for each tile, loads, the matrix instructions, and `finish`.
-    pub(super) fn emit(
-        &self,
-        e: &mut Emitter,
-        t: &TapsTiling,
-        finish: &mut dyn FnMut(&mut Emitter, &Done),
-    ) {
+    pub(super) fn emit(&self, e: &mut Emitter, t: &TapsTiling, finish: &mut dyn FnMut(&mut Emitter, &Done)) {
         let pieces = runs(self.window.tap_count(), t.length);
         let unit_runs = self.unit_runs(t);
         let only = t.images == self.batch && unit_runs.len() == 1 && t.columns == self.columns;
@@ -387,7 +384,10 @@ impl RightTile {
                     channel_first -= 1;
                 }
                 let mut channel_count = taps[2].end() - channel_first;
-                while taps[2].count < d2 && channel_count * bits % 8 != 0 && channel_first + channel_count < d2 {
+                while taps[2].count < d2
+                    && channel_count * bits % 8 != 0
+                    && channel_first + channel_count < d2
+                {
                     channel_count += 1;
                 }
                 let channels = if taps[2].count == d2 {
@@ -395,7 +395,10 @@ impl RightTile {
                 } else {
                     Extent::run(channel_first, channel_count, d2)
                 };
-                let whole = taps[0].count == d0 && taps[1].count == d1 && columns.count == all_columns && channels.is_full();
+                let whole = taps[0].count == d0
+                    && taps[1].count == d1
+                    && columns.count == all_columns
+                    && channels.is_full();
                 let column_extent = Extent::run(columns.first, columns.count, all_columns);
                 let parts: Vec<Region3> = if whole {
                     vec![Region3::full([d0 * d1, all_columns, d2])]

@@ -159,8 +159,7 @@ mod tests {
 
     #[test]
     fn a_middle_tile_of_a_padded_convolution_loads_its_halo() {
-        let window =
-            Window { image: [8, 8, 4], out: [8, 8], kernel: [3, 3], step: 1, widen: 1, pad: [1, 1] };
+        let window = Window { image: [8, 8, 4], out: [8, 8], kernel: [3, 3], step: 1, widen: 1, pad: [1, 1] };
         let taps = [Run::new(0, 3), Run::new(0, 3), Run::new(0, 4)];
         let view = window.view(Run::new(2, 2), Run::new(0, 8), taps);
         assert_eq!(view.region.rows, Extent::run(1, 4, 8));
@@ -170,8 +169,7 @@ mod tests {
 
     #[test]
     fn a_widened_map_loads_the_rows_that_stand_inside() {
-        let window =
-            Window { image: [4, 4, 1], out: [8, 8], kernel: [3, 3], step: 1, widen: 2, pad: [1, 1] };
+        let window = Window { image: [4, 4, 1], out: [8, 8], kernel: [3, 3], step: 1, widen: 2, pad: [1, 1] };
         let taps = [Run::new(0, 3), Run::new(0, 3), Run::new(0, 1)];
         let view = window.view(Run::new(4, 2), Run::new(0, 8), taps);
         // rows 3..=6 of the widened map: real rows 2 (at 4) and 3 (at 6)

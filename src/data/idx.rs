@@ -32,7 +32,8 @@ impl File {
 
     fn number(&self, at: usize) -> Result<usize, DataError> {
         let word = self.bytes.get(at..at + 4).and_then(|b| b.try_into().ok());
-        let word = word.ok_or_else(|| self.fail(at, format!("the header ends after {} bytes", self.bytes.len())))?;
+        let word =
+            word.ok_or_else(|| self.fail(at, format!("the header ends after {} bytes", self.bytes.len())))?;
         Ok(usize::try_from(u32::from_be_bytes(word)).unwrap_or(usize::MAX))
     }
 

@@ -13,4 +13,4 @@ mod vector;
 
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
-pub use state::State;
+pub use state::{State, element};

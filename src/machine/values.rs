@@ -21,13 +21,21 @@ pub(super) fn read(bytes: &[u8], address: Address, format: Format, count: usize,
 }
 
 /// `count` unsigned elements.
-pub(super) fn read_unsigned(bytes: &[u8], address: Address, format: Format, count: usize, out: &mut Vec<u64>) {
+pub(super) fn read_unsigned(
+    bytes: &[u8],
+    address: Address,
+    format: Format,
+    count: usize,
+    out: &mut Vec<u64>,
+) {
     out.clear();
     let at = start(address);
     match format.bits() {
         2 => {
             let pairs = bytes[at..at + count.div_ceil(4)].iter();
-            out.extend(pairs.flat_map(|&b| [b & 3, b >> 2 & 3, b >> 4 & 3, b >> 6].map(u64::from)).take(count));
+            out.extend(
+                pairs.flat_map(|&b| [b & 3, b >> 2 & 3, b >> 4 & 3, b >> 6].map(u64::from)).take(count),
+            );
         }
         8 => out.extend(bytes[at..at + count].iter().map(|&b| u64::from(b))),
         16 => out.extend(words::<2>(bytes, at, count).map(|w| u64::from(u16::from_le_bytes(w)))),

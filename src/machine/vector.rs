@@ -186,7 +186,8 @@ impl Vector {
     }
 
     fn pool(&mut self, i: &VPool, state: &mut State) {
-        let (channels, row_stride, image_stride) = (size(i.channels), size(i.row_stride), size(i.image_stride));
+        let (channels, row_stride, image_stride) =
+            (size(i.channels), size(i.row_stride), size(i.image_stride));
         let (window, step) = (size(i.window), size(i.step));
         let (rows, cols) = (size(i.out_rows), size(i.out_cols));
         let last_row = (rows - 1) * step + window - 1;

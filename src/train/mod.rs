@@ -71,11 +71,8 @@ impl<'a> Trainer<'a> {
         engine: Box<dyn Engine>,
     ) -> Result<Self, TrainError> {
         let training = program.training.as_ref().ok_or(TrainError::NotTrainable("training data"))?;
-        let plans = [
-            Plan::new(program, "quantise")?,
-            Plan::new(program, "train")?,
-            Plan::new(program, "evaluate")?,
-        ];
+        let plans =
+            [Plan::new(program, "quantise")?, Plan::new(program, "train")?, Plan::new(program, "evaluate")?];
         let [operand, weight, accumulator, mask] = scratchpads;
         let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
         state.memories[Memory::Dram.index()] = program.initial_dram(seed);
@@ -103,7 +100,12 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn execute(&mut self, plan: usize, step: u32, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
+    fn execute(
+        &mut self,
+        plan: usize,
+        step: u32,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
         run(&self.plans[plan], self.engine.as_mut(), &mut self.state, observers)
             .map_err(|fault| TrainError::Fault { step, fault })
     }
