@@ -223,7 +223,11 @@ fn generate(table: &toml::Table) -> String {
         .iter()
         .map(|e| {
             let name = camel(e["mnemonic"].as_str().expect("a mnemonic"));
-            format!("            Instr::{name} {{ .. }} => {},\n", index_name(&name))
+            format!(
+                "            Instr::{name}{} => {},\n",
+                if has_fields(e) { "(_)" } else { "" },
+                index_name(&name)
+            )
         })
         .collect();
     write!(
@@ -237,6 +241,10 @@ fn generate(table: &toml::Table) -> String {
     )
     .unwrap();
     out
+}
+
+fn has_fields(instruction: &toml::Value) -> bool {
+    instruction.get("fields").is_some() || instruction.get("group").is_some()
 }
 
 fn index_name(name: &str) -> String {

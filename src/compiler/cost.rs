@@ -53,33 +53,13 @@ impl<'a> Cost<'a> {
     }
 }
 
-/// Places regions in one scratchpad, one behind the other.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Stack {
-    next: u64,
-}
-
-impl Stack {
-    /// The next region of so many bytes; regions begin at multiples of 8.
-    pub(super) fn place(&mut self, bytes: u64) -> u64 {
-        let at = self.next;
-        self.next = (at + bytes).next_multiple_of(8);
-        at
-    }
-
-    /// Bytes placed so far.
-    pub(super) fn used(&self) -> u64 {
-        self.next
-    }
-}
-
 /// `whole`, then halves of it rounded up to multiples of `unit`, down to one unit.
 pub(super) fn halvings(whole: u64, unit: u64) -> Vec<u64> {
     let mut sizes = vec![whole];
     let mut size = whole;
     while size > unit {
         size = size.div_ceil(2).next_multiple_of(unit).min(size - 1);
-        if size % unit != 0 {
+        if !size.is_multiple_of(unit) {
             size = size / unit * unit;
         }
         if size == 0 {
@@ -92,7 +72,8 @@ pub(super) fn halvings(whole: u64, unit: u64) -> Vec<u64> {
 
 /// Sizes of a tile of images: the batch, its divisors, and powers of two, greatest first.
 pub(super) fn image_tiles(batch: u64) -> Vec<u64> {
-    let mut sizes: Vec<u64> = (1..=batch).filter(|n| batch % n == 0 || n.is_power_of_two()).collect();
+    let mut sizes: Vec<u64> =
+        (1..=batch).filter(|n| batch.is_multiple_of(*n) || n.is_power_of_two()).collect();
     sizes.reverse();
     sizes
 }

@@ -2,7 +2,7 @@
 //! and the way back through the pool.
 
 use super::emit::{Emitter, Tile};
-use super::forward::{aligned, at, boxed, input_region, output_region};
+use super::forward::{aligned, at, boxed, image_shape, input_region, output_region};
 use super::layout::{map_shape, output_shape, place_format};
 use super::moves::{BoxMove, Extent, Region3};
 use super::taps::{Done, Needs, Rows, TapsProduct, Weights, narrow, runs};
@@ -59,6 +59,7 @@ impl Lowering<'_> {
             split_columns: true,
             needs: &needs,
             probe: &probe,
+            probe_shape: image_shape(self.batch, output_shape(layer)),
             class: Class::ErrorAccumulator,
         };
         debug_assert_eq!(rows * cols * product.columns, layer.output.elements());

@@ -172,6 +172,7 @@ impl Lowering<'_> {
             split_columns: !layer.last,
             needs: &needs,
             probe: &probe,
+            probe_shape: image_shape(self.batch, layout::map_shape(layer)),
             class: Class::ForwardAccumulator,
         };
         let tiling = product.tiling(&self.cost())?;
@@ -319,7 +320,7 @@ impl Lowering<'_> {
             let fits = codes + self.formats.error_code.bytes(n) <= cost.capacity(Memory::Operand)
                 && differences + self.formats.difference.bytes(n) <= cost.capacity(Memory::Accumulator)
                 && (2 * n).div_ceil(8) <= cost.capacity(Memory::Mask)
-                && (images == self.batch || n * 2 % 8 == 0);
+                && (images == self.batch || (n * 2).is_multiple_of(8));
             fits.then_some(sizes)
         };
         super::cost::image_tiles(self.batch)
@@ -455,7 +456,7 @@ pub(super) fn output_region(layer: &Layer, units: Run, columns: Run) -> Region3 
 /// Whether tiles of so many images, each such a box, begin and end at whole bytes.
 pub(super) fn aligned(region: &Region3, images: u64, batch: u64, format: Format) -> bool {
     let bits = u64::from(format.bits());
-    region.aligned(bits) && (images == batch || images * region.image() * bits % 8 == 0)
+    region.aligned(bits) && (images == batch || (images * region.image() * bits).is_multiple_of(8))
 }
 
 /// A probe's place for a flat run of single elements.
@@ -471,6 +472,11 @@ pub(super) fn flat(tensor: &str, shape: Vec<u64>, tile: Tile, class: Class) -> P
     }
 }
 
+/// `[batch, rows, columns, channels]`, or `[batch, channels]` for what dense layers yield.
+pub(super) fn image_shape(batch: u64, [rows, cols, channels]: [u64; 3]) -> Vec<u64> {
+    if rows * cols == 1 { vec![batch, channels] } else { vec![batch, rows, cols, channels] }
+}
+
 /// A probe's place for a box of each image of a `[batch, …]` tensor.
 pub(super) fn boxed<'a>(
     tensor: &'a str,
@@ -482,7 +488,7 @@ pub(super) fn boxed<'a>(
 ) -> Place<'a> {
     Place {
         tensor,
-        shape: vec![batch, rows, cols, channels],
+        shape: image_shape(batch, [rows, cols, channels]),
         origin: tile.first * region.image() + region.origin(),
         per_unit: region.image(),
         extents: vec![tile.count, region.rows.count, region.cols.count, region.channels.count],

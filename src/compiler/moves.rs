@@ -61,7 +61,7 @@ impl Region3 {
 
     /// Whether every contiguous run of the box begins and ends at whole bytes, for elements of `bits`.
     pub(super) fn aligned(&self, bits: u64) -> bool {
-        let whole = |elements: u64| elements * bits % 8 == 0;
+        let whole = |elements: u64| (elements * bits).is_multiple_of(8);
         let row = self.cols.of * self.channels.of;
         if self.channels.is_full() && self.cols.is_full() {
             self.rows.is_full()

@@ -82,7 +82,7 @@ impl PositionsProduct<'_> {
         let image = self.window.positions();
         let mut pieces: Vec<Pieces> = image_tiles(self.batch)
             .into_iter()
-            .filter(|&n| n == self.batch || n * image % self.group() == 0)
+            .filter(|&n| n == self.batch || (n * image).is_multiple_of(self.group()))
             .map(Pieces::Images)
             .collect();
         // Runs of positions where not even one image fits; the greatest that stay within an image first.

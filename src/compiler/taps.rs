@@ -5,7 +5,7 @@
 //! accumulators is the caller's (`finish`).
 
 use super::CompileError;
-use super::cost::{Cost, Stack, cheapest, halvings, image_tiles};
+use super::cost::{Cost, cheapest, halvings, image_tiles};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::Stored;
 use super::moves::{BoxMove, Extent, Region3};
@@ -35,7 +35,7 @@ pub(super) struct Rows {
 }
 
 /// A product over taps.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct TapsProduct<'a> {
     pub(super) layer: usize,
     pub(super) phase: &'static str,
@@ -55,6 +55,7 @@ pub(super) struct TapsProduct<'a> {
     /// that tile at all.
     pub(super) needs: &'a dyn Fn(u64, Run, Run) -> Option<Needs>,
     pub(super) probe: &'a str,
+    pub(super) probe_shape: Vec<u64>,
     pub(super) class: Class,
 }
 
@@ -127,7 +128,7 @@ impl TapsProduct<'_> {
         let whole = self.rows.units;
         let mut spatial: Vec<(u64, u64)> = batch_images.iter().map(|&n| (n, whole)).collect();
         spatial.extend(halvings(whole, 1).into_iter().filter(|&u| u < whole).map(|u| (1, u)));
-        let columns: Vec<u64> = if self.split_columns && self.columns % 8 == 0 {
+        let columns: Vec<u64> = if self.split_columns && self.columns.is_multiple_of(8) {
             halvings(self.columns, 8)
         } else {
             vec![self.columns]
@@ -306,7 +307,7 @@ impl TapsProduct<'_> {
             let image = out_rows * out_cols * self.columns;
             let place = Place {
                 tensor: self.probe,
-                shape: vec![self.batch, out_rows, out_cols, self.columns],
+                shape: self.probe_shape.clone(),
                 origin: tile.first * image + rows.first * cols * self.columns + columns.first,
                 per_unit: image,
                 extents: vec![tile.count, rows.count, cols, columns.count],
@@ -358,7 +359,7 @@ impl RightTile {
                 // Rows of the flat [taps, columns] matrix; begun early where bytes do not begin with them.
                 let whole_columns = columns.count == all_columns;
                 let mut first = reduction.first;
-                while whole_columns && first * all_columns * bits % 8 != 0 {
+                while whole_columns && !(first * all_columns * bits).is_multiple_of(8) {
                     first -= 1;
                 }
                 let rows = Extent::run(first, reduction.end() - first, d0 * d1 * d2);
@@ -385,7 +386,7 @@ impl RightTile {
                 }
                 let mut channel_count = taps[2].end() - channel_first;
                 while taps[2].count < d2
-                    && channel_count * bits % 8 != 0
+                    && !(channel_count * bits).is_multiple_of(8)
                     && channel_first + channel_count < d2
                 {
                     channel_count += 1;
@@ -411,7 +412,8 @@ impl RightTile {
                         })
                         .collect()
                 };
-                if !whole && !parts.iter().all(|p| p.aligned(bits) && (p.elements() * bits) % 8 == 0) {
+                if !whole && !parts.iter().all(|p| p.aligned(bits) && (p.elements() * bits).is_multiple_of(8))
+                {
                     return None;
                 }
                 let (cob, jt, kxb) = (signed(channels.count), signed(columns.count), signed(taps[1].count));

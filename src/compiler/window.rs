@@ -26,7 +26,7 @@ impl Run {
 }
 
 /// The runs of each index that the flat run `range` of a `[d0, d1, d2]` box touches.
-pub(super) fn bounding(range: Run, [d0, d1, d2]: [u64; 3]) -> [Run; 3] {
+pub(super) fn bounding(range: Run, [_, d1, d2]: [u64; 3]) -> [Run; 3] {
     let (first, last) = (range.first, range.last());
     let outer = Run::new(first / (d1 * d2), last / (d1 * d2) - first / (d1 * d2) + 1);
     if outer.count > 1 {

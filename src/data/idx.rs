@@ -91,7 +91,7 @@ mod tests {
     fn one_image_is_read() {
         let dir = folder(&IMAGE, &[0, 0, 8, 1, 0, 0, 0, 1, 3]);
         let images = images(dir.path(), "train", 10).unwrap();
-        assert_eq!((images.shape, images.image(0), images.labels), ([1, 2, 1], &[7, 9][..], vec![3]));
+        assert_eq!((images.shape, images.image(0), &images.labels[..]), ([1, 2, 1], &[7, 9][..], &[3][..]));
     }
 
     #[test]

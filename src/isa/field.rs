@@ -62,7 +62,7 @@ pub struct Address {
 }
 
 /// Offsets have this many bits.
-pub const OFFSET_BITS: u32 = 40;
+const OFFSET_BITS: u32 = 40;
 
 impl Address {
     /// An absolute place.
@@ -187,7 +187,10 @@ impl Field for u64 {
 
 impl Field for i64 {
     fn raw(self, spec: &FieldSpec) -> u64 {
-        self.cast_unsigned() & (u64::MAX >> (64 - spec.width))
+        let unused = 64 - spec.width;
+        let pattern = self.cast_unsigned();
+        // A number beyond its field keeps its high bits: the encoder refuses it.
+        if self << unused >> unused == self { pattern & (u64::MAX >> unused) } else { pattern }
     }
     fn from_raw(raw: u64, spec: &FieldSpec) -> Option<Self> {
         let unused = 64 - spec.width;

@@ -3,8 +3,10 @@
 //! Everything here is made from `isa/table.toml` (by `build.rs`) or works on any instruction of it through its
 //! [`InstrSpec`]. What an instruction *does* stands in the engines; nothing here knows layers, phases or tensors.
 
+mod encode;
 mod field;
 mod instr;
 
+pub use encode::{DecodeError, EncodeError, decode, encode};
 pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
 pub use instr::*;

@@ -249,7 +249,7 @@ fn store(m: &Matrix, state: &mut State, outputs: &[Output], unfinished: &mut Unf
         row_values.clear();
         row_values.extend(row.iter().map(|o| o.register));
         let first = r as u64 * u64::from(m.out_stride) * u64::from(m.out_format.bits());
-        if first % 8 == 0 {
+        if first.is_multiple_of(8) {
             let address = Address { offset: m.out.offset + first / 8, ..m.out };
             values::write(bytes, address, m.out_format, &row_values);
         } else {

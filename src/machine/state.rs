@@ -45,7 +45,7 @@ pub fn element(bytes: &[u8], address: usize, format: Format, index: u64) -> i64 
 }
 
 /// The same as an unsigned pattern.
-pub fn unsigned_element(bytes: &[u8], address: usize, format: Format, index: u64) -> u64 {
+pub(super) fn unsigned_element(bytes: &[u8], address: usize, format: Format, index: u64) -> u64 {
     let bits = u64::from(format.bits());
     let first = index * bits;
     let byte = address + usize::try_from(first / 8).unwrap_or(usize::MAX);
@@ -58,7 +58,7 @@ pub fn unsigned_element(bytes: &[u8], address: usize, format: Format, index: u64
 }
 
 /// Writes the low bits of `value` as element `index`.
-pub fn set_element(bytes: &mut [u8], address: usize, format: Format, index: u64, value: i64) {
+pub(super) fn set_element(bytes: &mut [u8], address: usize, format: Format, index: u64, value: i64) {
     let bits = u64::from(format.bits());
     let first = index * bits;
     let byte = address + usize::try_from(first / 8).unwrap_or(usize::MAX);

@@ -56,7 +56,7 @@ pub(super) fn write(bytes: &mut [u8], address: Address, format: Format, values: 
         16 => chunks::<2>(bytes, at, values),
         32 => chunks::<4>(bytes, at, values),
         64 => chunks::<8>(bytes, at, values),
-        2 if values.len() % 4 == 0 => {
+        2 if values.len().is_multiple_of(4) => {
             let quads = values.as_chunks::<4>().0;
             for (b, q) in bytes[at..at + quads.len()].iter_mut().zip(quads) {
                 let [a, c, d, e] = q.map(|v| low(v)[0] & 3);

@@ -203,13 +203,13 @@ impl Vector {
                     let at = self.a.len();
                     self.a.extend_from_slice(&image[corner..corner + channels]);
                     places.resize(at + channels, 0);
-                    for w in 1..window * window {
+                    for (w, place) in (1..window * window).zip(1i64..) {
                         let from = corner + w / window * row_stride + w % window * channels;
                         let values = &image[from..from + channels];
                         let best = self.a[at..].iter_mut().zip(&mut places[at..]);
                         for ((v, p), &candidate) in best.zip(values) {
                             if candidate > *v {
-                                (*v, *p) = (candidate, w as i64);
+                                (*v, *p) = (candidate, place);
                             }
                         }
                     }

@@ -82,13 +82,13 @@ pub enum PlanError {
 }
 
 /// Instructions a plan may hold, control counted.
-pub const PLAN_LIMIT: usize = 50_000_000;
+const PLAN_LIMIT: usize = 50_000_000;
 
 impl Plan {
     /// Executes the control of an entry and keeps what it issued.
     ///
     /// # Errors
-    /// When the entry is missing, control leaves the code or does not end within [`PLAN_LIMIT`] instructions, or
+    /// When the entry is missing, control leaves the code or does not end within 50,000,000 instructions, or
     /// an address is out of range.
     pub fn new(program: &Program, entry: &str) -> Result<Plan, PlanError> {
         let start = *program.entries.get(entry).ok_or_else(|| PlanError::NoEntry(entry.to_owned()))?;

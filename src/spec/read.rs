@@ -11,8 +11,6 @@ use crate::spec::{
 /// Widest array, vector and memory interface: enough for any machine built, and no product of two overflows.
 const MANY: i64 = 65_535;
 
-/// An accumulator mode of the instruction set holds 24 bits of it.
-const CHUNK_MOST: i64 = (1 << 24) - 1;
 /// An instruction names a scalar register in five bits; the first is always 0.
 const REGISTERS: RangeInclusive<i64> = 2..=32;
 
