@@ -1,6 +1,6 @@
 //! Network to program: lowering, tiling, memory map, initial data.
 //!
-//! Each phase of training is lowered by a file of its own onto two tiled products ([`taps`] and [`positions`])
+//! Each phase of training is lowered by a file of its own onto two tiled products (over taps, over positions)
 //! and a few vector passes; the emitter keeps order, names and loops. Nothing here executes anything.
 
 mod cost;
