@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::state::element;
-use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
+use super::{Exact, Fault, Outcome, OverflowPlace, State, kernels, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{Accumulator, AccumulatorRule, Overflow, wrap};
 use crate::program::Step;
@@ -66,6 +66,9 @@ fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed {
     let bytes_each = m.left_format.bits() == 8;
     left.par_chunks_mut(length).with_min_len(64).enumerate().for_each(|(r, row)| {
         let at = split(i64::from(m.first_row) + i64::try_from(r).unwrap_or(0), row_box);
+        if positions_reduced && bytes_each && m.widen_x == 1 {
+            return pack_tap(m, &left_bytes[left_at..], &ks, at, row);
+        }
         let mut k = 0;
         while k < length {
             let (p, t) = if positions_reduced { (ks[k], at) } else { (at, ks[k]) };
@@ -87,6 +90,28 @@ fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed {
         }
     });
     Packed { left, right: pack_right(m, &ks, state), length }
+}
+
+/// One tap at every position: a walk along each row of positions.
+fn pack_tap(m: &Matrix, codes: &[u8], ks: &[[i64; 3]], tap: [i64; 3], row: &mut [i16]) {
+    let (step, stride) = (i64::from(m.step_x), i64::from(m.pixel_stride));
+    let mut k = 0;
+    while k < row.len() {
+        let [image, y, first] = ks[k];
+        let run = (size(m.out_cols) - usize::try_from(first).unwrap_or(0)).min(row.len() - k);
+        let x = first * step + tap[1] * i64::from(m.dilate_x) - i64::from(m.pad_left);
+        // The place of x = 0 in this row of the image, if the row is one.
+        let at_zero = Matrix { pad_left: 0, step_x: 0, dilate_x: 0, ..*m };
+        if let Some(base) = left_index(&at_zero, [image, y, 0], tap) {
+            for (v, x) in row[k..k + run].iter_mut().zip((0..).map(|i| x + i * step)) {
+                if (0..i64::from(m.width)).contains(&x) {
+                    let index = usize::try_from(base + x * stride).unwrap_or(usize::MAX);
+                    *v = i16::from(codes[index].cast_signed());
+                }
+            }
+        }
+        k += run;
+    }
 }
 
 fn pack_right(m: &Matrix, ks: &[[i64; 3]], state: &State) -> Vec<i16> {
@@ -117,12 +142,22 @@ fn safe_block(left: &[i16], right: &[i16]) -> (i64, usize) {
     (product, usize::try_from((i64::from(i32::MAX) / product.max(1)).max(1)).unwrap_or(1))
 }
 
-fn dot(left: &[i16], right: &[i16], block: usize) -> i64 {
-    let sum = |a: &[i16], b: &[i16]| a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum::<i32>();
-    if left.len() <= block {
-        return i64::from(sum(left, right));
+/// Exact sums of one row with every column.
+fn row_sums(row: &[i16], right: &[i16], columns: usize, block: usize) -> Vec<i64> {
+    let mut sums = vec![0i64; columns];
+    let mut part = vec![0i32; columns];
+    if row.len() <= block {
+        kernels::row_products(row, right, &mut part);
+        sums.iter_mut().zip(&part).for_each(|(s, &p)| *s = p.into());
+        return sums;
     }
-    left.chunks(block).zip(right.chunks(block)).map(|(a, b)| i64::from(sum(a, b))).sum()
+    for (sum, column) in sums.iter_mut().zip(right.chunks(row.len())) {
+        for (a, b) in row.chunks(block).zip(column.chunks(block)) {
+            kernels::row_products(a, b, &mut part[..1]);
+            *sum += i64::from(part[0]);
+        }
+    }
+    sums
 }
 
 fn nonzero_products(p: &Packed) -> u64 {
@@ -163,9 +198,10 @@ pub(super) fn execute(step: &Step, state: &mut State, unfinished: &mut Unfinishe
         .enumerate()
         .flat_map_iter(|(r, row)| {
             let starts = starts.get(r * columns..(r + 1) * columns);
-            packed.right.chunks(packed.length).enumerate().map(move |(j, column)| {
+            let sums = row_sums(row, &packed.right, columns, block);
+            packed.right.chunks(packed.length).zip(sums).enumerate().map(move |(j, (column, sum))| {
                 let start = starts.map_or((0, 0), |s| s[j]);
-                output(rule, row, column, start, product, block)
+                output(rule, row, column, start, product, sum)
             })
         })
         .collect();
@@ -222,13 +258,13 @@ fn output(
     column: &[i16],
     (start, start_exact): (i64, i128),
     product: i64,
-    block: usize,
+    sum: i64,
 ) -> Output {
     let bound = i128::from(product) * row.len() as i128 + i128::from(start).abs();
     let narrowest = if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits };
     let associative = rule.overflow == Overflow::Wrap && (rule.chunk == 0 || rule.bits >= rule.outer_bits);
     if bound < 1 << (narrowest - 1) || associative {
-        let sum = i128::from(dot(row, column, block));
+        let sum = i128::from(sum);
         let whole = i128::from(start) + sum;
         let register = wrap(whole, rule.result_bits());
         // A wrapped join is counted as one place; how many joins wrapped is the reference's to say.

@@ -5,6 +5,7 @@
 
 mod engine;
 mod fast;
+mod kernels;
 mod matrix;
 mod moves;
 mod state;
