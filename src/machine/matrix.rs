@@ -143,21 +143,40 @@ fn safe_block(left: &[i16], right: &[i16]) -> (i64, usize) {
 }
 
 /// Exact sums of one row with every column.
-fn row_sums(row: &[i16], right: &[i16], columns: usize, block: usize) -> Vec<i64> {
-    let mut sums = vec![0i64; columns];
-    let mut part = vec![0i32; columns];
-    if row.len() <= block {
-        kernels::row_products(row, right, &mut part);
-        sums.iter_mut().zip(&part).for_each(|(s, &p)| *s = p.into());
-        return sums;
-    }
-    for (sum, column) in sums.iter_mut().zip(right.chunks(row.len())) {
-        for (a, b) in row.chunks(block).zip(column.chunks(block)) {
-            kernels::row_products(a, b, &mut part[..1]);
-            *sum += i64::from(part[0]);
+fn row_sums(row: &[i16], right: &[i16], block: usize, sums: &mut [i64]) {
+    let mut part = [0i32; 64];
+    for (sums, columns) in sums.chunks_mut(64).zip(right.chunks(64 * row.len())) {
+        if row.len() <= block {
+            kernels::row_products(row, columns, &mut part[..sums.len()]);
+            sums.iter_mut().zip(&part).for_each(|(s, &p)| *s = p.into());
+        } else {
+            for (sum, column) in sums.iter_mut().zip(columns.chunks(row.len())) {
+                for (a, b) in row.chunks(block).zip(column.chunks(block)) {
+                    kernels::row_products(a, b, &mut part[..1]);
+                    *sum += i64::from(part[0]);
+                }
+            }
         }
     }
-    sums
+}
+
+/// The width no partial sum may leave for the exact sum to be the register.
+fn narrowest(rule: AccumulatorRule) -> u32 {
+    if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
+}
+
+/// Whether no join of any output can leave its range.
+fn provable(rule: AccumulatorRule, p: &Packed, starts: &[(i64, i128)], product: i64) -> bool {
+    let start = starts.iter().map(|s| s.0.unsigned_abs()).max().unwrap_or(0);
+    i128::from(product) * p.length as i128 + i128::from(start) < 1 << (narrowest(rule) - 1)
+}
+
+fn range_of(sums: &[i64]) -> Exact {
+    Exact {
+        least: sums.iter().copied().min().unwrap_or(0),
+        greatest: sums.iter().copied().max().unwrap_or(0),
+        zeros: sums.iter().filter(|&&s| s == 0).count() as u64,
+    }
 }
 
 fn nonzero_products(p: &Packed) -> u64 {
@@ -191,18 +210,25 @@ pub(super) fn execute(step: &Step, state: &mut State, unfinished: &mut Unfinishe
     let starts = starts(m, state, unfinished);
     let (product, block) = safe_block(&packed.left, &packed.right);
     let rule = step.rule;
-    let outputs: Vec<Output> = packed
-        .left
-        .par_chunks(packed.length)
-        .with_min_len(16)
+    let mut sums = vec![0i64; size(m.rows) * columns];
+    sums.par_chunks_mut(columns)
+        .zip(packed.left.par_chunks(packed.length))
+        .with_min_len(128)
+        .for_each(|(sums, row)| row_sums(row, &packed.right, block, sums));
+    if unfinished.0.is_empty() && provable(rule, &packed, &starts, product) {
+        sums.iter_mut().zip(&starts).for_each(|(sum, start)| *sum += start.0);
+        store_rows(m, state, &sums);
+        let exact = (!m.partial).then(|| range_of(&sums));
+        return Ok(Outcome { nonzero_products: nonzero_products(&packed), exact, ..Outcome::default() });
+    }
+    let outputs: Vec<Output> = sums
+        .par_iter()
         .enumerate()
-        .flat_map_iter(|(r, row)| {
-            let starts = starts.get(r * columns..(r + 1) * columns);
-            let sums = row_sums(row, &packed.right, columns, block);
-            packed.right.chunks(packed.length).zip(sums).enumerate().map(move |(j, (column, sum))| {
-                let start = starts.map_or((0, 0), |s| s[j]);
-                output(rule, row, column, start, product, sum)
-            })
+        .map(|(i, &sum)| {
+            let (r, j) = (i / columns, i % columns);
+            let row = &packed.left[r * packed.length..(r + 1) * packed.length];
+            let column = &packed.right[j * packed.length..(j + 1) * packed.length];
+            output(rule, row, column, starts.get(i).copied().unwrap_or((0, 0)), product, sum)
         })
         .collect();
     let first = outputs.iter().position(|o| o.overflows > 0);
@@ -261,9 +287,8 @@ fn output(
     sum: i64,
 ) -> Output {
     let bound = i128::from(product) * row.len() as i128 + i128::from(start).abs();
-    let narrowest = if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits };
     let associative = rule.overflow == Overflow::Wrap && (rule.chunk == 0 || rule.bits >= rule.outer_bits);
-    if bound < 1 << (narrowest - 1) || associative {
+    if bound < 1 << (narrowest(rule) - 1) || associative {
         let sum = i128::from(sum);
         let whole = i128::from(start) + sum;
         let register = wrap(whole, rule.result_bits());
@@ -278,28 +303,37 @@ fn output(
 }
 
 fn store(m: &Matrix, state: &mut State, outputs: &[Output], unfinished: &mut Unfinished) {
-    let bytes = state.memory_mut(Memory::Accumulator);
-    let columns = size(m.columns);
-    let mut row_values = Vec::with_capacity(columns);
-    for (r, row) in outputs.chunks(columns).enumerate() {
-        row_values.clear();
-        row_values.extend(row.iter().map(|o| o.register));
+    let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
+    store_rows(m, state, &registers);
+    for (r, row) in outputs.chunks(size(m.columns)).enumerate() {
         let first = r as u64 * u64::from(m.out_stride) * u64::from(m.out_format.bits());
-        if first.is_multiple_of(8) {
-            let address = Address { offset: m.out.offset + first / 8, ..m.out };
-            values::write(bytes, address, m.out_format, &row_values);
-        } else {
-            let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
-            for (j, &v) in (0u64..).zip(&row_values) {
-                super::state::set_element(bytes, at, m.out_format, r as u64 * u64::from(m.out_stride) + j, v);
-            }
-        }
         for (j, o) in (0u64..).zip(row) {
             let key = m.out.offset * 8 + first + j * u64::from(m.out_format.bits());
             if m.partial && i128::from(o.register) != o.exact {
                 unfinished.0.insert(key, o.exact);
             } else if !unfinished.0.is_empty() {
                 unfinished.0.remove(&key);
+            }
+        }
+    }
+}
+
+/// Registers to the accumulator memory, rows `out_stride` elements apart.
+fn store_rows(m: &Matrix, state: &mut State, registers: &[i64]) {
+    let bytes = state.memory_mut(Memory::Accumulator);
+    let bits = u64::from(m.out_format.bits());
+    if m.out_stride == m.columns {
+        return values::write(bytes, m.out, m.out_format, registers);
+    }
+    for (r, row) in (0u64..).zip(registers.chunks(size(m.columns))) {
+        let first = r * u64::from(m.out_stride);
+        if (first * bits).is_multiple_of(8) {
+            let address = Address { offset: m.out.offset + first * bits / 8, ..m.out };
+            values::write(bytes, address, m.out_format, row);
+        } else {
+            let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
+            for (j, &v) in (0u64..).zip(row) {
+                super::state::set_element(bytes, at, m.out_format, first + j, v);
             }
         }
     }
