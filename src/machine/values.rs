@@ -12,6 +12,13 @@ pub(super) fn read(bytes: &[u8], address: Address, format: Format, count: usize,
     out.clear();
     let at = start(address);
     match format.bits() {
+        2 => {
+            // A pattern of two bits, sign extended: 0, 1, -2, -1.
+            let quads = bytes[at..at + count.div_ceil(4)].iter();
+            let codes = quads
+                .flat_map(|&b| [b, b >> 2, b >> 4, b >> 6].map(|q| i64::from((q << 6).cast_signed() >> 6)));
+            out.extend(codes.take(count));
+        }
         8 => out.extend(bytes[at..at + count].iter().map(|&b| i64::from(b.cast_signed()))),
         16 => out.extend(words::<2>(bytes, at, count).map(|w| i64::from(i16::from_le_bytes(w)))),
         32 => out.extend(words::<4>(bytes, at, count).map(|w| i64::from(i32::from_le_bytes(w)))),
@@ -75,5 +82,38 @@ fn chunks<const N: usize>(bytes: &mut [u8], at: usize, values: &[i64]) {
     let places = bytes[at..at + values.len() * N].as_chunks_mut::<N>().0;
     for (place, &v) in places.iter_mut().zip(values) {
         place.copy_from_slice(&v.to_le_bytes()[..N]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::Memory;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_their_elements(
+            bits in 1u32..=64, values in prop::collection::vec(any::<i64>(), 1..40), offset in 0u64..9,
+        ) {
+            let (format, count) = (Format::new(bits).unwrap(), values.len());
+            let address = Address::at(Memory::Mask, offset);
+            let mut bytes = vec![0x5a; 400];
+            write(&mut bytes, address, format, &values);
+            let (mut signed, mut unsigned) = (Vec::new(), Vec::new());
+            read(&bytes, address, format, count, &mut signed);
+            read_unsigned(&bytes, address, format, count, &mut unsigned);
+            let at = start(address);
+            for (i, &value) in (0u64..).zip(&values) {
+                let unused = 64 - bits;
+                let index = usize::try_from(i).unwrap();
+                prop_assert_eq!(signed[index], value << unused >> unused);
+                prop_assert_eq!(signed[index], element(&bytes, at, format, i));
+                prop_assert_eq!(unsigned[index], unsigned_element(&bytes, at, format, i));
+            }
+            prop_assert!(bytes[..at].iter().all(|&b| b == 0x5a));
+            let end = at + usize::try_from(format.bytes(count as u64)).unwrap();
+            prop_assert!(bytes[end..].iter().all(|&b| b == 0x5a));
+        }
     }
 }
