@@ -78,6 +78,11 @@ pub enum Fault {
 pub trait Observer {
     /// An instruction went by.
     fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State);
+
+    /// The plan's last instruction went by.
+    fn finished(&mut self, plan: &Plan) {
+        let _ = plan;
+    }
 }
 
 /// Executes a plan from its first instruction to its last.
@@ -96,5 +101,6 @@ pub fn run(
             observer.executed(plan, step, &outcome, state);
         }
     }
+    observers.iter_mut().for_each(|observer| observer.finished(plan));
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::isa::{Address, Format, Instr};
-use crate::machine::{Observer, Outcome, State, element};
+use super::yields::Elements;
+use crate::isa::Instr;
+use crate::machine::{Observer, Outcome, State};
 use crate::number::{Stream, StreamKind};
 use crate::program::{Plan, Probe, Program, Step, Yield};
 
@@ -36,46 +37,6 @@ struct Collected {
 pub struct TensorDump<'a> {
     program: &'a Program,
     tensors: BTreeMap<String, Collected>,
-}
-
-/// Elements an instruction yields: where they lie, and how many elements from row to row.
-struct Elements {
-    address: Address,
-    format: Format,
-    signed: bool,
-    columns: u64,
-    stride: u64,
-}
-
-fn dense(address: Address, format: Format) -> Elements {
-    Elements { address, format, signed: true, columns: u64::MAX, stride: 0 }
-}
-
-fn elements(instr: &Instr, what: Yield) -> Option<Elements> {
-    let labels = |address| Elements { signed: false, ..dense(address, Format::new(16).expect("16 bits")) };
-    Some(match (instr, what) {
-        (Instr::MTaps(m) | Instr::MPositions(m), Yield::Output) => {
-            Elements { columns: m.columns.into(), stride: m.out_stride.into(), ..dense(m.out, m.out_format) }
-        }
-        (Instr::VShift(i), Yield::Output) => dense(i.dst, i.dst_format),
-        (Instr::VShift(i), Yield::Source) => dense(i.src, i.src_format),
-        (Instr::VLookup(i), Yield::Output) => dense(i.dst, i.dst_format),
-        (Instr::VStochastic(i), Yield::Output) => dense(i.dst, i.dst_format),
-        (Instr::VSub(i), Yield::Output) => dense(i.dst, i.format),
-        (Instr::VOnehot(i), Yield::Output) => dense(i.dst, i.dst_format),
-        (Instr::VOnehot(i), Yield::Labels) => labels(i.labels),
-        _ => return None,
-    })
-}
-
-impl Elements {
-    fn get(&self, state: &State, i: u64) -> i64 {
-        let index = i / self.columns * self.stride + i % self.columns;
-        let bytes = state.memory(self.address.memory);
-        let at = usize::try_from(self.address.offset).unwrap_or(usize::MAX);
-        let value = element(bytes, at, self.format, index);
-        if self.signed { value } else { value & ((1 << self.format.bits()) - 1) }
-    }
 }
 
 /// Tensor elements of a probe's box, in the order the instruction writes.
@@ -148,7 +109,7 @@ impl Observer for TensorDump<'_> {
                 (Instr::VStochastic(i), Yield::Random) => Some(i),
                 _ => None,
             };
-            let from = elements(&step.instr, probe.what);
+            let from = Elements::of(&step.instr, probe.what);
             let shape: Vec<usize> = probe.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
             let tensor = self
                 .tensors

@@ -1,0 +1,259 @@
+//! What a run's instructions came to: instructions, cycles, products and events by phase and layer.
+//!
+//! What an instruction costs does not depend on data, so it is worked out once for a plan; while a program runs, only
+//! executions and the engine's outcomes are counted.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::events::{Component, Cost, Event, Events};
+use crate::isa::Unit;
+use crate::machine::{Observer, Outcome, State};
+use crate::number::AccumulatorRule;
+use crate::program::{Phase, Plan, Step};
+use crate::spec::Machine;
+
+/// Counts the instructions of one plan.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    lines: Vec<Line>,
+    line_of: HashMap<(u32, AccumulatorRule), usize>,
+    control_after: u64,
+    gating: bool,
+    counts: LedgerCounts,
+}
+
+/// An instruction of the plan, wherever its loops put it.
+#[derive(Debug, Clone)]
+struct Line {
+    unit: Unit,
+    phase: Phase,
+    layer: Option<u32>,
+    cost: Cost,
+}
+
+/// What a ledger has counted: all of it that depends on data or on how long a run was. A checkpoint keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerCounts {
+    lines: Vec<LineCounts>,
+    passes: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineCounts {
+    executions: u64,
+    control: u64,
+    nonzero_products: u64,
+    wrong_outputs: u64,
+    saturated_joins: u64,
+    clipped: u64,
+}
+
+/// Cycles by unit, instructions one after another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Cycles {
+    /// Loops, registers.
+    pub control: u64,
+    /// DRAM to scratchpads.
+    pub load: u64,
+    /// Scratchpads to DRAM.
+    pub store: u64,
+    /// Matrix products.
+    pub array: u64,
+    /// Everything of the vector unit.
+    pub vector: u64,
+}
+
+impl Cycles {
+    /// Their sum.
+    pub fn total(&self) -> u64 {
+        self.control + self.load + self.store + self.array + self.vector
+    }
+
+    fn of(&mut self, unit: Unit) -> &mut u64 {
+        match unit {
+            Unit::Control => &mut self.control,
+            Unit::Load => &mut self.load,
+            Unit::Store => &mut self.store,
+            Unit::Array => &mut self.array,
+            Unit::Vector => &mut self.vector,
+        }
+    }
+}
+
+/// Sums over instructions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Instructions executed, control among them.
+    pub instructions: u64,
+    /// Cycles by unit.
+    pub cycles: Cycles,
+    /// Products, padding's zeros among them.
+    pub products: u64,
+    /// Products without padding's.
+    pub useful_products: u64,
+    /// Products with both operands not zero.
+    pub nonzero_products: u64,
+    /// Products the array had room for in its cycles.
+    pub product_slots: u64,
+    /// Outputs whose register differs from the exact sum.
+    pub wrong_outputs: u64,
+    /// Joins that saturated.
+    pub saturated_joins: u64,
+    /// Bytes read from DRAM, whole bursts.
+    pub dram_read_bytes: u64,
+    /// Bytes written to DRAM, whole bursts.
+    pub dram_written_bytes: u64,
+    /// Events that cost energy.
+    pub events: Events,
+}
+
+impl Tally {
+    /// Useful products of those the array had room for in its cycles; 0 where it had no cycles.
+    pub fn utilisation(&self) -> f64 {
+        if self.product_slots == 0 {
+            return 0.0;
+        }
+        ratio(self.useful_products, self.product_slots)
+    }
+
+    /// Adds another.
+    pub fn add(&mut self, other: &Tally) {
+        self.instructions += other.instructions;
+        for unit in Unit::ALL {
+            let mut cycles = other.cycles;
+            *self.cycles.of(unit) += *cycles.of(unit);
+        }
+        self.products += other.products;
+        self.useful_products += other.useful_products;
+        self.nonzero_products += other.nonzero_products;
+        self.product_slots += other.product_slots;
+        self.wrong_outputs += other.wrong_outputs;
+        self.saturated_joins += other.saturated_joins;
+        self.dram_read_bytes += other.dram_read_bytes;
+        self.dram_written_bytes += other.dram_written_bytes;
+        for (&key, &count) in &other.events {
+            *self.events.entry(key).or_default() += count;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share to be read")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
+}
+
+impl Ledger {
+    /// A ledger of a plan on a machine, nothing counted.
+    pub fn new(plan: &Plan, machine: &Machine) -> Self {
+        let (mut lines, mut line_of) = (Vec::new(), HashMap::new());
+        for step in &plan.steps {
+            line_of.entry((step.pc, step.rule)).or_insert_with(|| {
+                let cost = Cost::of(&step.instr, step.rule, machine);
+                lines.push(Line { unit: step.instr.unit(), phase: step.phase, layer: step.layer, cost });
+                lines.len() - 1
+            });
+        }
+        let counts = LedgerCounts { lines: vec![LineCounts::default(); lines.len()], passes: 0 };
+        let control_after = plan.control_after.into();
+        Ledger { lines, line_of, control_after, gating: machine.vector.zero_gating, counts }
+    }
+
+    /// Counts every instruction of the plan once, as if executed: what does not depend on data.
+    pub fn count_pass(&mut self, plan: &Plan) {
+        for step in &plan.steps {
+            if let Some(&line) = self.line_of.get(&(step.pc, step.rule)) {
+                self.counts.lines[line].executions += 1;
+                self.counts.lines[line].control += u64::from(step.control_before);
+            }
+        }
+        self.counts.passes += 1;
+    }
+
+    /// What it has counted.
+    pub fn counts(&self) -> &LedgerCounts {
+        &self.counts
+    }
+
+    /// Goes on from what was counted before; false where the counts are of another plan.
+    pub fn restore(&mut self, counts: &LedgerCounts) -> bool {
+        let same = counts.lines.len() == self.lines.len();
+        if same {
+            self.counts = counts.clone();
+        }
+        same
+    }
+
+    /// Sums by phase and layer.
+    pub fn tallies(&self) -> BTreeMap<(Phase, Option<u32>), Tally> {
+        let mut tallies: BTreeMap<(Phase, Option<u32>), Tally> = BTreeMap::new();
+        for (line, counts) in self.lines.iter().zip(&self.counts.lines) {
+            let tally = tallies.entry((line.phase, line.layer)).or_default();
+            count(tally, line, counts, self.gating);
+        }
+        let control = self.counts.passes * self.control_after;
+        control_instructions(tallies.entry((Phase::Other, None)).or_default(), control);
+        tallies.retain(|_, t| t.instructions > 0);
+        tallies
+    }
+}
+
+fn control_instructions(tally: &mut Tally, count: u64) {
+    tally.instructions += count;
+    tally.cycles.control += count;
+    if count > 0 {
+        *tally.events.entry((Component::Control, Event::Register { bits: 64 })).or_default() +=
+            u128::from(count);
+        *tally.events.entry((Component::Control, Event::Count { bits: 32 })).or_default() +=
+            u128::from(count);
+    }
+}
+
+fn count(tally: &mut Tally, line: &Line, counts: &LineCounts, gating: bool) {
+    let (n, cost) = (counts.executions, &line.cost);
+    tally.instructions += n;
+    *tally.cycles.of(line.unit) += n * cost.cycles;
+    tally.products += n * cost.products;
+    tally.useful_products += n * cost.useful_products;
+    tally.nonzero_products += counts.nonzero_products;
+    tally.product_slots += n * cost.product_slots;
+    tally.wrong_outputs += counts.wrong_outputs;
+    tally.saturated_joins += counts.saturated_joins;
+    tally.dram_read_bytes += n * cost.dram_read_bytes;
+    tally.dram_written_bytes += n * cost.dram_written_bytes;
+    for (&key, &each) in &cost.events {
+        *tally.events.entry(key).or_default() += u128::from(n) * each;
+    }
+    for (&key, &each) in &cost.gateable {
+        let all = u128::from(n) * each;
+        // Events a product: those of products with a zero operand are spared.
+        let happened = if gating && cost.products > 0 {
+            each * u128::from(counts.nonzero_products) / u128::from(cost.products)
+        } else {
+            all
+        };
+        *tally.events.entry(key).or_default() += happened;
+    }
+    control_instructions(tally, counts.control);
+}
+
+impl Observer for Ledger {
+    fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, _: &State) {
+        let Some(counts) =
+            self.line_of.get(&(step.pc, step.rule)).and_then(|&i| self.counts.lines.get_mut(i))
+        else {
+            return;
+        };
+        counts.executions += 1;
+        counts.control += u64::from(step.control_before);
+        counts.nonzero_products += outcome.nonzero_products;
+        counts.wrong_outputs += outcome.wrong_outputs;
+        counts.saturated_joins += outcome.saturated_joins;
+        counts.clipped += outcome.clipped;
+    }
+
+    fn finished(&mut self, _: &Plan) {
+        self.counts.passes += 1;
+    }
+}
