@@ -1,12 +1,16 @@
 //! The command line.
 
+mod progress;
 mod train;
 
 use clap::{Parser, Subcommand};
 
 /// Simulate a fixed-point accelerator that trains neural networks with integers only (WAGE).
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 done, 1 a run that failed, 2 what was given is wrong.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done, 1 a run that failed, 2 what was given is wrong, 130 stopped by Ctrl-C."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -14,7 +18,6 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network, every operation an instruction.
     Train(train::Train),
 }
 
@@ -23,6 +26,8 @@ enum Command {
 enum Failure {
     Run(anyhow::Error),
     Given(anyhow::Error),
+    /// Ctrl-C, with everything kept.
+    Stopped,
 }
 
 /// Runs the command that the process was given.
@@ -34,6 +39,7 @@ pub fn main() -> std::process::ExitCode {
         Ok(()) => 0.into(),
         Err(Failure::Run(error)) => fail(&error, 1),
         Err(Failure::Given(error)) => fail(&error, 2),
+        Err(Failure::Stopped) => 130.into(),
     }
 }
 

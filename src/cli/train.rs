@@ -1,54 +1,98 @@
 //! `wagesim train`.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::Failure;
+use super::progress::Display;
 use crate::compiler::compile;
 use crate::data::mnist;
-use crate::machine::Fast;
+use crate::machine::{Fast, Observer};
 use crate::network::{self, Network, Recipe};
+use crate::observe::{Preset, TensorDump};
 use crate::program::Program;
+use crate::report::{self, Host, Report};
 use crate::spec::{Machine, Setting};
-use crate::train::{TrainError, Trainer};
+use crate::train::{Checkpoint, Epoch, Run, RunDirectory, TrainError};
 
 const QUICK: &str = include_str!("../../programs/quick.toml");
 
-/// Train a network: compile it for the machine, execute it on real data, print the error after each epoch.
+/// Train a network, every operation an instruction
+///
+/// Compiles the network for the machine, executes the program on real data, evaluates after each epoch. The run directory
+/// gets the exact inputs, a checkpoint after each epoch, `report.json` and plots. Ctrl-C stops between two steps and
+/// keeps a checkpoint; `--resume` goes on, and nothing in the end tells that the run was stopped.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wagesim train                                          the LeNet on MNIST, a few epochs
+  wagesim train programs/lenet5-mnist.toml --epochs 5    the authors' recipe
+  wagesim train --set accumulators.forward.bits=14 --set accumulators.forward.overflow=saturate
+  wagesim train --resume --out runs/quick                go on where that run stopped
+
+Exit codes: 0 done, 1 a run that failed, 2 what was given is wrong, 130 stopped by Ctrl-C.")]
 pub(super) struct Train {
     /// Network and recipe (TOML); the LeNet's quick recipe if left out
     program: Option<PathBuf>,
-    /// Machine file (TOML); the default machine if left out
-    #[arg(long)]
+    /// Machine file (TOML); what the program names, or the default machine, if left out
+    #[arg(long, value_name = "FILE")]
     machine: Option<PathBuf>,
     /// Any key of program or machine, as in `--set accumulators.forward.bits=16`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Folder of the data set's files
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Epochs, in place of the recipe's
     #[arg(long)]
     epochs: Option<u32>,
-    /// Stop after so many steps
+    /// Stop after so many steps, and evaluate
     #[arg(long)]
     steps: Option<u32>,
     /// Seed, in place of the recipe's
     #[arg(long)]
     seed: Option<u64>,
+    /// Run directory; `runs/NAME` if left out
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in the run directory
+    #[arg(long)]
+    resume: bool,
     /// Worker threads; all cores if left out
     #[arg(long)]
     threads: Option<usize>,
+    /// Print the report as JSON in place of text
+    #[arg(long)]
+    json: bool,
     /// Write every tensor of chosen steps into a folder, for `tests/outside/recompute.py`
     #[arg(long, value_name = "DIR")]
     dump_tensors: Option<PathBuf>,
     /// The steps to write, counted from 1 over the run
-    #[arg(long, value_delimiter = ',', default_value = "1")]
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "LIST")]
     dump_steps: Vec<u32>,
+}
+
+/// What a run's bytes follow from.
+struct Inputs {
+    network: Network,
+    recipe: Recipe,
+    machine: Machine,
+    program: Program,
+    /// Network and recipe as one text, settings applied.
+    text: String,
+}
+
+fn given(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Given(error.into())
+}
+
+fn failed(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Run(error.into())
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -56,88 +100,243 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 impl Train {
-    fn load(&self) -> Result<(Network, Recipe, Machine, Program), Failure> {
-        let given = |e: anyhow::Error| Failure::Given(e);
-        let settings: Result<Vec<Setting>, _> = self.set.iter().map(|s| Setting::parse(s)).collect();
-        let settings = settings.map_err(|e| given(e.into()))?;
-        let routed = network::route(&settings).map_err(|e| given(e.into()))?;
-        let (text, origin) = match &self.program {
+    /// `--set`, and the options that stand for one.
+    fn settings(&self) -> Result<Vec<Setting>, Failure> {
+        let epochs = self.epochs.map(|n| format!("recipe.epochs={n}"));
+        let seed = self.seed.map(|n| format!("recipe.seed={n}"));
+        let texts = self.set.iter().chain(&epochs).chain(&seed);
+        texts.map(|s| Setting::parse(s).map_err(given)).collect()
+    }
+
+    fn load(&self, program: Option<&Path>, machine: Option<&Path>) -> Result<Inputs, Failure> {
+        let routed = network::route(&self.settings()?).map_err(given)?;
+        let (text, origin) = match program {
             Some(path) => (read(path)?, path.display().to_string()),
             None => (QUICK.to_owned(), "quick.toml".to_owned()),
         };
-        let (network, mut recipe, named) =
-            network::load(&text, &origin, &routed.program).map_err(|e| given(e.into()))?;
-        let beside = |name: &String| {
-            self.program.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(name)
-        };
-        let machine = match self.machine.clone().or_else(|| named.as_ref().map(beside)) {
+        let text = network::applied(&text, &origin, &routed.program).map_err(given)?;
+        let (network, recipe, named) = network::load(&text, &origin, &[]).map_err(given)?;
+        let beside = |name: &String| program.and_then(Path::parent).unwrap_or(Path::new("")).join(name);
+        // What the repository's own recipe names is the default machine.
+        let named = named.as_ref().filter(|_| program.is_some()).map(beside);
+        let machine = match machine.map(Path::to_owned).or(named) {
             Some(path) => Machine::from_toml(&read(&path)?, &path.display().to_string(), &routed.machine),
             None => Machine::from_toml("", "default machine", &routed.machine),
         };
-        let machine = machine.map_err(|e| given(e.into()))?;
-        recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
-        recipe.seed = self.seed.unwrap_or(recipe.seed);
-        let program = compile(&network, &recipe, &machine, &text).map_err(|e| given(e.into()))?;
-        Ok((network, recipe, machine, program))
+        let machine = machine.map_err(given)?;
+        let program = compile(&network, &recipe, &machine, &text).map_err(given)?;
+        Ok(Inputs { network, recipe, machine, program, text })
+    }
+
+    /// The inputs and the directory of the run, new or to go on with.
+    fn open(&self) -> Result<(Inputs, RunDirectory), Failure> {
+        if !self.resume {
+            let inputs = self.load(self.program.as_deref(), self.machine.as_deref())?;
+            let directory = RunDirectory::create(self.out.as_deref(), &inputs.network.name).map_err(given)?;
+            return Ok((inputs, directory));
+        }
+        let anew =
+            self.program.is_some() || self.machine.is_some() || !self.set.is_empty() || self.out.is_none();
+        let wanted = anew.then(|| self.load(self.program.as_deref(), self.machine.as_deref())).transpose()?;
+        let name = wanted.as_ref().map_or("", |w| w.network.name.as_str());
+        let directory = RunDirectory::existing(self.out.as_deref(), name).map_err(given)?;
+        let (program, machine) = (directory.program(), directory.machine());
+        let begun = Train { set: Vec::new(), ..self.clone_options() };
+        let inputs = begun.load(Some(&program), Some(&machine))?;
+        if let Some(wanted) = wanted {
+            let part = if wanted.machine != inputs.machine {
+                Some("machine")
+            } else if wanted.program.code != inputs.program.code || !same_recipe(&wanted, &inputs) {
+                Some("program or recipe")
+            } else {
+                None
+            };
+            if let Some(part) = part {
+                let path = directory.path().display();
+                return Err(given(anyhow!(
+                    "the run in {path} was begun with another {part}; give what it was begun with, or `--resume --out {path}` alone"
+                )));
+            }
+        }
+        Ok((inputs, directory))
+    }
+
+    /// The options that change what is computed, without files and settings.
+    fn clone_options(&self) -> Train {
+        Train {
+            program: None,
+            machine: None,
+            set: Vec::new(),
+            data: None,
+            epochs: self.epochs,
+            steps: None,
+            seed: self.seed,
+            out: None,
+            resume: false,
+            threads: None,
+            json: false,
+            dump_tensors: None,
+            dump_steps: Vec::new(),
+        }
     }
 
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let (network, recipe, machine, program) = self.load()?;
         if let Some(threads) = self.threads {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-            pool.map_err(|e| Failure::Given(e.into()))?;
+            pool.map_err(given)?;
         }
-        let dir = self.data.as_deref().or(recipe.data_path.as_deref());
-        let data = mnist(dir).map_err(|e| Failure::Given(e.into()))?;
-        let failed = |e: TrainError| match e {
-            TrainError::Fault { .. } => Failure::Run(e.into()),
-            e => Failure::Given(e.into()),
-        };
-        let memory = &machine.memory;
-        let sizes = [memory.operand, memory.weight, memory.accumulator, memory.mask]
-            .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX));
-        let mut trainer =
-            Trainer::new(&program, sizes, recipe.seed, Box::new(Fast::new())).map_err(failed)?;
-        println!("{} on {}, seed {}", network.name, machine.short_name(), recipe.seed);
-        let mut step = 0;
-        for epoch in 1..=recipe.epochs {
-            let began = Instant::now();
-            let mut loss = 0.0;
-            let batches = trainer.batches(&data, epoch);
-            let mut done = 0u32;
-            for indices in &batches {
-                if self.steps.is_some_and(|most| step >= most) {
-                    break;
-                }
-                step += 1;
-                done += 1;
-                let mut dump = crate::observe::TensorDump::new(&program);
-                let wanted = self.dump_tensors.is_some() && self.dump_steps.contains(&step);
-                let lr = recipe.lr_log2(epoch);
-                let mut observers: Vec<&mut dyn crate::machine::Observer> = Vec::new();
-                if wanted {
-                    observers.push(&mut dump);
-                }
-                let score = trainer.step(&data.train, indices, step, lr, &mut observers).map_err(failed)?;
-                loss += trainer.loss(&score);
-                if let (true, Some(dir)) = (wanted, &self.dump_tensors) {
-                    dump.write(dir, step, lr).map_err(|e| Failure::Run(e.into()))?;
-                }
+        let (inputs, directory) = self.open()?;
+        let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
+        let dir = self.data.as_deref().or(inputs.recipe.data_path.as_deref());
+        let data = mnist(dir).map_err(given)?;
+        let engine = Box::new(Fast::new());
+        let mut run =
+            Run::new(&inputs.program, &inputs.machine, &inputs.recipe, &data, engine).map_err(stopped)?;
+        if self.resume && directory.checkpoint().exists() {
+            let checkpoint = Checkpoint::load(&directory.checkpoint()).map_err(given)?;
+            run.resume(&checkpoint).map_err(given)?;
+        }
+        let machine_file = [Setting::parse("machine=\"machine.toml\"").map_err(given)?];
+        let program_text = network::applied(&inputs.text, "program", &machine_file).map_err(given)?;
+        directory.write(&directory.program(), &program_text).map_err(failed)?;
+        directory.write(&directory.machine(), &inputs.machine.to_toml()).map_err(failed)?;
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = stop.clone();
+        let handler = ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
             }
-            if done == 0 {
-                break;
-            }
-            let seconds = began.elapsed().as_secs_f64();
-            let score = trainer.evaluate(&data.test, step).map_err(failed)?;
-            #[expect(clippy::cast_precision_loss, reason = "a fraction of 10,000 images")]
-            let error = 1.0 - score.right as f64 / score.images as f64;
-            println!(
-                "epoch {epoch:>3}  loss {:.4}  test error {:.2} %  {:.0} images/s",
-                loss / f64::from(done),
-                100.0 * error,
-                f64::from(done * recipe.batch) / seconds
-            );
+        });
+        handler.map_err(failed)?;
+        let last = self.steps.map_or(run.steps(), |n| n.min(run.steps()));
+        let display = Display::new(&run, last, self.json);
+        if !self.json {
+            let (name, seed) = (&inputs.network.name, inputs.recipe.seed);
+            let machine = inputs.machine.short_name();
+            display.line(&format!("{name} on {machine}, seed {seed}, in {}", directory.path().display()));
+        }
+        let session =
+            Session { train: self, inputs: &inputs, directory: &directory, preset: &preset, display };
+        let (report, finished) = session.train(&mut run, last, &stop)?;
+        if !finished {
+            let (path, step) = (directory.path().display(), run.step_count());
+            eprintln!("stopped after step {step}; `wagesim train --resume --out {path}` goes on");
+            return Err(Failure::Stopped);
+        }
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report).map_err(failed)?);
+        } else {
+            println!("\n{}", report::table(&report));
+            println!("report and plots in {}", directory.path().display());
         }
         Ok(())
     }
+}
+
+/// Whether two recipes train alike; how many epochs does not matter.
+fn same_recipe(a: &Inputs, b: &Inputs) -> bool {
+    let epochs = a.recipe.epochs;
+    Recipe { epochs, ..a.recipe.clone() } == Recipe { epochs, ..b.recipe.clone() }
+}
+
+fn stopped(error: TrainError) -> Failure {
+    match error {
+        TrainError::Fault { .. } => failed(error),
+        error => given(error),
+    }
+}
+
+/// One process's part of a run.
+struct Session<'a> {
+    train: &'a Train,
+    inputs: &'a Inputs,
+    directory: &'a RunDirectory,
+    preset: &'a Preset,
+    display: Display,
+}
+
+/// Wall times of this process.
+#[derive(Default)]
+struct Times {
+    training: Duration,
+    evaluation: Duration,
+    steps: u32,
+}
+
+impl Session<'_> {
+    /// Trains up to step `last`, or until `stop`; the report, and whether it came to its end.
+    fn train(self, run: &mut Run<'_>, last: u32, stop: &AtomicBool) -> Result<(Report, bool), Failure> {
+        let mut times = Times::default();
+        loop {
+            if run.epoch_is_full() {
+                let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
+                self.save(run, run.epochs(), &times)?;
+                self.display.epoch(&epoch);
+            }
+            if run.step_count() >= last {
+                break;
+            }
+            if stop.load(Ordering::SeqCst) {
+                let report = self.save(run, run.epochs(), &times)?;
+                return Ok((report, false));
+            }
+            timed(&mut times.training, || self.step(run))?;
+            times.steps += 1;
+            self.display.step(run);
+        }
+        let report = if run.epoch_is_open() {
+            // An epoch cut short: the checkpoint is of its open state, so that a later run can fill it.
+            self.save(run, run.epochs(), &times)?;
+            let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
+            self.display.epoch(&epoch);
+            self.report(run, run.epochs(), &times)?
+        } else {
+            self.report(run, run.epochs(), &times)?
+        };
+        self.display.finish();
+        report::plots(&report, self.directory.path()).map_err(failed)?;
+        Ok((report, true))
+    }
+
+    fn step(&self, run: &mut Run<'_>) -> Result<(), Failure> {
+        let step = run.step_count() + 1;
+        let lr = run.lr_log2();
+        let Some(dir) = self.train.dump_tensors.as_ref().filter(|_| self.train.dump_steps.contains(&step))
+        else {
+            return run.step(&mut []).map_err(stopped);
+        };
+        let mut dump = TensorDump::new(&self.inputs.program);
+        run.step(&mut [&mut dump as &mut dyn Observer]).map_err(stopped)?;
+        dump.write(dir, step, lr).map_err(failed)
+    }
+
+    /// Writes checkpoint and report.
+    fn save(&self, run: &Run<'_>, epochs: &[Epoch], times: &Times) -> Result<Report, Failure> {
+        run.checkpoint().save(&self.directory.checkpoint()).map_err(failed)?;
+        self.report(run, epochs, times)
+    }
+
+    fn report(&self, run: &Run<'_>, epochs: &[Epoch], times: &Times) -> Result<Report, Failure> {
+        let images = f64::from(times.steps) * f64::from(self.inputs.recipe.batch);
+        let host = Host {
+            training_seconds: times.training.as_secs_f64(),
+            evaluation_seconds: times.evaluation.as_secs_f64(),
+            steps: times.steps,
+            images_per_second: images / times.training.as_secs_f64().max(1e-9),
+            threads: rayon::current_num_threads(),
+            engine: run.engine_name().to_owned(),
+        };
+        let report = report::report(run, epochs, &self.inputs.machine, self.preset, host);
+        let text = serde_json::to_string_pretty(&report).map_err(failed)?;
+        self.directory.write(&self.directory.report(), &(text + "\n")).map_err(failed)?;
+        Ok(report)
+    }
+}
+
+fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = work();
+    *total += began.elapsed();
+    done
 }

@@ -8,7 +8,7 @@ mod recipe;
 mod settings;
 
 pub use layer::{Layer, LayerKind, Pad, Pool, Products};
-pub use read::load;
+pub use read::{applied, load};
 pub use recipe::{DataSet, InputTable, Rate, Recipe};
 pub use settings::{Routed, route};
 

@@ -34,6 +34,21 @@ pub fn load(
     read(&document, origin)
 }
 
+/// A program file as one text with settings laid over it; as it is where there are none.
+///
+/// # Errors
+/// Text that is no TOML, settings that have no place in it.
+pub fn applied(text: &str, origin: &str, sets: &[Setting]) -> Result<String, SourceError> {
+    if sets.is_empty() {
+        return Ok(text.to_owned());
+    }
+    let mut document = Document::parse(text, origin)?;
+    for set in sets {
+        document.set(set)?;
+    }
+    Ok(document.to_toml())
+}
+
 /// Every dotted key of a program file, places in lists as `0`.
 pub(crate) fn keys() -> Vec<String> {
     // Every optional part must be there once, so that its keys are asked for.

@@ -1,1 +1,194 @@
-//! What a run says: JSON, tables, plots.
+//! What a run came to, for people and programs: `report.json`, the table at the end, the plots.
+
+mod build;
+mod plots;
+mod table;
+
+pub use build::report;
+pub use plots::{PlotError, plots};
+pub use table::table;
+
+use std::collections::BTreeMap;
+
+use crate::observe::{ClassStatistics, Component, Cycles, Event};
+use crate::program::Class;
+use crate::train::Epoch;
+
+/// Version of `report.json`; a change that old readers do not read raises it.
+pub const VERSION: u32 = 1;
+
+/// A run's report. Everything but [`Report::host`] is a function of program, machine and seed.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    /// Version of this form.
+    pub version: u32,
+    /// Version of `wagesim`.
+    pub wagesim: String,
+    /// Name of the program.
+    pub program: String,
+    /// Short name of the machine.
+    pub machine: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// Images a step.
+    pub batch: u32,
+    /// How time was counted.
+    pub time: Time,
+    /// The table that energy was priced by.
+    pub energy_preset: String,
+    /// Whether the run reached its last epoch.
+    pub complete: bool,
+    /// Outcome of each epoch.
+    pub epochs: Vec<Epoch>,
+    /// Training, all phases and layers.
+    pub totals: Totals,
+    /// Training, by phase, in the order of a step.
+    pub phases: Vec<Part>,
+    /// Training, by layer.
+    pub layers: Vec<Layer>,
+    /// Evaluation, which stands apart from training.
+    pub evaluation: Totals,
+    /// Events that energy was counted in, training.
+    pub events: Vec<EventCount>,
+    /// Bit statistics, training.
+    pub statistics: Vec<Statistic>,
+    /// What a reader must know about the figures.
+    pub notes: Vec<String>,
+    /// What the host decides: nothing else here depends on it.
+    pub host: Host,
+}
+
+/// How time was counted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Time {
+    /// `serial`: each fold's drain is paid.
+    pub drain: String,
+    /// Whether units run side by side.
+    pub overlap_of_units: bool,
+    /// Clock, MHz.
+    pub clock_mhz: u32,
+}
+
+/// Sums of a part of the run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Totals {
+    /// Training steps (0 for an evaluation).
+    pub steps: u64,
+    /// Images that went through.
+    pub images: u64,
+    /// Instructions executed.
+    pub instructions: u64,
+    /// Cycles.
+    pub cycles: u64,
+    /// Cycles by unit.
+    pub unit_cycles: Cycles,
+    /// Seconds at the machine's clock.
+    pub seconds: f64,
+    /// Energy.
+    pub energy_pj: f64,
+    /// Energy by component.
+    pub component_pj: BTreeMap<Component, f64>,
+    /// Products, padding's zeros among them.
+    pub products: u64,
+    /// Products without padding's.
+    pub useful_products: u64,
+    /// Products with both operands not zero.
+    pub nonzero_products: u64,
+    /// Useful products of those the array had room for in its cycles.
+    pub utilisation: f64,
+    /// Outputs whose register differs from the exact sum.
+    pub wrong_outputs: u64,
+    /// Joins that saturated.
+    pub saturated_joins: u64,
+    /// Bytes read from DRAM, whole bursts.
+    pub dram_read_bytes: u64,
+    /// Bytes written to DRAM, whole bursts.
+    pub dram_written_bytes: u64,
+}
+
+/// A phase, of the whole net or of a layer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Part {
+    /// The phase.
+    pub phase: String,
+    /// Cycles.
+    pub cycles: u64,
+    /// Cycles of the array.
+    pub array_cycles: u64,
+    /// Energy.
+    pub energy_pj: f64,
+    /// Products, padding's zeros among them.
+    pub products: u64,
+    /// Products without padding's.
+    pub useful_products: u64,
+    /// Products with both operands not zero.
+    pub nonzero_products: u64,
+    /// Useful products of those the array had room for in its cycles.
+    pub utilisation: f64,
+    /// Outputs whose register differs from the exact sum.
+    pub wrong_outputs: u64,
+    /// Joins that saturated.
+    pub saturated_joins: u64,
+}
+
+/// A layer.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Layer {
+    /// Its name.
+    pub name: String,
+    /// Cycles.
+    pub cycles: u64,
+    /// Cycles of the array.
+    pub array_cycles: u64,
+    /// Energy.
+    pub energy_pj: f64,
+    /// Useful products of those the array had room for in its cycles.
+    pub utilisation: f64,
+    /// Its phases, in the order of a step.
+    pub phases: Vec<Part>,
+}
+
+/// How often an event happened, and what it cost.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EventCount {
+    /// Where.
+    pub component: Component,
+    /// What, with its widths.
+    #[serde(flatten)]
+    pub event: Event,
+    /// How often.
+    pub count: u64,
+    /// Energy of all of them.
+    pub energy_pj: f64,
+}
+
+/// Bit statistics of a layer's tensors of one class.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Statistic {
+    /// Name of the layer.
+    pub layer: String,
+    /// Class of the tensor.
+    pub class: Class,
+    /// The least width that holds every value looked at.
+    pub bits: u32,
+    /// The rest.
+    #[serde(flatten)]
+    pub statistics: ClassStatistics,
+}
+
+/// What the host decides.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Host {
+    /// Wall time of training, evaluation left out, of this process.
+    pub training_seconds: f64,
+    /// Wall time of evaluation, of this process.
+    pub evaluation_seconds: f64,
+    /// Training steps this process did.
+    pub steps: u32,
+    /// Training images by wall time of training.
+    pub images_per_second: f64,
+    /// Worker threads.
+    pub threads: usize,
+    /// The engine.
+    pub engine: String,
+}

@@ -97,6 +97,11 @@ impl Document {
         }
     }
 
+    /// The document as one TOML text, settings applied; comments and order are not kept.
+    pub(crate) fn to_toml(&self) -> String {
+        toml::to_string(&self.root.value()).unwrap_or_default()
+    }
+
     /// The whole document, to be read.
     pub(crate) fn root(&self) -> Section<'_> {
         Section { document: self, path: String::new(), node: Some(&self.root), known: BTreeSet::new() }
@@ -167,6 +172,22 @@ impl Node {
             toml::Value::Datetime(_) => Item::Date,
         };
         Self { place: place.clone(), item }
+    }
+
+    fn value(&self) -> toml::Value {
+        match &self.item {
+            Item::Table(entries) => {
+                let each = entries.iter().map(|(key, entry)| (key.clone(), entry.node.value()));
+                toml::Value::Table(each.collect())
+            }
+            Item::Array(items) => toml::Value::Array(items.iter().map(Node::value).collect()),
+            Item::Integer(number) => toml::Value::Integer(*number),
+            Item::Float(number) => toml::Value::Float(*number),
+            Item::Boolean(truth) => toml::Value::Boolean(*truth),
+            Item::Text(text) => toml::Value::String(text.clone()),
+            // No key takes a date: readers have refused it.
+            Item::Date => toml::Value::String(String::new()),
+        }
     }
 
     /// Puts `value` at the dotted place `segments` below this node, making the tables on the way.

@@ -1,0 +1,92 @@
+//! What a terminal shows while a run goes on: a bar on the error stream, a line an epoch on the output.
+
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::train::{Epoch, Run};
+
+/// The display of one process's part of a run.
+pub(super) struct Display {
+    bar: ProgressBar,
+    began: Instant,
+    first: u32,
+    batch: u32,
+    per_epoch: u32,
+    quiet: bool,
+    epoch_began: std::cell::Cell<(Instant, u32)>,
+    error: std::cell::Cell<Option<f64>>,
+}
+
+impl Display {
+    /// A display of the steps up to `last`; `quiet` prints no lines. Not a terminal: no bar.
+    pub(super) fn new(run: &Run<'_>, last: u32, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(last.into()), ProgressDrawTarget::stderr_with_hz(10));
+        let style = ProgressStyle::with_template("{msg} {wide_bar:.cyan/dim} {pos}/{len} left {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_position(run.step_count().into());
+        bar.reset_eta();
+        let now = Instant::now();
+        let error = run.epochs().last().map(|e| e.test_error);
+        Display {
+            bar,
+            began: now,
+            first: run.step_count(),
+            batch: run.recipe().batch,
+            per_epoch: run.steps_per_epoch(),
+            quiet,
+            epoch_began: (now, run.step_count()).into(),
+            error: error.into(),
+        }
+    }
+
+    /// A line above the bar.
+    pub(super) fn line(&self, text: &str) {
+        if !self.quiet {
+            self.bar.suspend(|| println!("{text}"));
+        }
+    }
+
+    /// A step is done.
+    pub(super) fn step(&self, run: &Run<'_>) {
+        let step = run.step_count();
+        self.bar.set_position(step.into());
+        if self.bar.is_hidden() {
+            return;
+        }
+        let rate = self.rate(self.began, step - self.first);
+        let error = self.error.get().map_or(String::new(), |e| format!("  error {:.2} %", 100.0 * e));
+        let (epoch, place) = (run.epoch(), step % self.per_epoch);
+        self.bar.set_message(format!(
+            "epoch {epoch} {place}/{}  {rate:.0} images/s  loss {:.4}{error}",
+            self.per_epoch,
+            run.loss()
+        ));
+    }
+
+    /// An epoch is evaluated.
+    pub(super) fn epoch(&self, epoch: &Epoch) {
+        let (began, steps_before) = self.epoch_began.get();
+        let steps = u32::try_from(self.bar.position()).unwrap_or(u32::MAX) - steps_before;
+        let rate = self.rate(began, steps);
+        self.error.set(Some(epoch.test_error));
+        self.line(&format!(
+            "epoch {:>3}  η {:<6} loss {:.4}  train error {:.2} %  test error {:.2} %  {rate:.0} images/s",
+            epoch.epoch,
+            2f64.powi(epoch.lr_log2),
+            epoch.loss,
+            100.0 * epoch.train_error,
+            100.0 * epoch.test_error,
+        ));
+        self.epoch_began.set((Instant::now(), steps_before + steps));
+    }
+
+    /// The run is over.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn rate(&self, since: Instant, steps: u32) -> f64 {
+        f64::from(steps) * f64::from(self.batch) / since.elapsed().as_secs_f64().max(1e-9)
+    }
+}

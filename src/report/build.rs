@@ -1,0 +1,160 @@
+//! The report of a run, from its counts.
+
+use std::collections::BTreeMap;
+
+use super::{EventCount, Host, Layer, Part, Report, Statistic, Time, Totals, VERSION};
+use crate::observe::{Preset, Tally};
+use crate::program::{Phase, Program};
+use crate::spec::Machine;
+use crate::train::{Epoch, Run};
+
+/// The report of a run as it stands. `epochs` may hold one more than the run: an evaluation of an epoch cut short.
+pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Preset, host: Host) -> Report {
+    let prices = Prices { machine, preset };
+    let tallies = run.training_ledger().tallies();
+    let all = sum(tallies.values());
+    let batch = run.program().training.as_ref().map_or(0, |t| t.batch);
+    let steps = u64::from(run.step_count());
+    let [quantise, forward] = run.evaluation_ledgers().each_ref().map(|l| l.tallies());
+    let evaluated = sum(quantise.values().chain(forward.values()));
+    let tested = epochs.len() as u64 * run.test_images();
+    Report {
+        version: VERSION,
+        wagesim: env!("CARGO_PKG_VERSION").to_owned(),
+        program: run.program().name.clone(),
+        machine: machine.short_name(),
+        seed: run.recipe().seed,
+        batch,
+        time: Time { drain: "serial".to_owned(), overlap_of_units: false, clock_mhz: machine.clock_mhz },
+        energy_preset: preset.name.clone(),
+        complete: run.is_done(),
+        epochs: epochs.to_vec(),
+        totals: prices.totals(&all, steps, steps * u64::from(batch)),
+        phases: prices.parts(&tallies, |_| true),
+        layers: prices.layers(&tallies, run.program()),
+        evaluation: prices.totals(&evaluated, 0, tested),
+        events: prices.events(&all),
+        statistics: statistics(run),
+        notes: notes(run),
+        host,
+    }
+}
+
+fn notes(run: &Run<'_>) -> Vec<String> {
+    vec![
+        "cycles are durations of instructions one after another: each fold's drain is paid, no two units run side by side"
+            .to_owned(),
+        "energy counts logic, registers, scratchpads and DRAM; leakage, clock tree and instruction fetch are not modelled"
+            .to_owned(),
+        format!(
+            "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step, clips and accumulators in all",
+            run.look_every()
+        ),
+    ]
+}
+
+fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {
+    let mut sum = Tally::default();
+    tallies.for_each(|t| sum.add(t));
+    sum
+}
+
+type Tallies = BTreeMap<(Phase, Option<u32>), Tally>;
+
+struct Prices<'a> {
+    machine: &'a Machine,
+    preset: &'a Preset,
+}
+
+impl Prices<'_> {
+    fn energy_pj(&self, tally: &Tally) -> f64 {
+        self.preset.price(&tally.events, self.machine).iter().map(|(_, pj)| pj).sum()
+    }
+
+    fn totals(&self, tally: &Tally, steps: u64, images: u64) -> Totals {
+        let cycles = tally.cycles.total();
+        #[expect(clippy::cast_precision_loss, reason = "seconds to be read")]
+        let seconds = cycles as f64 / (f64::from(self.machine.clock_mhz) * 1e6);
+        Totals {
+            steps,
+            images,
+            instructions: tally.instructions,
+            cycles,
+            unit_cycles: tally.cycles,
+            seconds,
+            energy_pj: self.energy_pj(tally),
+            component_pj: self.preset.price(&tally.events, self.machine).into_iter().collect(),
+            products: tally.products,
+            useful_products: tally.useful_products,
+            nonzero_products: tally.nonzero_products,
+            utilisation: tally.utilisation(),
+            wrong_outputs: tally.wrong_outputs,
+            saturated_joins: tally.saturated_joins,
+            dram_read_bytes: tally.dram_read_bytes,
+            dram_written_bytes: tally.dram_written_bytes,
+        }
+    }
+
+    fn parts(&self, tallies: &Tallies, wanted: impl Fn(Option<u32>) -> bool) -> Vec<Part> {
+        let of = |phase: Phase| {
+            let tally = sum(tallies.iter().filter(|((p, l), _)| *p == phase && wanted(*l)).map(|(_, t)| t));
+            (tally.instructions > 0).then(|| Part {
+                phase: phase.name().to_owned(),
+                cycles: tally.cycles.total(),
+                array_cycles: tally.cycles.array,
+                energy_pj: self.energy_pj(&tally),
+                products: tally.products,
+                useful_products: tally.useful_products,
+                nonzero_products: tally.nonzero_products,
+                utilisation: tally.utilisation(),
+                wrong_outputs: tally.wrong_outputs,
+                saturated_joins: tally.saturated_joins,
+            })
+        };
+        Phase::ALL.into_iter().filter_map(of).collect()
+    }
+
+    fn layers(&self, tallies: &Tallies, program: &Program) -> Vec<Layer> {
+        let names = program.training.iter().flat_map(|t| &t.layers);
+        (0u32..)
+            .zip(names)
+            .map(|(index, name)| {
+                let tally = sum(tallies.iter().filter(|((_, l), _)| *l == Some(index)).map(|(_, t)| t));
+                Layer {
+                    name: name.clone(),
+                    cycles: tally.cycles.total(),
+                    array_cycles: tally.cycles.array,
+                    energy_pj: self.energy_pj(&tally),
+                    utilisation: tally.utilisation(),
+                    phases: self.parts(tallies, |l| l == Some(index)),
+                }
+            })
+            .collect()
+    }
+
+    fn events(&self, tally: &Tally) -> Vec<EventCount> {
+        let each = |(&(component, event), &count): (&(_, _), &u128)| {
+            #[expect(clippy::cast_precision_loss, reason = "energies are estimates")]
+            let energy_pj = self.preset.event_pj(component, event, self.machine) * count as f64;
+            EventCount { component, event, count: u64::try_from(count).unwrap_or(u64::MAX), energy_pj }
+        };
+        tally.events.iter().map(each).collect()
+    }
+}
+
+fn statistics(run: &Run<'_>) -> Vec<Statistic> {
+    let names = run.program().training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
+    let name = |layer: u32| {
+        let index = usize::try_from(layer).unwrap_or(usize::MAX);
+        names.get(index).cloned().unwrap_or_else(|| format!("layer {layer}"))
+    };
+    let lines = run.statistics().into_iter();
+    lines
+        .map(|line| Statistic {
+            layer: name(line.layer),
+            class: line.class,
+            bits: line.statistics.bits(),
+            statistics: line.statistics,
+        })
+        .collect()
+}

@@ -1,0 +1,201 @@
+//! The report as a text one can read: outcome, cost by layer and phase, widths.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
+
+use super::{Report, Totals};
+
+/// The end of a run in a terminal.
+pub fn table(report: &Report) -> String {
+    let mut out = String::new();
+    let sections = [outcome(report), costs(report), widths(report)];
+    for section in sections.iter().filter(|s| !s.is_empty()) {
+        let _ = writeln!(out, "{section}\n");
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    out
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// A quantity with a prefix: 1.23 G.
+fn scaled(value: f64, unit: &str) -> String {
+    const PREFIXES: [(f64, &str); 9] = [
+        (1e15, "P"),
+        (1e12, "T"),
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+        (1.0, ""),
+        (1e-3, "m"),
+        (1e-6, "µ"),
+        (1e-9, "n"),
+    ];
+    let (scale, prefix) = PREFIXES.into_iter().find(|(s, _)| value.abs() >= *s).unwrap_or((1e-12, "p"));
+    let number = value / scale;
+    let digits = if number >= 100.0 {
+        0
+    } else if number >= 10.0 {
+        1
+    } else {
+        2
+    };
+    if value == 0.0 { format!("0 {unit}") } else { format!("{number:.digits$} {prefix}{unit}") }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn counted(n: u64, unit: &str) -> String {
+    scaled(n as f64, unit)
+}
+
+fn joules(pj: f64) -> String {
+    scaled(pj * 1e-12, "J")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+fn plain(head: &[&str], left: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        if i >= left {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn outcome(report: &Report) -> String {
+    let mut table = plain(&["", "training", "evaluation"], 1);
+    let (t, e) = (&report.totals, &report.evaluation);
+    let mut row = |name: &str, of: &dyn Fn(&Totals) -> String| {
+        table.add_row([name.to_owned(), of(t), of(e)]);
+    };
+    row("images", &|t| grouped(t.images));
+    row("cycles", &|t| grouped(t.cycles));
+    row("time at the clock", &|t| scaled(t.seconds, "s"));
+    row("energy", &|t| joules(t.energy_pj));
+    row("energy an image", &|t| {
+        #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+        let images = t.images.max(1) as f64;
+        joules(t.energy_pj / images)
+    });
+    row("products", &|t| counted(t.products, ""));
+    row("of them useful", &|t| counted(t.useful_products, ""));
+    row("utilisation", &|t| percent(t.utilisation));
+    row("DRAM traffic", &|t| counted(t.dram_read_bytes + t.dram_written_bytes, "B"));
+    row("wrong outputs", &|t| grouped(t.wrong_outputs));
+    let mut out = String::new();
+    if let Some(last) = report.epochs.last() {
+        let best = report.epochs.iter().map(|e| e.test_error).fold(f64::INFINITY, f64::min);
+        let _ = writeln!(
+            out,
+            "test error {} (ties right: {}), best {}; accuracy {}\n",
+            percent(last.test_error),
+            percent(last.test_error_ties_right),
+            percent(best),
+            percent(1.0 - last.test_error),
+        );
+    }
+    out + &table.trim_fmt()
+}
+
+fn costs(report: &Report) -> String {
+    let head = [
+        "layer",
+        "phase",
+        "cycles",
+        "array cycles",
+        "utilisation",
+        "energy",
+        "products",
+        "useful",
+        "wrong outputs",
+    ];
+    let mut table = plain(&head, 2);
+    for layer in &report.layers {
+        for (i, part) in layer.phases.iter().enumerate() {
+            table.add_row([
+                if i == 0 { layer.name.clone() } else { String::new() },
+                part.phase.clone(),
+                grouped(part.cycles),
+                grouped(part.array_cycles),
+                if part.array_cycles > 0 { percent(part.utilisation) } else { "-".to_owned() },
+                joules(part.energy_pj),
+                counted(part.products, ""),
+                counted(part.useful_products, ""),
+                grouped(part.wrong_outputs),
+            ]);
+        }
+    }
+    for part in &report.phases {
+        table.add_row([
+            "all".to_owned(),
+            part.phase.clone(),
+            grouped(part.cycles),
+            grouped(part.array_cycles),
+            if part.array_cycles > 0 { percent(part.utilisation) } else { "-".to_owned() },
+            joules(part.energy_pj),
+            counted(part.products, ""),
+            counted(part.useful_products, ""),
+            grouped(part.wrong_outputs),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn widths(report: &Report) -> String {
+    if report.statistics.is_empty() {
+        return String::new();
+    }
+    let mut table =
+        plain(&["layer", "tensor", "bits", "least", "greatest", "zeros", "clipped", "overflowed"], 2);
+    for line in &report.statistics {
+        let s = &line.statistics;
+        #[expect(clippy::cast_precision_loss, reason = "shares to be read")]
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let class = serde_json::to_value(line.class).ok();
+        table.add_row([
+            line.layer.clone(),
+            class.and_then(|c| c.as_str().map(str::to_owned)).unwrap_or_default(),
+            line.bits.to_string(),
+            s.least.to_string(),
+            s.greatest.to_string(),
+            percent(share(s.zeros, s.looked_at)),
+            percent(share(s.clipped, s.elements)),
+            grouped(s.wrong_outputs),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(scaled(0.0, "J"), "0 J");
+        assert_eq!(scaled(1234.0, "B"), "1.23 kB");
+        assert_eq!(scaled(0.0456, "J"), "45.6 mJ");
+        assert_eq!(joules(5e8), "500 µJ");
+    }
+}

@@ -1,0 +1,237 @@
+//! A program on a machine: feeds batches, sets the learning rate, executes its entries, reads counters.
+
+use crate::data::Images;
+use crate::isa::Memory;
+use crate::machine::{Engine, Fault, Observer, State, run};
+use crate::program::{Plan, PlanError, Program, Tensor, Training};
+
+/// A label that matches no class: what fills the last batch of an evaluation.
+const NO_LABEL: u16 = u16::MAX;
+
+/// Why a run stopped or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A program that is not for training.
+    #[error("the program has no {0}; compile a network to train it")]
+    NotTrainable(&'static str),
+    /// An entry that cannot be unrolled.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The machine stopped.
+    #[error("step {step}, {place}: {fault}; {way_out}")]
+    Fault {
+        /// The training step, from 1.
+        step: u32,
+        /// Phase and layer.
+        place: String,
+        /// What stopped it.
+        fault: Fault,
+        /// What to do.
+        way_out: String,
+    },
+    /// A data set with fewer images than a batch.
+    #[error("{images} training images make no batch of {batch}; set recipe.batch to at most {images}")]
+    NoBatch {
+        /// Images to train on.
+        images: usize,
+        /// Images a step.
+        batch: u32,
+    },
+}
+
+/// The entries of a training program, unrolled.
+pub struct Plans {
+    /// Stored weights to weights as used.
+    pub quantise: Plan,
+    /// One training step.
+    pub train: Plan,
+    /// One batch through the forward pass.
+    pub evaluate: Plan,
+}
+
+/// A program on a machine, ready to train.
+pub struct Trainer<'a> {
+    program: &'a Program,
+    training: &'a Training,
+    plans: std::sync::Arc<Plans>,
+    engine: Box<dyn Engine>,
+    /// The machine.
+    pub state: State,
+}
+
+/// What a pass over images came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Score {
+    /// Images.
+    pub images: u64,
+    /// Images whose first greatest output is the label.
+    pub right: u64,
+    /// Images whose label is among the greatest outputs.
+    pub right_with_ties: u64,
+    /// Σd², in the program's units.
+    pub squares: u128,
+}
+
+impl Score {
+    /// Adds another pass.
+    pub fn add(&mut self, other: Score) {
+        self.images += other.images;
+        self.right += other.right;
+        self.right_with_ties += other.right_with_ties;
+        self.squares += other.squares;
+    }
+}
+
+impl<'a> Trainer<'a> {
+    /// A machine with scratchpads of these sizes (bytes) that holds the program's initial data.
+    ///
+    /// # Errors
+    /// When the program is none for training.
+    pub fn new(
+        program: &'a Program,
+        scratchpads: [usize; 4],
+        seed: u64,
+        engine: Box<dyn Engine>,
+    ) -> Result<Self, TrainError> {
+        let training = program.training.as_ref().ok_or(TrainError::NotTrainable("training data"))?;
+        let plan = |entry| Plan::new(program, entry);
+        let plans = Plans { quantise: plan("quantise")?, train: plan("train")?, evaluate: plan("evaluate")? };
+        let [operand, weight, accumulator, mask] = scratchpads;
+        let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
+        state.memories[Memory::Dram.index()] = program.initial_dram(seed);
+        Ok(Trainer { program, training, plans: plans.into(), engine, state })
+    }
+
+    /// The program's entries.
+    pub fn plans(&self) -> std::sync::Arc<Plans> {
+        self.plans.clone()
+    }
+
+    /// The program.
+    pub fn program(&self) -> &'a Program {
+        self.program
+    }
+
+    /// What the host knows of the program.
+    pub fn training(&self) -> &'a Training {
+        self.training
+    }
+
+    /// Name of the engine.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn tensor(&self, name: &'static str) -> Result<&'a Tensor, TrainError> {
+        self.program.tensor(name).ok_or(TrainError::NotTrainable(name))
+    }
+
+    /// Writes the images of these indices, and blanks for what is missing to a batch.
+    fn feed(&mut self, images: &Images, indices: &[u32]) -> Result<(), TrainError> {
+        let (input, label) = (self.tensor("input")?.range(), self.tensor("label")?.range());
+        let size = input.len() / label.len() * 2;
+        let dram = self.state.memory_mut(Memory::Dram);
+        dram[input.clone()].fill(0);
+        dram[label.clone()].fill(NO_LABEL.to_le_bytes()[0]);
+        for (slot, &i) in indices.iter().enumerate() {
+            let i = usize::try_from(i).unwrap_or(0);
+            let first = input.start + slot * size;
+            dram[first..first + size].copy_from_slice(images.image(i));
+            let first = label.start + 2 * slot;
+            dram[first..first + 2].copy_from_slice(&images.labels[i].to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn execute(
+        &mut self,
+        plan: &Plan,
+        step: u32,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), TrainError> {
+        run(plan, self.engine.as_mut(), &mut self.state, observers)
+            .map_err(|fault| stopped(plan, step, fault))
+    }
+
+    fn score(&self, images: usize) -> Score {
+        let counter = |i: u8| self.state.counters[usize::from(i)];
+        let count = |i: u8| u64::try_from(counter(i)).unwrap_or(u64::MAX);
+        Score {
+            images: images as u64,
+            right: count(self.training.first_counter),
+            right_with_ties: count(self.training.ties_counter),
+            squares: counter(self.training.loss_counter),
+        }
+    }
+
+    /// One training step, numbered from 1 over the whole run.
+    ///
+    /// # Errors
+    /// When the machine stops.
+    pub fn step(
+        &mut self,
+        images: &Images,
+        indices: &[u32],
+        step: u32,
+        lr_log2: i32,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<Score, TrainError> {
+        self.feed(images, indices)?;
+        self.state.step = step;
+        self.state.scales[usize::from(self.training.learning_rate_scale)] = lr_log2.into();
+        self.execute(&self.plans().train, step, observers)?;
+        Ok(self.score(indices.len()))
+    }
+
+    /// The weights as they are, on the test images; `before` is told of the quantisation, `during` of the batches.
+    ///
+    /// # Errors
+    /// When the machine stops.
+    pub fn evaluate(
+        &mut self,
+        images: &Images,
+        step: u32,
+        before: &mut dyn Observer,
+        during: &mut dyn Observer,
+    ) -> Result<Score, TrainError> {
+        let plans = self.plans();
+        self.execute(&plans.quantise, step, &mut [before])?;
+        let all: Vec<u32> = (0..u32::try_from(images.len()).unwrap_or(u32::MAX)).collect();
+        let mut total = Score::default();
+        for indices in all.chunks(usize::try_from(self.training.batch).unwrap_or(1)) {
+            self.feed(images, indices)?;
+            self.execute(&plans.evaluate, step, &mut [&mut *during])?;
+            total.add(self.score(indices.len()));
+        }
+        Ok(total)
+    }
+
+    /// The mean of ½Σd² over the images of a score, in units of 1.
+    pub fn loss(&self, score: &Score) -> f64 {
+        let unit = 2f64.powi(2 * i32::try_from(self.training.loss_shift).unwrap_or(0) + 1);
+        #[expect(clippy::cast_precision_loss, reason = "a mean to be read, not computed with")]
+        let (squares, images) = (score.squares as f64, score.images as f64);
+        squares / unit / images
+    }
+}
+
+/// A fault with the phase and layer it happened in, and what its user can do.
+fn stopped(plan: &Plan, step: u32, fault: Fault) -> TrainError {
+    let (Fault::Trap { pc, .. } | Fault::Range { pc, .. }) = fault;
+    let at = plan.steps.iter().find(|s| s.pc == pc);
+    let phase = at.map_or("other", |s| s.phase.name());
+    let place = match at.and_then(|s| s.layer) {
+        Some(layer) => format!("{phase} of layer {layer}"),
+        None => phase.to_owned(),
+    };
+    let way_out = match fault {
+        Fault::Trap { .. } => format!(
+            "widen it (accumulators.{phase}.bits), or count overflows instead (accumulators.{phase}.overflow=\"saturate\")"
+        ),
+        Fault::Range { .. } => {
+            "a smaller learning rate or more gradient bits (wage.bits.G) make it fit".to_owned()
+        }
+    };
+    TrainError::Fault { step, place, fault, way_out }
+}
