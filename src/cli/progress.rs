@@ -14,7 +14,6 @@ pub(super) struct Display {
     batch: u32,
     per_epoch: u32,
     quiet: bool,
-    epoch_began: std::cell::Cell<(Instant, u32)>,
     error: std::cell::Cell<Option<f64>>,
 }
 
@@ -26,16 +25,14 @@ impl Display {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_position(run.step_count().into());
         bar.reset_eta();
-        let now = Instant::now();
         let error = run.epochs().last().map(|e| e.test_error);
         Display {
             bar,
-            began: now,
+            began: Instant::now(),
             first: run.step_count(),
             batch: run.recipe().batch,
             per_epoch: run.steps_per_epoch(),
             quiet,
-            epoch_began: (now, run.step_count()).into(),
             error: error.into(),
         }
     }
@@ -54,7 +51,8 @@ impl Display {
         if self.bar.is_hidden() {
             return;
         }
-        let rate = self.rate(self.began, step - self.first);
+        let images = f64::from(step - self.first) * f64::from(self.batch);
+        let rate = images / self.began.elapsed().as_secs_f64().max(1e-9);
         let error = self.error.get().map_or(String::new(), |e| format!("  error {:.2} %", 100.0 * e));
         let (epoch, place) = (run.epoch(), step % self.per_epoch);
         self.bar.set_message(format!(
@@ -64,11 +62,8 @@ impl Display {
         ));
     }
 
-    /// An epoch is evaluated.
-    pub(super) fn epoch(&self, epoch: &Epoch) {
-        let (began, steps_before) = self.epoch_began.get();
-        let steps = u32::try_from(self.bar.position()).unwrap_or(u32::MAX) - steps_before;
-        let rate = self.rate(began, steps);
+    /// An epoch is evaluated; training went at `rate` images a second.
+    pub(super) fn epoch(&self, epoch: &Epoch, rate: f64) {
         self.error.set(Some(epoch.test_error));
         self.line(&format!(
             "epoch {:>3}  η {:<6} loss {:.4}  train error {:.2} %  test error {:.2} %  {rate:.0} images/s",
@@ -78,15 +73,10 @@ impl Display {
             100.0 * epoch.train_error,
             100.0 * epoch.test_error,
         ));
-        self.epoch_began.set((Instant::now(), steps_before + steps));
     }
 
     /// The run is over.
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
-    }
-
-    fn rate(&self, since: Instant, steps: u32) -> f64 {
-        f64::from(steps) * f64::from(self.batch) / since.elapsed().as_secs_f64().max(1e-9)
     }
 }

@@ -272,7 +272,7 @@ impl Session<'_> {
             if run.epoch_is_full() {
                 let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
                 self.save(run, run.epochs(), &times)?;
-                self.display.epoch(&epoch);
+                self.display.epoch(&epoch, self.rate(&times));
             }
             if run.step_count() >= last {
                 break;
@@ -289,7 +289,7 @@ impl Session<'_> {
             // An epoch cut short: the checkpoint is of its open state, so that a later run can fill it.
             self.save(run, run.epochs(), &times)?;
             let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
-            self.display.epoch(&epoch);
+            self.display.epoch(&epoch, self.rate(&times));
             self.report(run, run.epochs(), &times)?
         } else {
             self.report(run, run.epochs(), &times)?
@@ -317,13 +317,18 @@ impl Session<'_> {
         self.report(run, epochs, times)
     }
 
-    fn report(&self, run: &Run<'_>, epochs: &[Epoch], times: &Times) -> Result<Report, Failure> {
+    /// Training images a second of this process.
+    fn rate(&self, times: &Times) -> f64 {
         let images = f64::from(times.steps) * f64::from(self.inputs.recipe.batch);
+        images / times.training.as_secs_f64().max(1e-9)
+    }
+
+    fn report(&self, run: &Run<'_>, epochs: &[Epoch], times: &Times) -> Result<Report, Failure> {
         let host = Host {
             training_seconds: times.training.as_secs_f64(),
             evaluation_seconds: times.evaluation.as_secs_f64(),
             steps: times.steps,
-            images_per_second: images / times.training.as_secs_f64().max(1e-9),
+            images_per_second: self.rate(times),
             threads: rayon::current_num_threads(),
             engine: run.engine_name().to_owned(),
         };

@@ -24,9 +24,10 @@ struct Routing {
 }
 
 impl Lowering<'_> {
-    /// The error of layer `i`'s activations, from the error of layer `i + 1`.
+    /// The error of layer `i`'s activations, from the error of layer `i + 1`, whose weights it takes: the work is
+    /// layer `i + 1`'s.
     pub(super) fn error(&self, e: &mut Emitter, i: usize) -> Result<(), CompileError> {
-        e.mark(Phase::Error, u32::try_from(i).ok());
+        e.mark(Phase::Error, u32::try_from(i + 1).ok());
         let (layer, above) = (&self.network.layers[i], &self.network.layers[i + 1]);
         let (map, map_above) = (&self.layout.layers[i], &self.layout.layers[i + 1]);
         let out = self.formats.error;

@@ -235,18 +235,16 @@ impl PositionsProduct<'_> {
         let [kernel_rows, kernel_cols] = self.window.kernel;
         let (width, rows) = (signed(columns.count), signed(piece.rows.count));
         let cols = signed(piece.cols.count);
-        if !partial {
-            let place = Place {
-                tensor: self.probe,
-                shape: self.shape.to_vec(),
-                origin: taps.first * self.columns + columns.first,
-                per_unit: 0,
-                extents: vec![taps.count, columns.count],
-                strides: vec![self.columns, 1],
-                class: Class::GradientAccumulator,
-            };
-            e.probe(Yield::Output, place, piece.tile);
-        }
+        let place = Place {
+            tensor: self.probe,
+            shape: self.shape.to_vec(),
+            origin: taps.first * self.columns + columns.first,
+            per_unit: 0,
+            extents: vec![taps.count, columns.count],
+            strides: vec![self.columns, 1],
+            class: Class::GradientAccumulator,
+        };
+        e.probe(Yield::Output, place, piece.tile);
         e.push(Instr::MPositions(Matrix {
             out: Address::at(Memory::Accumulator, 0),
             out_format: self.out,

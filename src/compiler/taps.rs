@@ -302,20 +302,18 @@ impl TapsProduct<'_> {
             column_stride: small(right.column_stride),
             out_stride: narrow(columns.count),
         };
-        if !partial {
-            let [out_rows, out_cols] = self.window.out;
-            let image = out_rows * out_cols * self.columns;
-            let place = Place {
-                tensor: self.probe,
-                shape: self.probe_shape.clone(),
-                origin: tile.first * image + rows.first * cols * self.columns + columns.first,
-                per_unit: image,
-                extents: vec![tile.count, rows.count, cols, columns.count],
-                strides: vec![image, cols * self.columns, self.columns, 1],
-                class: self.class,
-            };
-            e.probe(Yield::Output, place, tile);
-        }
+        let [out_rows, out_cols] = self.window.out;
+        let image = out_rows * out_cols * self.columns;
+        let place = Place {
+            tensor: self.probe,
+            shape: self.probe_shape.clone(),
+            origin: tile.first * image + rows.first * cols * self.columns + columns.first,
+            per_unit: image,
+            extents: vec![tile.count, rows.count, cols, columns.count],
+            strides: vec![image, cols * self.columns, self.columns, 1],
+            class: self.class,
+        };
+        e.probe(Yield::Output, place, tile);
         e.push(Instr::MTaps(matrix));
     }
 }

@@ -10,7 +10,7 @@ use super::yields::Elements;
 use crate::isa::Instr;
 use crate::machine::{Observer, Outcome, State};
 use crate::number::needed_bits;
-use crate::program::{Class, Phase, Plan, Program, Step, Yield};
+use crate::program::{Class, Plan, Program, Step, Yield};
 
 /// Collects statistics of a program's training steps.
 pub struct Statistics<'a> {
@@ -108,51 +108,46 @@ impl<'a> Statistics<'a> {
         self.classes = lines.iter().map(|l| ((l.layer, l.class), l.statistics.clone())).collect();
     }
 
-    fn accumulators(&mut self, step: &Step, outcome: &Outcome) {
-        let class = match step.phase {
-            Phase::Forward => Class::ForwardAccumulator,
-            Phase::Error => Class::ErrorAccumulator,
-            Phase::Gradient => Class::GradientAccumulator,
-            _ => return,
-        };
-        let (Instr::MTaps(m) | Instr::MPositions(m)) = &step.instr else {
-            return;
-        };
-        let Some(layer) = step.layer else { return };
-        let statistics = self.classes.entry((layer, class)).or_default();
+    fn accumulators(&mut self, place: (u32, Class), outcome: &Outcome, outputs: u64) {
+        let statistics = self.classes.entry(place).or_default();
         statistics.saturated_joins += outcome.saturated_joins;
         statistics.wrong_outputs += outcome.wrong_outputs;
         if let Some(exact) = outcome.exact {
             statistics.range(exact.least, exact.greatest);
-            let outputs = u64::from(m.rows) * u64::from(m.columns);
             statistics.elements += outputs;
             statistics.looked_at += outputs;
             statistics.zeros += exact.zeros;
         }
     }
+
+    fn codes(&mut self, place: (u32, Class), elements: u64, clipped: u64) -> &mut ClassStatistics {
+        let statistics = self.classes.entry(place).or_default();
+        statistics.elements += elements;
+        statistics.clipped += clipped;
+        statistics
+    }
+}
+
+/// The layer of a tensor: 3 of `layer.3.acc`.
+fn layer_of(tensor: &str) -> Option<u32> {
+    tensor.strip_prefix("layer.")?.split('.').next()?.parse().ok()
 }
 
 impl Observer for Statistics<'_> {
     fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State) {
-        self.accumulators(step, outcome);
-        let Some(layer) = step.layer else { return };
         for named in plan.probes_of(step) {
-            let Some(probe) = usize::try_from(named.probe).ok().and_then(|i| self.program.probes.get(i))
-            else {
-                continue;
-            };
-            let codes =
-                matches!(probe.class, Class::StoredWeight | Class::W | Class::A | Class::E | Class::G);
-            if !codes {
+            let probe = usize::try_from(named.probe).ok().and_then(|i| self.program.probes.get(i));
+            let Some(probe) = probe.filter(|p| p.class != Class::None) else { continue };
+            let Some(layer) = layer_of(&probe.tensor) else { continue };
+            let (place, elements) = ((layer, probe.class), probe.extents.iter().product());
+            if let Instr::MTaps(_) | Instr::MPositions(_) = step.instr {
+                self.accumulators(place, outcome, elements);
                 continue;
             }
-            let elements: u64 = probe.extents.iter().product();
-            let statistics = self.classes.entry((layer, probe.class)).or_default();
-            statistics.elements += elements;
-            if probe.what == Yield::Output {
-                statistics.clipped += outcome.clipped;
-            }
-            if let (true, Some(from)) = (self.looking, Elements::of(&step.instr, probe.what)) {
+            let looking = self.looking;
+            let clipped = if probe.what == Yield::Output { outcome.clipped } else { 0 };
+            let statistics = self.codes(place, elements, clipped);
+            if let (true, Some(from)) = (looking, Elements::of(&step.instr, probe.what)) {
                 from.tally(state, elements, |value, count| statistics.code(value, count));
             }
         }
