@@ -1,6 +1,6 @@
 //! The engine that runs programs: each instruction as a whole, on runs of elements.
 
-use super::matrix::{self, Unfinished};
+use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Outcome, State, moves};
 use crate::isa::{Instr, Unit};
@@ -9,7 +9,7 @@ use crate::program::Step;
 /// Executes instructions a whole instruction at a time; keeps its scratch between them.
 #[derive(Debug, Default)]
 pub struct Fast {
-    unfinished: Unfinished,
+    array: Array,
     vector: Vector,
 }
 
@@ -27,7 +27,7 @@ impl Engine for Fast {
 
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         match step.instr.unit() {
-            Unit::Array => matrix::execute(step, state, &mut self.unfinished),
+            Unit::Array => self.array.execute(step, state),
             Unit::Vector => self.vector.execute(step, state),
             Unit::Load | Unit::Store | Unit::Control => {
                 match &step.instr {

@@ -1,0 +1,172 @@
+//! Products of any operands: rows and columns packed as 16-bit codes, sums of 64 bits.
+
+use rayon::prelude::*;
+
+use super::{Product, size};
+use crate::isa::{Address, Matrix, Memory};
+use crate::machine::{State, element, kernels, values};
+
+/// Operands of one instruction: rows of `length` codes each.
+pub(super) struct Packed {
+    pub(super) left: Vec<i16>,
+    pub(super) right: Vec<i16>,
+    pub(super) length: usize,
+}
+
+fn code(value: i64) -> i16 {
+    i16::try_from(value).unwrap_or(0)
+}
+
+/// The left operand at a position and tap, by the window's rule.
+fn left_index(m: &Matrix, [image, row, col]: [i64; 3], [tap_row, tap_col, channel]: [i64; 3]) -> Option<i64> {
+    let y = row * i64::from(m.step_y) + tap_row * i64::from(m.dilate_y) - i64::from(m.pad_top);
+    let x = col * i64::from(m.step_x) + tap_col * i64::from(m.dilate_x) - i64::from(m.pad_left);
+    let (widen_y, widen_x) = (i64::from(m.widen_y), i64::from(m.widen_x));
+    let inside = y >= 0
+        && x >= 0
+        && y % widen_y == 0
+        && x % widen_x == 0
+        && y / widen_y < i64::from(m.height)
+        && x / widen_x < i64::from(m.width);
+    inside.then(|| {
+        i64::from(m.left_first)
+            + image * i64::from(m.image_stride)
+            + y / widen_y * i64::from(m.row_stride)
+            + x / widen_x * i64::from(m.pixel_stride)
+            + channel
+    })
+}
+
+fn split(number: i64, [_, d1, d2]: [u32; 3]) -> [i64; 3] {
+    let (d1, d2) = (i64::from(d1), i64::from(d2));
+    [number / (d1 * d2), number / d2 % d1, number % d2]
+}
+
+pub(super) fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed {
+    let positions = [m.images, m.out_rows, m.out_cols];
+    let taps = [m.tap_rows, m.tap_cols, m.channels];
+    let (row_box, k_box) = if positions_reduced { (taps, positions) } else { (positions, taps) };
+    let length = size(m.length);
+    let left_bytes = state.memory(Memory::Operand);
+    let left_at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
+    let ks: Vec<[i64; 3]> =
+        (0..i64::from(m.length)).map(|k| split(i64::from(m.first_k) + k, k_box)).collect();
+    let mut left = vec![0i16; size(m.rows) * length];
+    let bytes_each = m.left_format.bits() == 8;
+    left.par_chunks_mut(length).with_min_len(64).enumerate().for_each(|(r, row)| {
+        let at = split(i64::from(m.first_row) + i64::try_from(r).unwrap_or(0), row_box);
+        if positions_reduced && bytes_each && m.widen_x == 1 {
+            return pack_tap(m, &left_bytes[left_at..], &ks, at, row);
+        }
+        let mut k = 0;
+        while k < length {
+            let (p, t) = if positions_reduced { (ks[k], at) } else { (at, ks[k]) };
+            // A run of channels lies together; positions are taken one by one.
+            let channels_left = size(m.channels) - usize::try_from(t[2]).unwrap_or(0);
+            let run = if positions_reduced { 1 } else { channels_left.min(length - k) };
+            if let Some(index) = left_index(m, p, t) {
+                let first = usize::try_from(index).unwrap_or(usize::MAX);
+                if bytes_each {
+                    let codes = &left_bytes[left_at + first..left_at + first + run];
+                    row[k..k + run].iter_mut().zip(codes).for_each(|(v, &b)| *v = i16::from(b.cast_signed()));
+                } else {
+                    for (i, v) in row[k..k + run].iter_mut().enumerate() {
+                        *v = code(element(left_bytes, left_at, m.left_format, (first + i) as u64));
+                    }
+                }
+            }
+            k += run;
+        }
+    });
+    Packed { left, right: pack_right(m, &ks, state), length }
+}
+
+/// One tap at every position: a walk along each row of positions.
+fn pack_tap(m: &Matrix, codes: &[u8], ks: &[[i64; 3]], tap: [i64; 3], row: &mut [i16]) {
+    let (step, stride) = (i64::from(m.step_x), i64::from(m.pixel_stride));
+    let mut k = 0;
+    while k < row.len() {
+        let [image, y, first] = ks[k];
+        let run = (size(m.out_cols) - usize::try_from(first).unwrap_or(0)).min(row.len() - k);
+        let x = first * step + tap[1] * i64::from(m.dilate_x) - i64::from(m.pad_left);
+        // The place of x = 0 in this row of the image, if the row is one.
+        let at_zero = Matrix { pad_left: 0, step_x: 0, dilate_x: 0, ..*m };
+        if let Some(base) = left_index(&at_zero, [image, y, 0], tap) {
+            for (v, x) in row[k..k + run].iter_mut().zip((0..).map(|i| x + i * step)) {
+                if (0..i64::from(m.width)).contains(&x) {
+                    let index = usize::try_from(base + x * stride).unwrap_or(usize::MAX);
+                    *v = i16::from(codes[index].cast_signed());
+                }
+            }
+        }
+        k += run;
+    }
+}
+
+fn pack_right(m: &Matrix, ks: &[[i64; 3]], state: &State) -> Vec<i16> {
+    let strides = [m.right_stride_0, m.right_stride_1, m.right_stride_2].map(i64::from);
+    let base: Vec<i64> =
+        ks.iter().map(|k| m.right_first + k.iter().zip(strides).map(|(a, b)| a * b).sum::<i64>()).collect();
+    let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
+    let bounds = base.iter().flat_map(|&b| [b, b + last_column]);
+    let count = bounds.max().and_then(|n| usize::try_from(n + 1).ok()).unwrap_or(0);
+    let mut codes = Vec::new();
+    let right = Address { memory: Memory::Weight, ..m.right };
+    values::read(state.memory(Memory::Weight), right, m.right_format, count, &mut codes);
+    let codes: Vec<i16> = codes.into_iter().map(code).collect();
+    let mut packed = vec![0i16; size(m.columns) * ks.len()];
+    for (j, column) in packed.chunks_mut(ks.len()).enumerate() {
+        let shift = i64::from(m.column_stride) * i64::try_from(j).unwrap_or(0);
+        for (v, &b) in column.iter_mut().zip(&base) {
+            *v = codes[usize::try_from(b + shift).unwrap_or(usize::MAX)];
+        }
+    }
+    packed
+}
+
+/// Products that sum to below 2^31 whatever the codes.
+fn safe_block(left: &[i16], right: &[i16]) -> (i64, usize) {
+    let greatest = |v: &[i16]| v.iter().map(|x| i64::from(x.unsigned_abs())).max().unwrap_or(0);
+    let product = greatest(left) * greatest(right);
+    (product, usize::try_from((i64::from(i32::MAX) / product.max(1)).max(1)).unwrap_or(1))
+}
+
+/// Exact sums of one row with every column.
+fn row_sums(row: &[i16], right: &[i16], block: usize, sums: &mut [i64]) {
+    let mut part = [0i32; 64];
+    for (sums, columns) in sums.chunks_mut(64).zip(right.chunks(64 * row.len())) {
+        if row.len() <= block {
+            kernels::row_products(row, columns, &mut part[..sums.len()]);
+            sums.iter_mut().zip(&part).for_each(|(s, &p)| *s = p.into());
+        } else {
+            for (sum, column) in sums.iter_mut().zip(columns.chunks(row.len())) {
+                for (a, b) in row.chunks(block).zip(column.chunks(block)) {
+                    kernels::row_products(a, b, &mut part[..1]);
+                    *sum += i64::from(part[0]);
+                }
+            }
+        }
+    }
+}
+
+fn nonzero_products(p: &Packed) -> u64 {
+    let count = |v: &[i16]| {
+        let mut counts = vec![0u64; p.length];
+        for row in v.chunks(p.length) {
+            counts.iter_mut().zip(row).for_each(|(c, &x)| *c += u64::from(x != 0));
+        }
+        counts
+    };
+    count(&p.left).iter().zip(count(&p.right)).map(|(a, b)| a * b).sum()
+}
+
+/// The exact sums of an instruction, start values left out.
+pub(super) fn product(m: &Matrix, positions_reduced: bool, state: &State) -> (Product, Vec<i64>) {
+    let packed = pack(m, positions_reduced, state);
+    let columns = size(m.columns);
+    let (greatest, block) = safe_block(&packed.left, &packed.right);
+    let mut sums = vec![0i64; size(m.rows) * columns];
+    let rows = sums.par_chunks_mut(columns).zip(packed.left.par_chunks(packed.length));
+    rows.with_min_len(128).for_each(|(sums, row)| row_sums(row, &packed.right, block, sums));
+    (Product { nonzero_products: nonzero_products(&packed), greatest }, sums)
+}
