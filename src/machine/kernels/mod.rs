@@ -67,6 +67,26 @@ pub(super) fn tile(
     portable::tile(registers, left, bases, segments, panel, corrections, sums);
 }
 
+/// Does `work` compiled for the widest registers there are, as far as the compiler inlines it.
+#[inline]
+pub(super) fn widest<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+    {
+        // SAFETY: the processor has the features the function is compiled for.
+        return unsafe { widest_avx512(work) };
+    }
+    work()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+fn widest_avx512<R>(work: impl FnOnce() -> R) -> R {
+    work()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
