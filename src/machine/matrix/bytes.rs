@@ -89,8 +89,8 @@ impl Bytes {
             self.over_taps(m)
         }
         self.unpack_right(m, positions_reduced, state);
-        let left =
-            if positions_reduced && !(m.channels == 1 && !lone) { &self.turned } else { &self.frame.bytes };
+        let turned = positions_reduced && (lone || self.frame.channels() > 1);
+        let left = if turned { &self.turned } else { &self.frame.bytes };
         let registers_each =
             pack_panels(m, &self.codes, &self.right_of, &self.runs, &mut self.panels, &mut self.corrections);
         multiply(
@@ -103,14 +103,18 @@ impl Bytes {
             &registers_each,
             &mut self.sums,
         );
-        let greatest_right = self.codes.iter().map(|c| c.unsigned_abs()).max().unwrap_or(0);
-        let greatest = i64::from(self.frame.greatest()) * i64::from(greatest_right);
         let nonzero_products = if positions_reduced {
             nonzero_over_positions(m, &self.frame, &self.nonzero_right)
         } else {
             nonzero_over_taps(m, &self.frame, &self.nonzero_right)
         };
-        Some(Product { nonzero_products, greatest })
+        Some(Product { nonzero_products, greatest: 128 << (m.right_format.bits() - 1) })
+    }
+
+    /// No product of the last instruction is greater.
+    pub(super) fn greatest(&self) -> i64 {
+        let right = self.codes.iter().map(|c| c.unsigned_abs()).max().unwrap_or(0);
+        i64::from(kernels::widest(|| self.frame.greatest())) * i64::from(right)
     }
 
     /// Rows are positions, runs are taps that lie side by side.
@@ -357,14 +361,15 @@ fn nonzero_over_taps(m: &Matrix, frame: &Frame, nonzero_right: &[u32]) -> u64 {
     let at = frame.covered;
     let places: Vec<(usize, usize)> =
         taps(m, m.first_k, m.length).map(|tap| (tap_place(m, frame, tap), tap.3)).collect();
+    // Sums of one tap's channels that 32 bits hold.
+    let small = u64::from(m.channels) * u64::from(m.images) * u64::from(m.columns) < 1 << 32;
     let window = |counts: &[u32], base: usize| {
         let mut right = nonzero_right;
         let mut sum = 0u64;
         for &(place, count) in &places {
             let (here, later) = right.split_at(count);
             right = later;
-            let pairs = counts[base + place..][..count].iter().zip(here);
-            sum += pairs.map(|(&a, &b)| u64::from(a) * u64::from(b)).sum::<u64>();
+            sum += dot(&counts[base + place..][..count], here, small);
         }
         sum
     };
@@ -380,9 +385,8 @@ fn nonzero_over_taps(m: &Matrix, frame: &Frame, nonzero_right: &[u32]) -> u64 {
             counts.iter_mut().zip(bytes).for_each(|(c, &b)| *c += u32::from(b != ZERO));
         }
         let one = positions(m, 0, m.out_rows * m.out_cols);
-        return one
-            .map(|(_, y, x, count)| (x..x + count).map(|x| window(&counts, base(y, x))).sum::<u64>())
-            .sum();
+        let of_row = |(_, y, x, count)| (x..x + count).map(|x| window(&counts, base(y, x))).sum::<u64>();
+        return kernels::widest(|| one.map(of_row).sum());
     }
     // Parts of images: one after another.
     let mut total = 0;
@@ -396,6 +400,16 @@ fn nonzero_over_taps(m: &Matrix, frame: &Frame, nonzero_right: &[u32]) -> u64 {
         total += (x..x + count).map(|x| window(&counts, base(y, x))).sum::<u64>();
     }
     total
+}
+
+/// Σ a·b; `small`: 32 bits hold it.
+#[inline(always)]
+fn dot(a: &[u32], b: &[u32], small: bool) -> u64 {
+    if small {
+        a.iter().zip(b).map(|(&a, &b)| a.wrapping_mul(b)).fold(0u32, u32::wrapping_add).into()
+    } else {
+        a.iter().zip(b).map(|(&a, &b)| u64::from(a) * u64::from(b)).sum()
+    }
 }
 
 /// Σ over positions of (taps with a left operand not zero) · (columns with a right operand not zero).

@@ -62,7 +62,7 @@ impl Array {
             _ => return Ok(Outcome::default()),
         };
         let starts = self.starts(m, state);
-        if let Some(product) = self.bytes.product(m, positions_reduced, state) {
+        if let Some(mut product) = self.bytes.product(m, positions_reduced, state) {
             if !m.accumulate
                 && self.unfinished.is_empty()
                 && provable(step.rule, m, &starts, product.greatest)
@@ -76,6 +76,7 @@ impl Array {
                     ..Outcome::default()
                 });
             }
+            product.greatest = self.bytes.greatest();
             let sums: Vec<i64> = self.bytes.sums.iter().map(|&s| s.into()).collect();
             return self.finish(step, m, positions_reduced, state, &starts, product, &sums);
         }

@@ -8,7 +8,7 @@ use super::{Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr, VLookup, VMask, VShift, VState, VStochastic};
 use crate::number::{Rounding, Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
 use crate::program::Step;
-use lanes::{Lane, load, load_unsigned, map};
+use lanes::{Lane as _, load, load_unsigned, map};
 
 /// The vector unit's scratch.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ impl Vector {
             Instr::VMaxabs(i) => {
                 let greatest = lanes!([i.src_format], {
                     lanes::greatest(state, (i.src, i.src_format), size(i.count), |lanes: &[Lane]| {
-                        lanes.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0).into()
+                        lanes.iter().map(|v| v.wide().unsigned_abs()).max().unwrap_or(0)
                     })
                 });
                 let greatest = i64::try_from(greatest).unwrap_or(i64::MAX);
