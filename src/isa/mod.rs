@@ -3,10 +3,12 @@
 //! Everything here is made from `isa/table.toml` (by `build.rs`) or works on any instruction of it through its
 //! [`InstrSpec`]. What an instruction *does* stands in the engines; nothing here knows layers, phases or tensors.
 
+mod assembly;
 mod encode;
 mod field;
 mod instr;
 
+pub use assembly::{AssemblyError, Constants, assemble};
 pub use encode::{DecodeError, EncodeError, decode, encode};
 pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
 pub use instr::*;
