@@ -6,7 +6,6 @@
 //! Knows one line; labels, directives and files are the program's.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
 use winnow::ascii::space0;
@@ -14,9 +13,10 @@ use winnow::combinator::{alt, repeat};
 use winnow::prelude::*;
 use winnow::token::{one_of, take_while};
 
+use super::disassembly::{MEMORY_SHIFT, OFFSET_BITS, ROUNDINGS, pattern, rounding_name};
 use super::field::{Memory, Scalar};
 use super::instr::{FieldSpec, Instr, InstrSpec, Kind, TABLE};
-use crate::number::{Overflow, Rounding};
+use crate::number::Overflow;
 
 /// What is wrong with a line, where in it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,76 +37,6 @@ impl AssemblyError {
 
 /// Named numbers that fields may use.
 pub type Constants = BTreeMap<String, i64>;
-
-/// Bits of an address's offset, and where its base and memory stand.
-const OFFSET_BITS: u32 = 40;
-const MEMORY_SHIFT: u32 = OFFSET_BITS + 5;
-
-// --- to text -----------------------------------------------------------------------------------------------
-
-impl fmt::Display for Instr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spec = self.spec();
-        f.write_str(spec.mnemonic)?;
-        for (field, raw) in spec.fields.iter().zip(self.raw_fields()) {
-            if field.default.map(|d| pattern(field, d)) != Some(raw) {
-                write!(f, " {}={}", field.name, value_text(field, raw))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The pattern of a number in a field: the low bits of its two's complement.
-fn pattern(field: &FieldSpec, value: i64) -> u64 {
-    let value = if field.kind == Kind::Format { value - 1 } else { value };
-    value.cast_unsigned() & (u64::MAX >> (64 - field.width))
-}
-
-fn name_of<T: Copy>(all: &[T], raw: u64, name: impl Fn(T) -> &'static str) -> String {
-    let index = usize::try_from(raw).unwrap_or(usize::MAX);
-    all.get(index).map_or_else(|| raw.to_string(), |&v| name(v).to_owned())
-}
-
-const ROUNDINGS: [Rounding; 3] = [Rounding::Even, Rounding::Up, Rounding::Truncate];
-
-fn rounding_name(rounding: Rounding) -> &'static str {
-    match rounding {
-        Rounding::Even => "even",
-        Rounding::Up => "up",
-        Rounding::Truncate => "truncate",
-    }
-}
-
-fn value_text(field: &FieldSpec, raw: u64) -> String {
-    match field.kind {
-        Kind::Uint(_) | Kind::Flag => raw.to_string(),
-        Kind::Int(width) => {
-            let unused = 64 - width;
-            ((raw << unused).cast_signed() >> unused).to_string()
-        }
-        Kind::Format => (raw + 1).to_string(),
-        Kind::Scalar => format!("s{raw}"),
-        Kind::Scale => format!("x{raw}"),
-        Kind::Counter => format!("c{raw}"),
-        Kind::Mode => format!("m{raw}"),
-        Kind::Overflow => name_of(&Overflow::ALL, raw, Overflow::name),
-        Kind::Rounding => name_of(&ROUNDINGS, raw, rounding_name),
-        Kind::Address(memory) => {
-            let offset = raw & ((1 << OFFSET_BITS) - 1);
-            let base = raw >> OFFSET_BITS & 31;
-            let of = |index: u64| name_of(&Memory::ALL, index, Memory::name);
-            let memory = memory.map_or_else(|| of(raw >> MEMORY_SHIFT), |m| m.name().to_owned());
-            match (base, offset) {
-                (0, _) => format!("{memory}[{offset:#x}]"),
-                (_, 0) => format!("{memory}[s{base}]"),
-                _ => format!("{memory}[s{base}+{offset:#x}]"),
-            }
-        }
-    }
-}
-
-// --- from text ---------------------------------------------------------------------------------------------
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
@@ -515,7 +445,7 @@ mod tests {
             ("v.relu dst=weights[0] src=operand[0] format=8 count=1", 11..21, "memories are"),
             ("m.taps out=operand[0]", 11..21, "accumulator["),
             ("mode dst=m0 bits=16 overflow=clamp outer_bits=16", 29..34, "saturate"),
-            ("loop count=M", 11..12, "`N`"),
+            ("loop count=Nn", 11..13, "`N`"),
             ("loop count=3 @", 13..14, "comment"),
         ];
         for (line, span, hint) in cases {

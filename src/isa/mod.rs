@@ -4,6 +4,7 @@
 //! [`InstrSpec`]. What an instruction *does* stands in the engines; nothing here knows layers, phases or tensors.
 
 mod assembly;
+mod disassembly;
 mod encode;
 mod field;
 mod instr;
