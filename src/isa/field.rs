@@ -119,8 +119,23 @@ register!(Counter, 'c', 8, "A counter, 128 bits, that the host reads.");
 register!(ModeIndex, 'm', 8, "An accumulator mode register.");
 
 /// Bits an element occupies in memory, 1 to 64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(into = "u32", try_from = "u32")]
 pub struct Format(u8);
+
+impl From<Format> for u32 {
+    fn from(format: Format) -> Self {
+        format.bits()
+    }
+}
+
+impl TryFrom<u32> for Format {
+    type Error = String;
+
+    fn try_from(bits: u32) -> Result<Self, String> {
+        Format::new(bits).ok_or_else(|| format!("an element has 1 to 64 bits, not {bits}"))
+    }
+}
 
 impl Format {
     /// A format of so many bits, 1 to 64.

@@ -8,8 +8,12 @@ mod disassembly;
 mod encode;
 mod field;
 mod instr;
+mod verify;
+mod window;
 
 pub use assembly::{AssemblyError, Constants, assemble};
 pub use encode::{DecodeError, EncodeError, decode, encode};
 pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
 pub use instr::*;
+pub use verify::{AccessError, Sizes, verify};
+pub use window::{Covered, Span};

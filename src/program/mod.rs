@@ -3,9 +3,14 @@
 //! A program is complete: executed on a machine, from a seed and batches, it needs nothing of the network it
 //! came from. It knows nothing of engines.
 
+mod check;
+mod file;
 mod initial;
 mod plan;
+mod text;
 
+pub use check::ProgramError;
+pub use file::FileError;
 pub use plan::{Plan, PlanError, PlanProbe, Step};
 
 use std::collections::BTreeMap;
@@ -34,28 +39,35 @@ pub struct Program {
 }
 
 /// A tensor in DRAM: dense, the last index fastest.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tensor {
     /// Its name: `input`, `label`, `layer.0.weight`, …
     pub name: String,
     /// Byte address of its first element.
     pub address: u64,
     /// Bits an element occupies; elements follow each other without gaps.
+    #[serde(rename = "bits")]
     pub format: Format,
     /// Whether elements are two's complement.
+    #[serde(default)]
     pub signed: bool,
     /// Lengths of its dimensions.
     pub shape: Vec<u64>,
     /// What it holds when a run begins.
+    #[serde(default, skip_serializing_if = "Initial::is_zero")]
     pub initial: Initial,
     /// Kept in checkpoints.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kept: bool,
 }
 
 /// What a tensor holds when a run begins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum Initial {
     /// Zeros.
+    #[default]
     Zero,
     /// These elements.
     Values(Vec<i64>),
@@ -74,7 +86,8 @@ pub enum Initial {
 }
 
 /// A run of instructions with a name that reports go by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mark {
     /// First instruction; the run ends where the next mark or entry begins.
     pub pc: usize,
@@ -134,7 +147,8 @@ impl Phase {
 ///
 /// The elements an instruction writes form a box of up to four dimensions, in the order it writes them. Element (i, j, k, l) of the box is element
 /// `origin + Σ loops[d]·counter[d] + i·strides[0] + j·strides[1] + k·strides[2] + l·strides[3]` of the tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Probe {
     /// The instruction.
     pub pc: usize,
@@ -157,7 +171,8 @@ pub struct Probe {
 }
 
 /// What of an instruction a probe means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Yield {
     /// What it writes, in the order it writes.
     Output,
@@ -226,6 +241,12 @@ pub struct Training {
     pub source: String,
     /// The machine file it was compiled for, in full.
     pub machine: String,
+}
+
+impl Initial {
+    fn is_zero(&self) -> bool {
+        *self == Initial::Zero
+    }
 }
 
 impl Program {

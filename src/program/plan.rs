@@ -5,7 +5,7 @@
 //! observers are told of it. It does not know what instructions do.
 
 use super::{Phase, Program};
-use crate::isa::{Instr, Unit};
+use crate::isa::{AccessError, Instr, Sizes, Unit, verify};
 use crate::number::AccumulatorRule;
 
 /// One entry of a program, unrolled.
@@ -71,6 +71,28 @@ pub enum PlanError {
         /// Where.
         pc: usize,
     },
+    /// An instruction without meaning, or one that leaves its memories.
+    #[error("instruction {pc}, `{instr}`: {error}")]
+    Access {
+        /// Where.
+        pc: u32,
+        /// The instruction, addresses absolute.
+        instr: String,
+        /// What is wrong.
+        error: AccessError,
+    },
+    /// A register wider than its place in memory.
+    #[error(
+        "instruction {pc}: a register of {bits} bits is kept in {format}; give it an out_format of at least {bits} bits"
+    )]
+    Narrow {
+        /// Where.
+        pc: u32,
+        /// Bits of the register.
+        bits: u32,
+        /// Bits in memory.
+        format: u32,
+    },
     /// More instructions than a plan may hold.
     #[error("entry `{entry}` executes more than {limit} instructions; shorten its loops")]
     TooLong {
@@ -93,6 +115,28 @@ impl Plan {
     pub fn new(program: &Program, entry: &str) -> Result<Plan, PlanError> {
         let start = *program.entries.get(entry).ok_or_else(|| PlanError::NoEntry(entry.to_owned()))?;
         Walk::new(program, entry, start).run()
+    }
+
+    /// Proves that every instruction means something and touches its memories only, whose sizes are given.
+    ///
+    /// # Errors
+    /// The first instruction that does not.
+    pub fn verify(&self, sizes: &Sizes) -> Result<(), PlanError> {
+        for step in &self.steps {
+            let pc = step.pc;
+            verify(&step.instr, sizes).map_err(|error| PlanError::Access {
+                pc,
+                instr: step.instr.to_string(),
+                error,
+            })?;
+            if let Instr::MTaps(m) | Instr::MPositions(m) = &step.instr {
+                let (bits, format) = (step.rule.result_bits(), m.out_format.bits());
+                if bits > format {
+                    return Err(PlanError::Narrow { pc, bits, format });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The probes of a step.
@@ -191,6 +235,11 @@ impl<'a> Walk<'a> {
             Instr::Add(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_add(self.scalar(i.b.0)))?,
             Instr::Sub(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_sub(self.scalar(i.b.0)))?,
             Instr::Mode(m) => {
+                verify(&instr, &[0; 5]).map_err(|error| PlanError::Access {
+                    pc: u32::try_from(self.pc).unwrap_or(u32::MAX),
+                    instr: instr.to_string(),
+                    error,
+                })?;
                 self.modes[usize::from(m.dst.0)] = AccumulatorRule {
                     bits: m.bits,
                     overflow: m.overflow,

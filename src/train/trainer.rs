@@ -95,9 +95,15 @@ impl<'a> Trainer<'a> {
         engine: Box<dyn Engine>,
     ) -> Result<Self, TrainError> {
         let training = program.training.as_ref().ok_or(TrainError::NotTrainable("training data"))?;
-        let plan = |entry| Plan::new(program, entry);
-        let plans = Plans { quantise: plan("quantise")?, train: plan("train")?, evaluate: plan("evaluate")? };
+        let bytes = |n: usize| n as u64;
         let [operand, weight, accumulator, mask] = scratchpads;
+        let sizes = [bytes(operand), bytes(weight), bytes(accumulator), bytes(mask), program.dram_bytes];
+        let plan = |entry| -> Result<Plan, PlanError> {
+            let plan = Plan::new(program, entry)?;
+            plan.verify(&sizes)?;
+            Ok(plan)
+        };
+        let plans = Plans { quantise: plan("quantise")?, train: plan("train")?, evaluate: plan("evaluate")? };
         let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
         state.memories[Memory::Dram.index()] = program.initial_dram(seed);
         Ok(Trainer { program, training, plans: plans.into(), engine, state })

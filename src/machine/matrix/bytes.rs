@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::frame::{Covered, Frame, ZERO, turn};
+use super::frame::{Frame, ZERO, turn};
 use super::{Product, size};
-use crate::isa::{Matrix, Memory};
+use crate::isa::{Covered, Matrix, Memory};
 use crate::machine::kernels::{self, LANES, MAX_REGISTERS, Segment, TILE_ROWS};
 use crate::machine::{State, values};
 
@@ -76,11 +76,7 @@ impl Bytes {
         if wide || m.length >= 1 << 17 || (positions_reduced && m.step_x != 1 && !lone) {
             return None;
         }
-        let (rows, reduced) = ((m.first_row, m.rows), (m.first_k, m.length));
-        let covered = match positions_reduced {
-            true => Covered::new(m, reduced, rows),
-            false => Covered::new(m, rows, reduced),
-        };
+        let covered = Covered::of(m, positions_reduced);
         let left = &state.memory(Memory::Operand)[size_of_offset(m.left.offset)..];
         self.frame.fill(m, left, covered);
         if positions_reduced {

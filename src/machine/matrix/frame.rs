@@ -2,74 +2,13 @@
 //! product asks whether it is inside.
 
 use super::size;
-use crate::isa::Matrix;
+use crate::isa::{Covered, Matrix};
 
 /// A code of 0 in a frame: codes are kept plus 128.
 pub(super) const ZERO: u8 = 0x80;
 
 /// Bytes behind a frame that a last group of four may read.
 const SLACK: usize = 4;
-
-/// The positions and taps an instruction covers, as the least boxes that hold them: nothing outside is in memory for
-/// certain.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Covered {
-    /// Images, from the first.
-    pub(super) images: Span,
-    /// Rows of positions.
-    pub(super) rows: Span,
-    /// Columns of positions.
-    pub(super) columns: Span,
-    /// Rows of taps.
-    pub(super) tap_rows: Span,
-    /// Columns of taps.
-    pub(super) tap_columns: Span,
-    /// Channels of taps.
-    pub(super) channels: Span,
-}
-
-/// Numbers from `first` on.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
-    pub(super) first: usize,
-    pub(super) count: usize,
-}
-
-impl Span {
-    /// Box of the last of nested indices of numbers `first..=last`, and numbers of the indices above.
-    fn split(first: usize, last: usize, size: usize) -> (Span, (usize, usize)) {
-        let (above, above_last) = (first / size, last / size);
-        let span = if above == above_last {
-            Span { first: first % size, count: last - first + 1 }
-        } else {
-            Span { first: 0, count: size }
-        };
-        (span, (above, above_last))
-    }
-
-    /// Places that steps of `step` and `dilate` over both spans reach.
-    fn reach(self, step: u32, taps: Span, dilate: u32) -> Span {
-        let (step, dilate) = (size(step), size(dilate));
-        let first = self.first * step + taps.first * dilate;
-        Span { first, count: (self.count - 1) * step + (taps.count - 1) * dilate + 1 }
-    }
-}
-
-impl Covered {
-    /// What positions and taps of these numbers (first, count) cover.
-    pub(super) fn new(m: &Matrix, positions: (u32, u32), taps: (u32, u32)) -> Self {
-        let last = |(first, count): (u32, u32)| (size(first), size(first) + size(count) - 1);
-        let (first, end) = last(positions);
-        let (columns, (first, end)) = Span::split(first, end, size(m.out_cols));
-        let (rows, (first, end)) = Span::split(first, end, size(m.out_rows));
-        let images = Span { first, count: end - first + 1 };
-        let (first, end) = last(taps);
-        let (channels, (first, end)) = Span::split(first, end, size(m.channels));
-        let (tap_columns, (first, end)) = Span::split(first, end, size(m.tap_cols));
-        let tap_rows = Span { first, count: end - first + 1 };
-        Covered { images, rows, columns, tap_rows, tap_columns, channels }
-    }
-}
 
 /// Images of codes plus 128, as far as the windows covered reach, padding among them.
 #[derive(Debug, Default)]
