@@ -1,6 +1,13 @@
 //! The command line.
 
+mod asm;
+mod compile;
+mod disasm;
+mod execute;
+mod load;
+mod machine;
 mod progress;
+mod show;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +26,12 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Compile(compile::Compile),
+    Asm(asm::Asm),
+    Disasm(disasm::Disasm),
+    Run(execute::Execute),
+    Machine(machine::Show),
+    Report(show::Show),
 }
 
 /// Why a command ended early, by exit code.
@@ -30,10 +43,32 @@ enum Failure {
     Stopped,
 }
 
+fn given(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Given(error.into())
+}
+
+fn failed(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::Run(error.into())
+}
+
+/// Prints to the output; a reader that went away is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::Write::write_all(&mut std::io::stdout().lock(), text.as_bytes()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(failed(e)),
+        _ => Ok(()),
+    }
+}
+
 /// Runs the command that the process was given.
 pub fn main() -> std::process::ExitCode {
     let result = match Arguments::parse().command {
-        Command::Train(train) => train.run(),
+        Command::Train(command) => command.run(),
+        Command::Compile(command) => command.run(),
+        Command::Asm(command) => command.run(),
+        Command::Disasm(command) => command.run(),
+        Command::Run(command) => command.run(),
+        Command::Machine(command) => command.run(),
+        Command::Report(command) => command.run(),
     };
     match result {
         Ok(()) => 0.into(),

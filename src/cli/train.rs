@@ -1,26 +1,23 @@
 //! `wagesim train`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
 
-use super::Failure;
+use super::load::{Choice, Inputs};
 use super::progress::Display;
-use crate::compiler::compile;
+use super::{Failure, failed, given};
 use crate::data::mnist;
 use crate::machine::{Fast, Observer};
-use crate::network::{self, Network, Recipe};
+use crate::network::{self, Recipe};
 use crate::observe::{Preset, TensorDump};
-use crate::program::Program;
 use crate::report::{self, Host, Report};
-use crate::spec::{Machine, Setting};
+use crate::spec::Setting;
 use crate::train::{Checkpoint, Epoch, Run, RunDirectory, TrainError};
-
-const QUICK: &str = include_str!("../../programs/quick.toml");
 
 /// Train a network, every operation an instruction
 ///
@@ -37,14 +34,8 @@ Examples:
 
 Exit codes: 0 done, 1 a run that failed, 2 what was given is wrong, 130 stopped by Ctrl-C.")]
 pub(super) struct Train {
-    /// Network and recipe (TOML); the LeNet's quick recipe if left out
-    program: Option<PathBuf>,
-    /// Machine file (TOML); what the program names, or the default machine, if left out
-    #[arg(long, value_name = "FILE")]
-    machine: Option<PathBuf>,
-    /// Any key of program or machine, as in `--set accumulators.forward.bits=16`
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
     /// Folder of the data set's files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -77,107 +68,60 @@ pub(super) struct Train {
     dump_steps: Vec<u32>,
 }
 
-/// What a run's bytes follow from.
-struct Inputs {
-    network: Network,
-    recipe: Recipe,
-    machine: Machine,
-    program: Program,
-    /// Network and recipe as one text, settings applied.
-    text: String,
-}
-
-fn given(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::Given(error.into())
-}
-
-fn failed(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::Run(error.into())
-}
-
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(Failure::Given)
-}
-
 impl Train {
-    /// `--set`, and the options that stand for one.
-    fn settings(&self) -> Result<Vec<Setting>, Failure> {
+    /// The options that stand for settings.
+    fn settings(&self) -> Vec<String> {
         let epochs = self.epochs.map(|n| format!("recipe.epochs={n}"));
         let seed = self.seed.map(|n| format!("recipe.seed={n}"));
-        let texts = self.set.iter().chain(&epochs).chain(&seed);
-        texts.map(|s| Setting::parse(s).map_err(given)).collect()
-    }
-
-    fn load(&self, program: Option<&Path>, machine: Option<&Path>) -> Result<Inputs, Failure> {
-        let routed = network::route(&self.settings()?).map_err(given)?;
-        let (text, origin) = match program {
-            Some(path) => (read(path)?, path.display().to_string()),
-            None => (QUICK.to_owned(), "quick.toml".to_owned()),
-        };
-        let text = network::applied(&text, &origin, &routed.program).map_err(given)?;
-        let (network, recipe, named) = network::load(&text, &origin, &[]).map_err(given)?;
-        let beside = |name: &String| program.and_then(Path::parent).unwrap_or(Path::new("")).join(name);
-        // What the repository's own recipe names is the default machine.
-        let named = named.as_ref().filter(|_| program.is_some()).map(beside);
-        let machine = match machine.map(Path::to_owned).or(named) {
-            Some(path) => Machine::from_toml(&read(&path)?, &path.display().to_string(), &routed.machine),
-            None => Machine::from_toml("", "default machine", &routed.machine),
-        };
-        let machine = machine.map_err(given)?;
-        let program = compile(&network, &recipe, &machine, &text).map_err(given)?;
-        Ok(Inputs { network, recipe, machine, program, text })
+        epochs.into_iter().chain(seed).collect()
     }
 
     /// The inputs and the directory of the run, new or to go on with.
     fn open(&self) -> Result<(Inputs, RunDirectory), Failure> {
+        let settings = self.settings();
         if !self.resume {
-            let inputs = self.load(self.program.as_deref(), self.machine.as_deref())?;
+            let inputs = self.choice.load(&settings)?;
             let directory = RunDirectory::create(self.out.as_deref(), &inputs.network.name).map_err(given)?;
             return Ok((inputs, directory));
         }
-        let anew =
-            self.program.is_some() || self.machine.is_some() || !self.set.is_empty() || self.out.is_none();
-        let wanted = anew.then(|| self.load(self.program.as_deref(), self.machine.as_deref())).transpose()?;
+        // What the user names again must be what the run was begun with.
+        let named = self.choice.is_made() || self.out.is_none();
+        let wanted = named.then(|| self.choice.load(&settings)).transpose()?;
         let name = wanted.as_ref().map_or("", |w| w.network.name.as_str());
         let directory = RunDirectory::existing(self.out.as_deref(), name).map_err(given)?;
-        let (program, machine) = (directory.program(), directory.machine());
-        let begun = Train { set: Vec::new(), ..self.clone_options() };
-        let inputs = begun.load(Some(&program), Some(&machine))?;
-        if let Some(wanted) = wanted {
-            let part = if wanted.machine != inputs.machine {
+        let begun = Choice { program: Some(directory.program()), ..Choice::default() };
+        let inputs = begun.load(&settings)?;
+        let other = wanted.and_then(|wanted| {
+            if wanted.machine != inputs.machine {
                 Some("machine")
             } else if wanted.program.code != inputs.program.code || !same_recipe(&wanted, &inputs) {
                 Some("program or recipe")
             } else {
                 None
-            };
-            if let Some(part) = part {
+            }
+        });
+        match other {
+            None => Ok((inputs, directory)),
+            Some(part) => {
                 let path = directory.path().display();
-                return Err(given(anyhow!(
+                Err(given(anyhow!(
                     "the run in {path} was begun with another {part}; give what it was begun with, or `--resume --out {path}` alone"
-                )));
+                )))
             }
         }
-        Ok((inputs, directory))
     }
 
-    /// The options that change what is computed, without files and settings.
-    fn clone_options(&self) -> Train {
-        Train {
-            program: None,
-            machine: None,
-            set: Vec::new(),
-            data: None,
-            epochs: self.epochs,
-            steps: None,
-            seed: self.seed,
-            out: None,
-            resume: false,
-            threads: None,
-            json: false,
-            dump_tensors: None,
-            dump_steps: Vec::new(),
-        }
+    /// Writes what makes the run again.
+    fn keep(&self, inputs: &Inputs, directory: &RunDirectory) -> Result<(), Failure> {
+        let source = inputs.program.training.as_ref().map_or("", |t| t.source.as_str());
+        let settings = ["machine=\"machine.toml\"".to_owned(), format!("name=\"{}\"", inputs.network.name)];
+        let settings: Result<Vec<Setting>, _> =
+            settings.iter().chain(&self.settings()).map(|s| Setting::parse(s)).collect();
+        let text = network::applied(source, "program", &settings.map_err(given)?).map_err(given)?;
+        directory.write(&directory.source(), text.as_bytes()).map_err(failed)?;
+        directory.write(&directory.machine(), inputs.machine.to_toml().as_bytes()).map_err(failed)?;
+        let program = inputs.program.to_bytes().map_err(|e| failed(anyhow!(e)))?;
+        directory.write(&directory.program(), &program).map_err(failed)
     }
 
     pub(super) fn run(&self) -> Result<(), Failure> {
@@ -196,10 +140,7 @@ impl Train {
             let checkpoint = Checkpoint::load(&directory.checkpoint()).map_err(given)?;
             run.resume(&checkpoint).map_err(given)?;
         }
-        let machine_file = [Setting::parse("machine=\"machine.toml\"").map_err(given)?];
-        let program_text = network::applied(&inputs.text, "program", &machine_file).map_err(given)?;
-        directory.write(&directory.program(), &program_text).map_err(failed)?;
-        directory.write(&directory.machine(), &inputs.machine.to_toml()).map_err(failed)?;
+        self.keep(&inputs, &directory)?;
 
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
@@ -334,7 +275,7 @@ impl Session<'_> {
         };
         let report = report::report(run, epochs, &self.inputs.machine, self.preset, host);
         let text = serde_json::to_string_pretty(&report).map_err(failed)?;
-        self.directory.write(&self.directory.report(), &(text + "\n")).map_err(failed)?;
+        self.directory.write(&self.directory.report(), (text + "\n").as_bytes()).map_err(failed)?;
         Ok(report)
     }
 }

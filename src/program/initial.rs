@@ -43,4 +43,54 @@ impl Tensor {
             place.copy_from_slice(&value.to_le_bytes()[..place.len()]);
         }
     }
+
+    /// Its elements in DRAM, in order.
+    pub fn values<'d>(&self, dram: &'d [u8]) -> impl Iterator<Item = i64> + use<'d> {
+        let (bits, signed) = (u64::from(self.format.bits()), self.signed);
+        let bytes = &dram[self.range()];
+        (0..self.elements()).map(move |i| {
+            let pattern = bits_at(bytes, i * bits, bits);
+            let unused = 64 - bits;
+            if signed { (pattern << unused).cast_signed() >> unused } else { pattern.cast_signed() }
+        })
+    }
+
+    /// Puts elements in DRAM, in order.
+    ///
+    /// # Errors
+    /// The first element that does not fit, with its index; those before it are written.
+    pub fn put(&self, dram: &mut [u8], values: impl Iterator<Item = i64>) -> Result<(), (u64, i64)> {
+        let bits = u64::from(self.format.bits());
+        let range = self.range();
+        let bytes = &mut dram[range];
+        for (i, value) in (0..self.elements()).zip(values) {
+            let unused = 64 - bits;
+            let back = if self.signed {
+                value << unused >> unused
+            } else {
+                (value.cast_unsigned() << unused >> unused).cast_signed()
+            };
+            if back != value {
+                return Err((i, value));
+            }
+            for bit in 0..bits {
+                let at = i * bits + bit;
+                let place = usize::try_from(at / 8).unwrap_or(usize::MAX);
+                let mask = 1u8 << (at % 8);
+                let set = value >> bit & 1 == 1;
+                bytes[place] = if set { bytes[place] | mask } else { bytes[place] & !mask };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `count` bits of a bit string from bit `first` on.
+fn bits_at(bytes: &[u8], first: u64, count: u64) -> u64 {
+    let mut wide = [0u8; 16];
+    let from = usize::try_from(first / 8).unwrap_or(usize::MAX);
+    let to = usize::try_from((first + count).div_ceil(8)).unwrap_or(usize::MAX);
+    wide[..to - from].copy_from_slice(&bytes[from..to]);
+    let pattern = u128::from_le_bytes(wide) >> (first % 8) & (u128::MAX >> (128 - count));
+    u64::try_from(pattern).unwrap_or(u64::MAX)
 }

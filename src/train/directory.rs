@@ -76,8 +76,13 @@ impl RunDirectory {
         &self.path
     }
 
-    /// Network and recipe, settings applied.
+    /// The compiled program.
     pub fn program(&self) -> PathBuf {
+        self.path.join("program.safetensors")
+    }
+
+    /// Network and recipe, settings applied.
+    pub fn source(&self) -> PathBuf {
         self.path.join("program.toml")
     }
 
@@ -100,8 +105,8 @@ impl RunDirectory {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &Path, text: &str) -> Result<(), DirectoryError> {
-        replace(path, text.as_bytes()).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
+        replace(path, bytes).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
     }
 }
 
@@ -133,7 +138,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDirectory::create(Some(&dir.path().join("run")), "x").unwrap();
         assert!(matches!(RunDirectory::existing(Some(run.path()), "x"), Err(DirectoryError::NoRun { .. })));
-        run.write(&run.program(), "name = \"x\"").unwrap();
+        run.write(&run.program(), b"x").unwrap();
         assert!(matches!(RunDirectory::create(Some(run.path()), "x"), Err(DirectoryError::Taken { .. })));
         assert_eq!(RunDirectory::existing(Some(run.path()), "x").unwrap(), run);
     }

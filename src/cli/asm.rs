@@ -1,0 +1,31 @@
+//! `wagesim asm`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::load::read;
+use super::{Failure, failed, given, print};
+use crate::program::Program;
+
+/// Assemble a program from text
+///
+/// `isa/assembly.md` tells how programs are written; `wagesim disasm` writes the text of a compiled one.
+#[derive(Debug, Args)]
+pub(super) struct Asm {
+    /// Assembly text
+    source: PathBuf,
+    /// The program file; the text's name with .safetensors if left out
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Asm {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let program =
+            Program::from_text(&read(&self.source)?, &self.source.display().to_string()).map_err(given)?;
+        let out = self.out.clone().unwrap_or_else(|| self.source.with_extension("safetensors"));
+        program.save(&out).map_err(failed)?;
+        print(&format!("{}: {} instructions, in {}\n", program.name, program.code.len(), out.display()))
+    }
+}

@@ -1,0 +1,109 @@
+//! What a command works on: a network compiled for a machine, or a program compiled before.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+
+use super::{Failure, given};
+use crate::compiler::compile;
+use crate::network::{self, Network, Recipe};
+use crate::program::Program;
+use crate::spec::{Machine, Setting};
+
+const QUICK: &str = include_str!("../../programs/quick.toml");
+/// How the name of a compiled program ends.
+const COMPILED: &str = "safetensors";
+/// Settings that a compiled program takes: only the host reads them.
+const HOST_KEYS: [&str; 2] = ["recipe.epochs", "recipe.seed"];
+
+/// Program, machine and settings, as every command takes them.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Choice {
+    /// Network and recipe (TOML) or compiled program (.safetensors); the LeNet's quick recipe if left out
+    pub(super) program: Option<PathBuf>,
+    /// Machine file (TOML); what the program names, or the default machine, if left out
+    #[arg(long, value_name = "FILE")]
+    pub(super) machine: Option<PathBuf>,
+    /// Any key of program or machine, as in `--set accumulators.forward.bits=16`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+/// What a run's bytes follow from.
+pub(super) struct Inputs {
+    pub(super) network: Network,
+    pub(super) recipe: Recipe,
+    pub(super) machine: Machine,
+    pub(super) program: Program,
+}
+
+impl Choice {
+    /// Whether anything was chosen.
+    pub(super) fn is_made(&self) -> bool {
+        self.program.is_some() || self.machine.is_some() || !self.set.is_empty()
+    }
+
+    fn settings(&self, more: &[String]) -> Result<Vec<Setting>, Failure> {
+        self.set.iter().chain(more).map(|s| Setting::parse(s).map_err(given)).collect()
+    }
+
+    /// Reads and compiles; `more` are settings laid over the others.
+    pub(super) fn load(&self, more: &[String]) -> Result<Inputs, Failure> {
+        if let Some(path) = self.program.as_deref().filter(|p| p.extension().is_some_and(|e| e == COMPILED)) {
+            return self.load_compiled(path, more);
+        }
+        let routed = network::route(&self.settings(more)?).map_err(given)?;
+        let (text, origin) = match &self.program {
+            Some(path) => (read(path)?, path.display().to_string()),
+            None => (QUICK.to_owned(), "quick.toml".to_owned()),
+        };
+        let text = network::applied(&text, &origin, &routed.program).map_err(given)?;
+        let (network, recipe, named) = network::load(&text, &origin, &[]).map_err(given)?;
+        let folder = self.program.as_deref().and_then(Path::parent);
+        // What the recipe within this binary names is the default machine.
+        let named = folder.and_then(|folder| named.map(|name| folder.join(name)));
+        let machine = machine(self.machine.clone().or(named).as_deref(), &routed.machine)?;
+        let program = compile(&network, &recipe, &machine, &text).map_err(given)?;
+        Ok(Inputs { network, recipe, machine, program })
+    }
+
+    fn load_compiled(&self, path: &Path, more: &[String]) -> Result<Inputs, Failure> {
+        let origin = path.display().to_string();
+        if self.machine.is_some() {
+            let hint = "it was compiled for a machine; compile the network again for another";
+            return Err(given(anyhow!("{origin}: a compiled program takes no --machine; {hint}")));
+        }
+        let settings = self.settings(more)?;
+        if let Some(other) = settings.iter().find(|s| !HOST_KEYS.contains(&s.key.as_str())) {
+            let (key, keys) = (&other.key, HOST_KEYS.join(" and "));
+            let message =
+                format!("{origin}: a compiled program takes {keys}, not `{key}`; compile the network again");
+            return Err(given(anyhow!(message)));
+        }
+        let program = Program::load(path).map_err(given)?;
+        let training = program.training.as_ref();
+        let training = training.ok_or_else(|| {
+            given(anyhow!("{origin} is no program for training; `wagesim run {origin}` executes it"))
+        })?;
+        let (network, recipe, _) =
+            network::load(&training.source, &format!("source of {origin}"), &settings).map_err(given)?;
+        let machine = format!("machine of {origin}");
+        let machine = Machine::from_toml(&training.machine, &machine, &[]).map_err(given)?;
+        Ok(Inputs { network, recipe, machine, program })
+    }
+}
+
+/// A machine file with settings laid over it; the default machine where there is none.
+pub(super) fn machine(path: Option<&Path>, settings: &[Setting]) -> Result<Machine, Failure> {
+    match path {
+        Some(path) => Machine::from_toml(&read(path)?, &path.display().to_string(), settings),
+        None => Machine::from_toml("", "default machine", settings),
+    }
+    .map_err(given)
+}
+
+/// A text file.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string()).map_err(Failure::Given)
+}
