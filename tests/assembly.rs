@@ -1,0 +1,179 @@
+//! Programs as text: what is compiled comes back from its own text, what is written by hand computes what it says.
+
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use wagesim::compiler::compile;
+use wagesim::isa::decode;
+use wagesim::network::load;
+use wagesim::program::{Plan, Program};
+use wagesim::spec::{Machine, Setting};
+
+fn here(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn compiled(program: &str, machine: &str, sets: &[&str]) -> (Program, Machine) {
+    let (path, machine_path) =
+        (here(&format!("programs/{program}.toml")), here(&format!("programs/machines/{machine}.toml")));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+    let (network, recipe, _) = load(&text, &path, &sets).unwrap();
+    let machine =
+        Machine::from_toml(&std::fs::read_to_string(&machine_path).unwrap(), &machine_path, &[]).unwrap();
+    (compile(&network, &recipe, &machine, &text).unwrap(), machine)
+}
+
+#[test]
+fn compiled_programs_come_back_from_text_and_file() {
+    for (program, machine) in [
+        ("lenet5-mnist", "default"),
+        ("lenet5-mnist-2017", "tiny-16k"),
+        ("lenet5-mnist-paper", "narrow"),
+        ("quick", "large-4m"),
+    ] {
+        let (program, _) = compiled(program, machine, &[]);
+        let bytes = program.to_bytes().unwrap();
+        let read = Program::from_text(&program.to_text(), "text.s").unwrap();
+        assert!(read == program, "{} on {machine} from text", program.name);
+        assert!(read.to_bytes().unwrap() == bytes);
+        assert!(Program::from_bytes(&bytes).unwrap() == program, "{} from its file", program.name);
+    }
+}
+
+#[test]
+fn compiled_programs_stay_in_their_memories_and_in_no_smaller_ones() {
+    for machine in ["default", "tiny-16k", "large-4m", "narrow"] {
+        let (program, machine) = compiled("lenet5-mnist", machine, &["recipe.batch=8"]);
+        let memory = &machine.memory;
+        let bytes = [memory.operand, memory.weight, memory.accumulator, memory.mask].map(|m| m.bytes());
+        for entry in program.entries.keys() {
+            let plan = Plan::new(&program, entry).unwrap();
+            let [operand, weight, accumulator, mask] = bytes;
+            plan.verify(&[operand, weight, accumulator, mask, program.dram_bytes]).unwrap();
+            let error = plan.verify(&[16, 16, 16, 0, program.dram_bytes]).unwrap_err().to_string();
+            assert!(error.contains("bytes"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_program_written_by_hand_computes_the_numbers_worked_out_outside() {
+    let case: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(here("tests/cases/requantise.json")).unwrap()).unwrap();
+    let numbers = |name: &str| -> Vec<i32> { serde_json::from_value(case[name].clone()).unwrap() };
+    let bytes = |name: &str| -> Vec<u8> {
+        numbers(name).iter().map(|&v| i8::try_from(v).unwrap().cast_unsigned()).collect()
+    };
+    let (a, b) = (bytes("a"), bytes("b"));
+    let views = [
+        ("a", TensorView::new(Dtype::I8, vec![16, 64], &a).unwrap()),
+        ("b", TensorView::new(Dtype::I8, vec![64, 32], &b).unwrap()),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("in.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let wagesim = |args: &[&str]| {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_wagesim")).args(args).current_dir(dir.path()).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    let source = here("programs/requantise-product.s");
+    wagesim(&["asm", &source, "-o", "p.safetensors"]);
+    for program in [source.as_str(), "p.safetensors"] {
+        wagesim(&["run", program, "--input", "in.safetensors", "--output", "out.safetensors"]);
+        let out = std::fs::read(at("out.safetensors")).unwrap();
+        let out = SafeTensors::deserialize(&out).unwrap();
+        let sums: Vec<i32> = out
+            .tensor("sums")
+            .unwrap()
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|&w| i32::from_le_bytes(w))
+            .collect();
+        assert_eq!(sums, numbers("sums"));
+        let codes: Vec<i32> =
+            out.tensor("codes").unwrap().data().iter().map(|&b| b.cast_signed().into()).collect();
+        assert_eq!(codes, numbers("codes"));
+    }
+}
+
+#[test]
+fn errors_in_text_point_at_their_line() {
+    let cases = [
+        ("main:\n  loop count=2\n  halt\n", 2, "no `end`"),
+        ("main:\n  end\n", 2, "without a `loop`"),
+        (".tensr {}\n", 1, "no directive"),
+        (".tensor {\"name\":\"a\",\"bits\":80,\"shape\":[1]}\n", 1, "1 to 64 bits"),
+        (".tensor {\"name\":\"a\",\"bits\":8,\"shape\":[1]\n", 1, "EOF"),
+        ("main:\nmain:\n  halt\n", 2, "twice"),
+        (".const N = 3x\nmain:\n  halt\n", 1, "no number"),
+        (".phase forwards 1\n", 1, "no phase"),
+        ("main:\n\n  v.relu dst=operand[0] src=operand[0] format=8 cnt=1\n", 3, "no field `cnt`"),
+        ("  halt\n", 2, "no entry"),
+    ];
+    for (text, line, message) in cases {
+        let error = Program::from_text(text, "case.s").unwrap_err();
+        assert_eq!(error.line, line, "{error}");
+        assert!(error.to_string().contains(message), "{error}");
+        assert!(error.hint.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_program_file_is_refused() {
+    let (program, _) = compiled("quick", "default", &["recipe.batch=4"]);
+    let whole = program.to_bytes().unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 97) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        assert!(Program::from_bytes(&damaged).is_err(), "byte {at}");
+        assert!(Program::from_bytes(&whole[..at]).is_err(), "cut at {at}");
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 20_000, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn any_words_decode_or_are_refused(words in prop::collection::vec(any::<u64>(), 0..40), opcode in 0u64..0x50) {
+        let mut words = words;
+        if let Some(first) = words.first_mut() {
+            *first = *first & !0xff | opcode;
+        }
+        if let Ok(code) = decode(&words) {
+            prop_assert_eq!(wagesim::isa::encode(&code).unwrap(), words);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_program_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Program::from_bytes(&bytes).is_err());
+    }
+
+    #[test]
+    fn any_change_of_a_text_is_a_program_or_an_error(at in any::<prop::sample::Index>(), with in "\\PC{0,3}", cut in 0usize..4) {
+        let text = include_str!("../programs/requantise-product.s");
+        let mut at = at.index(text.len());
+        while !text.is_char_boundary(at) { at -= 1; }
+        let rest = &text[at..];
+        let changed = format!("{}{with}{}", &text[..at], rest.get(cut..).unwrap_or(""));
+        if let Ok(program) = Program::from_text(&changed, "changed.s")
+            && let Ok(plan) = Plan::new(&program, "main") {
+                let _ = plan.verify(&[1 << 18, 1 << 17, 1 << 17, 1 << 15, program.dram_bytes]);
+            }
+    }
+}
+
+#[test]
+fn the_repositorys_own_text_is_read() {
+    let path = here("programs/requantise-product.s");
+    let program = Program::from_text(&std::fs::read_to_string(Path::new(&path)).unwrap(), &path).unwrap();
+    assert_eq!(program.name, "requantise-product");
+    assert!(Program::from_text(&program.to_text(), "again.s").unwrap() == program);
+}
