@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wagesim::compiler::compile;
 use wagesim::data::{DataSet, Images, mnist};
-use wagesim::machine::Fast;
+use wagesim::machine::{Engine, Fast, Reference};
 use wagesim::network::{Recipe, load};
 use wagesim::observe::Preset;
 use wagesim::program::Program;
@@ -160,4 +160,25 @@ fn a_checkpoint_of_another_run_is_refused_and_changes_nothing() {
     let error = fresh.resume(&checkpoint).unwrap_err().to_string();
     assert!(error.contains("seed"), "{error}");
     assert!(fresh.checkpoint() == before, "the run was changed");
+}
+
+#[test]
+fn the_reference_engine_trains_to_the_same_bytes() {
+    let narrow = ["recipe.batch=2", "recipe.epochs=1"];
+    let i = inputs(&narrow);
+    for machine in ["default", "narrow"] {
+        let path = format!("{}/programs/machines/{machine}.toml", env!("CARGO_MANIFEST_DIR"));
+        let machine = Machine::from_toml(&std::fs::read_to_string(&path).unwrap(), &path, &[]).unwrap();
+        let text = include_str!("../programs/quick.toml");
+        let settings: Vec<Setting> = narrow.iter().map(|s| Setting::parse(s).unwrap()).collect();
+        let (network, recipe, _) = load(text, "quick.toml", &settings).unwrap();
+        let program = compile(&network, &recipe, &machine, text).unwrap();
+        let ended = |engine: Box<dyn Engine>| {
+            let mut run = Run::new(&program, &machine, &recipe, &i.data, engine).unwrap();
+            run.step(&mut []).unwrap();
+            run.checkpoint()
+        };
+        let same = ended(Box::new(Fast::new())) == ended(Box::new(Reference::new()));
+        assert!(same, "engines differ on {}", machine.name);
+    }
 }

@@ -27,7 +27,8 @@ pub struct Outcome {
     pub wrong_outputs: u64,
     /// Matrix: joins that saturated (always counted).
     pub saturated_joins: u64,
-    /// Matrix: the first output, in row-major order, with a join that left its range.
+    /// Matrix: the first output, in row-major order, with a join that left its range; for `wrap`, whose order does not
+    /// matter, the first that is not its start and the exact sum.
     pub first_overflow: Option<OverflowPlace>,
     /// Vector: elements a clip or clamp changed.
     pub clipped: u64,

@@ -8,10 +8,12 @@ mod fast;
 mod kernels;
 mod matrix;
 mod moves;
+mod reference;
 mod state;
 mod values;
 mod vector;
 
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
+pub use reference::Reference;
 pub use state::{State, element};

@@ -61,7 +61,7 @@ impl Array {
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
-        let starts = self.starts(m, state);
+        let starts = self.starts(m, step.rule, state);
         if let Some(mut product) = self.bytes.product(m, positions_reduced, state) {
             if !m.accumulate
                 && self.unfinished.is_empty()
@@ -140,7 +140,7 @@ impl Array {
     }
 
     /// Registers and exact sums to go on from; empty where the instruction starts from zero.
-    fn starts(&self, m: &Matrix, state: &State) -> Vec<Start> {
+    fn starts(&self, m: &Matrix, rule: AccumulatorRule, state: &State) -> Vec<Start> {
         if !m.accumulate {
             return Vec::new();
         }
@@ -149,7 +149,8 @@ impl Array {
         let indices = (0..u64::from(m.rows))
             .flat_map(|r| (0..u64::from(m.columns)).map(move |j| r * u64::from(m.out_stride) + j));
         let start = |i: u64| {
-            let register = element(bytes, at, m.out_format, i);
+            // A register takes as many bits as it has.
+            let register = wrap(element(bytes, at, m.out_format, i).into(), rule.result_bits());
             let key = m.out.offset * 8 + i * u64::from(m.out_format.bits());
             Start { register, exact: self.unfinished.get(&key).copied().unwrap_or(register.into()) }
         };

@@ -6,7 +6,7 @@ use super::wide::{self, Packed};
 use super::{Output, Start, narrowest, size};
 use crate::isa::Matrix;
 use crate::machine::{State, kernels};
-use crate::number::{Accumulator, AccumulatorRule};
+use crate::number::{Accumulator, AccumulatorRule, Overflow};
 
 /// Scratch of stepped outputs.
 #[derive(Debug, Default)]
@@ -65,6 +65,12 @@ impl Stepped {
             } else {
                 for (j, output) in outputs.iter_mut().enumerate() {
                     *output = one(rule, row, &packed, j, start(j));
+                }
+            }
+            if rule.overflow == Overflow::Wrap {
+                for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
+                    let whole = i128::from(start(j).register) + i128::from(sum);
+                    output.overflows = u64::from(i128::from(output.register) != whole);
                 }
             }
         });

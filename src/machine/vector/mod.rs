@@ -3,6 +3,8 @@
 mod lanes;
 mod windows;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::values::{read, read_unsigned, write};
 use super::{Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr, VLookup, VMask, VShift, VState, VStochastic};
@@ -116,7 +118,8 @@ impl Vector {
             }
             Instr::VSumsq(i) => {
                 get(state, i.src, i.src_format, size(i.count), a);
-                let sum: u128 = a.iter().map(|v| u128::from(v.unsigned_abs()).pow(2)).sum();
+                let squares = a.iter().map(|v| u128::from(v.unsigned_abs()).pow(2));
+                let sum = squares.fold(0, u128::wrapping_add);
                 let counter = &mut state.counters[usize::from(i.dst.0)];
                 *counter = counter.wrapping_add(sum);
             }
@@ -257,7 +260,8 @@ impl Vector {
         // |g| < 2^31 and t <= 31 leave room for the fraction times 2^random_bits in 64 bits.
         let narrow = i.src_format.bits() <= 32;
         let whole = u32::try_from(t).ok().filter(|&t| (1..=31).contains(&t) && narrow);
-        let misfits = std::sync::atomic::AtomicU64::new(u64::MAX);
+        let misfits = AtomicU64::new(u64::MAX);
+        let misfit = |element: u64| misfits.fetch_min(element, Ordering::Relaxed);
         map(state, &mut self.out, dst, count, |before, first, lanes: &mut [i64]| {
             let mut words = [0u32; lanes::BLOCK];
             let words = &mut words[..lanes.len()];
@@ -275,14 +279,17 @@ impl Vector {
                     }
                 }
                 None => {
-                    for (v, &word) in lanes.iter_mut().zip(words.iter()) {
+                    for (place, (v, &word)) in (first as u64..).zip(lanes.iter_mut().zip(words.iter())) {
                         let step = stochastic_step(*v, t, word >> drop, i.random_bits);
-                        *v = i64::try_from(step).unwrap_or(if *v < 0 { i64::MIN } else { i64::MAX });
+                        *v = i64::try_from(step).unwrap_or_else(|_| {
+                            misfit(place);
+                            0
+                        });
                     }
                 }
             }
-            if let Some(place) = lanes.iter().position(|&v| !fits(v, bits) || v == i64::MIN) {
-                misfits.fetch_min((first + place) as u64, std::sync::atomic::Ordering::Relaxed);
+            if let Some(place) = lanes.iter().position(|&v| !fits(v, bits)) {
+                misfit((first + place) as u64);
             }
             0
         });

@@ -1,0 +1,71 @@
+//! The plain engine: each instruction as `isa/table.toml` says it, one element and one join after another.
+//!
+//! To be read beside the manual. It shares no code with the fast engine but what an element and an accumulator are;
+//! `tests/engines.rs` holds the two together.
+
+mod matrix;
+mod moves;
+mod vector;
+
+use std::collections::BTreeMap;
+
+use super::state::{element, set_element, unsigned_element};
+use super::{Engine, Fault, Outcome, State};
+use crate::isa::{Address, Format, Instr};
+use crate::program::Step;
+
+/// Executes instructions as they are defined.
+#[derive(Debug, Default)]
+pub struct Reference {
+    /// Exact sums of reductions that later instructions go on with, by bit of the accumulator memory, where the register
+    /// holds another.
+    unfinished: BTreeMap<u64, i128>,
+}
+
+impl Reference {
+    /// An engine with nothing under way.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Engine for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+        match &step.instr {
+            Instr::MTaps(m) => self.matrix(step, m, false, state),
+            Instr::MPositions(m) => self.matrix(step, m, true, state),
+            Instr::Load(m) => {
+                moves::load(m, state);
+                Ok(Outcome::default())
+            }
+            Instr::Store(m) => {
+                moves::store(m, state);
+                Ok(Outcome::default())
+            }
+            other => vector::execute(step.pc, other, state),
+        }
+    }
+}
+
+fn start(address: Address) -> usize {
+    usize::try_from(address.offset).unwrap_or(usize::MAX)
+}
+
+/// Element `index`, two's complement.
+fn get(state: &State, address: Address, format: Format, index: u64) -> i64 {
+    element(state.memory(address.memory), start(address), format, index)
+}
+
+/// Element `index`, unsigned.
+fn get_unsigned(state: &State, address: Address, format: Format, index: u64) -> u64 {
+    unsigned_element(state.memory(address.memory), start(address), format, index)
+}
+
+/// Writes element `index`.
+fn set(state: &mut State, address: Address, format: Format, index: u64, value: i64) {
+    set_element(state.memory_mut(address.memory), start(address), format, index, value);
+}

@@ -1,0 +1,224 @@
+//! The vector unit, an element at a time. An instruction reads all it reads before it writes.
+
+use super::{get, get_unsigned, set};
+use crate::isa::{Address, Format, Instr, VPool, VStochastic, VUnpool};
+use crate::machine::{Fault, Outcome, State};
+use crate::number::{Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
+
+fn bits(n: u32) -> Format {
+    Format::new(n).expect("a fixed width")
+}
+
+/// Writes elements 0, 1, …
+fn put(state: &mut State, address: Address, format: Format, values: &[i64]) {
+    for (index, &value) in (0u64..).zip(values) {
+        set(state, address, format, index, value);
+    }
+}
+
+fn set_scale(state: &mut State, index: u8, value: i64) {
+    if index != 0 {
+        state.scales[usize::from(index)] = value;
+    }
+}
+
+pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outcome, Fault> {
+    let mut outcome = Outcome::default();
+    match instr {
+        Instr::VFill(i) => {
+            let values = vec![i64::from(i.value); usize::try_from(i.count).unwrap_or(0)];
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VLookup(i) => {
+            let code = |n| get(state, i.table, i.dst_format, get_unsigned(state, i.src, bits(8), n));
+            let values: Vec<i64> = (0..u64::from(i.count)).map(code).collect();
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VShift(i) => {
+            let n = i64::from(i.shift) + state.scales[usize::from(i.scale.0)];
+            let n = i32::try_from(n.clamp(-200, 200)).unwrap_or(0);
+            let shifted = |k| rsh(get(state, i.src, i.src_format, k).into(), n, i.rounding);
+            let shifted: Vec<i128> = (0..u64::from(i.count)).map(shifted).collect();
+            let values: Vec<i64> = shifted.iter().map(|&q| clip(q, i.bits)).collect();
+            outcome.clipped = changed(shifted.iter().copied(), &values);
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VRelu(i) => {
+            let values: Vec<i64> =
+                (0..u64::from(i.count)).map(|n| get(state, i.src, i.format, n).max(0)).collect();
+            put(state, i.dst, i.format, &values);
+        }
+        Instr::VState(i) => {
+            // |x| > c · 2^shift, compared exactly: both sides times 2^-shift where it is negative.
+            let limit = i128::from(max_code(i.bits));
+            let values = (0..u64::from(i.count)).map(|n| {
+                let x = i128::from(get(state, i.src, i.src_format, n));
+                let clipped = match u32::try_from(i.shift) {
+                    Ok(up) => x.abs() > limit << up.min(90),
+                    Err(_) => x.abs() << i.shift.unsigned_abs().min(60) > limit,
+                };
+                if clipped { 2 } else { i64::from(x > 0) }
+            });
+            let values: Vec<i64> = values.collect();
+            put(state, i.dst, bits(2), &values);
+        }
+        Instr::VMask(i) => {
+            let kept = |n| {
+                let value = get(state, i.src, i.format, n);
+                if i.keep >> get_unsigned(state, i.states, bits(2), n) & 1 == 1 { value } else { 0 }
+            };
+            let values: Vec<i64> = (0..u64::from(i.count)).map(kept).collect();
+            put(state, i.dst, i.format, &values);
+        }
+        Instr::VPool(i) => pool(i, state),
+        Instr::VUnpool(i) => outcome.clipped = unpool(i, state),
+        Instr::VMaxabs(i) => {
+            for n in 0..u64::from(i.count) {
+                let magnitude = get(state, i.src, i.src_format, n).checked_abs().unwrap_or(i64::MAX);
+                set_scale(state, i.dst.0, state.scales[usize::from(i.dst.0)].max(magnitude));
+            }
+        }
+        Instr::VOnehot(i) => {
+            let columns = u64::from(i.columns);
+            let difference = |n| {
+                let target = get_unsigned(state, i.labels, bits(16), n / columns) == n % columns;
+                get(state, i.src, i.src_format, n) - if target { 1 << i.shift } else { 0 }
+            };
+            let values: Vec<i64> = (0..u64::from(i.rows) * columns).map(difference).collect();
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VSumsq(i) => {
+            for n in 0..u64::from(i.count) {
+                let square = u128::from(get(state, i.src, i.src_format, n).unsigned_abs()).pow(2);
+                let counter = &mut state.counters[usize::from(i.dst.0)];
+                *counter = counter.wrapping_add(square);
+            }
+        }
+        Instr::VArgmax(i) => {
+            let columns = u64::from(i.columns);
+            let mut values = Vec::new();
+            for r in 0..u64::from(i.rows) {
+                let at = |c| get(state, i.src, i.src_format, r * columns + c);
+                let first = (0..columns).fold(0, |best, c| if at(c) > at(best) { c } else { best });
+                let label = get_unsigned(state, i.labels, bits(16), r);
+                let tied = label < columns && at(label) == at(first);
+                state.counters[usize::from(i.first.0)] += u128::from(first == label);
+                state.counters[usize::from(i.ties.0)] += u128::from(tied);
+                values.push(i64::try_from(first).unwrap_or(0));
+            }
+            put(state, i.dst, bits(16), &values);
+        }
+        Instr::VStochastic(i) => stochastic(pc, i, state)?,
+        Instr::VSub(i) => {
+            outcome.clipped = add(state, i.dst, (i.a, i.format), (i.b, i.b_format), -1, i.limit, i.count);
+        }
+        Instr::VAdd(i) => {
+            outcome.clipped = add(state, i.dst, (i.a, i.format), (i.b, i.b_format), 1, i.limit, i.count);
+        }
+        Instr::XSet(i) => set_scale(state, i.dst.0, i.value.into()),
+        Instr::XExponent(i) => {
+            let m = u128::try_from(state.scales[usize::from(i.a.0)]).unwrap_or(0);
+            set_scale(state, i.dst.0, exponent(m).unwrap_or(0).into());
+        }
+        Instr::XSub(i) => {
+            let difference =
+                state.scales[usize::from(i.a.0)].saturating_sub(state.scales[usize::from(i.b.0)]);
+            set_scale(state, i.dst.0, difference);
+        }
+        Instr::CClear(i) => state.counters[usize::from(i.dst.0)] = 0,
+        _ => {}
+    }
+    Ok(outcome)
+}
+
+/// How many values are not what they were.
+fn changed(before: impl Iterator<Item = i128>, after: &[i64]) -> u64 {
+    before.zip(after).filter(|(b, a)| *b != i128::from(**a)).count() as u64
+}
+
+/// `a + sign · b`, held to `±limit`.
+fn add(
+    state: &mut State,
+    dst: Address,
+    (a, format): (Address, Format),
+    (b, b_format): (Address, Format),
+    sign: i128,
+    limit: u64,
+    count: u32,
+) -> u64 {
+    let sum = |n| i128::from(get(state, a, format, n)) + sign * i128::from(get(state, b, b_format, n));
+    let sums: Vec<i128> = (0..u64::from(count)).map(sum).collect();
+    let limit = i128::from(limit);
+    let values: Vec<i64> =
+        sums.iter().map(|s| i64::try_from((*s).clamp(-limit, limit)).unwrap_or(0)).collect();
+    put(state, dst, format, &values);
+    changed(sums.into_iter(), &values)
+}
+
+fn pool(i: &VPool, state: &mut State) {
+    let (window, step) = (u64::from(i.window), u64::from(i.step));
+    let (mut maxima, mut places) = (Vec::new(), Vec::new());
+    for image in 0..u64::from(i.images) {
+        for y in 0..u64::from(i.out_rows) {
+            for x in 0..u64::from(i.out_cols) {
+                for c in 0..u64::from(i.channels) {
+                    let at = |w: u64| {
+                        let (row, column) = (y * step + w / window, x * step + w % window);
+                        let index = image * u64::from(i.image_stride)
+                            + row * u64::from(i.row_stride)
+                            + column * u64::from(i.channels)
+                            + c;
+                        get(state, i.src, i.format, index)
+                    };
+                    let place =
+                        (0..window * window).fold(0, |best, w| if at(w) > at(best) { w } else { best });
+                    maxima.push(at(place));
+                    places.push(i64::try_from(place).unwrap_or(0));
+                }
+            }
+        }
+    }
+    put(state, i.dst, i.format, &maxima);
+    put(state, i.place, i.place_format, &places);
+}
+
+fn unpool(i: &VUnpool, state: &mut State) -> u64 {
+    let (height, width, channels) = (u64::from(i.height), u64::from(i.width), u64::from(i.channels));
+    let (window, step) = (u64::from(i.window), u64::from(i.step));
+    let elements = u64::from(i.images) * height * width * channels;
+    let mut sums = vec![0i128; usize::try_from(elements).unwrap_or(0)];
+    let mut index = 0;
+    for image in 0..u64::from(i.images) {
+        for y in 0..u64::from(i.in_rows) {
+            for x in 0..u64::from(i.in_cols) {
+                for c in 0..channels {
+                    let place = get_unsigned(state, i.place, i.place_format, index);
+                    let value = get(state, i.src, i.format, index);
+                    index += 1;
+                    let (y, x) = (y * step + place / window, x * step + place % window);
+                    if place < window * window && y < height && x < width {
+                        let at = ((image * height + y) * width + x) * channels + c;
+                        sums[usize::try_from(at).unwrap_or(usize::MAX)] += i128::from(value);
+                    }
+                }
+            }
+        }
+    }
+    let values: Vec<i64> = sums.iter().map(|&s| clip(s, i.bits)).collect();
+    put(state, i.dst, i.format, &values);
+    changed(sums.into_iter(), &values)
+}
+
+fn stochastic(pc: u32, i: &VStochastic, state: &mut State) -> Result<(), Fault> {
+    let t = i32::try_from(state.scales[usize::from(i.scale.0)].clamp(-200, 200)).unwrap_or(0);
+    let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
+    let mut values = Vec::new();
+    for element in 0..u64::from(i.count) {
+        let random = stream.word(i.number + element) >> (32 - i.random_bits);
+        let step = stochastic_step(get(state, i.src, i.src_format, element), t, random, i.random_bits);
+        let step = i64::try_from(step).ok().filter(|&k| fits(k, i.dst_format.bits()));
+        values.push(step.ok_or(Fault::Range { pc, element })?);
+    }
+    put(state, i.dst, i.dst_format, &values);
+    Ok(())
+}
