@@ -8,6 +8,7 @@ mod disassembly;
 mod encode;
 mod field;
 mod instr;
+pub mod manual;
 mod verify;
 mod window;
 
