@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use wagesim::compiler::compile;
 use wagesim::network::load;
 use wagesim::number::{
-    Accumulator, AccumulatorRule, Rounding, Stream, StreamKind, clip, draw_weight, exponent, permutation, rsh,
-    stochastic_step,
+    Accumulator, AccumulatorRule, Rounding, Stream, StreamKind, clip, draw_weight, exponent, permutation,
+    rsh, stochastic_step,
 };
 use wagesim::program::Initial;
 use wagesim::spec::{Machine, Setting};
@@ -99,7 +99,13 @@ fn random_words_orders_and_weights_are_the_vectors() {
             "order" => StreamKind::Order,
             _ => StreamKind::Augmentation,
         };
-        assert_eq!(Stream { seed: c.seed, step: c.step, kind }.word(c.index), c.is, "{} {}", c.stream, c.index);
+        assert_eq!(
+            Stream { seed: c.seed, step: c.step, kind }.word(c.index),
+            c.is,
+            "{} {}",
+            c.stream,
+            c.index
+        );
     }
     #[derive(Deserialize)]
     struct Order {

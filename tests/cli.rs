@@ -1,0 +1,241 @@
+//! The command as its users meet it: what is wrong gets one clear error and the right exit code, and loses nothing.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn here(path: &str) -> String {
+    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn wagesim(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wagesim")).args(args).current_dir(dir).output().unwrap()
+}
+
+fn ok(dir: &Path, args: &[&str]) -> String {
+    let out = wagesim(dir, args);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The error of a command that fails with this exit code.
+fn refused(dir: &Path, code: i32, args: &[&str]) -> String {
+    let out = wagesim(dir, args);
+    let error = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(code), "{args:?}: {error}");
+    assert!(error.starts_with("error: ") && !error.contains("panicked"), "{args:?}: {error}");
+    error
+}
+
+/// A data set of the first digits: `train` images to train on, 16 to test on.
+fn digits(dir: &Path, train: usize) -> String {
+    use std::io::Read;
+    let folder = dir.join("digits");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (stem, count) in [("train", train), ("t10k", 16)] {
+        for (kind, header, size) in [("images-idx3-ubyte", 16, 784), ("labels-idx1-ubyte", 8, 1)] {
+            let name = format!("{stem}-{kind}");
+            let raw = std::fs::read(here(&format!("data/mnist/{name}.gz"))).unwrap();
+            let mut bytes = Vec::new();
+            flate2::read::GzDecoder::new(&raw[..]).read_to_end(&mut bytes).unwrap();
+            bytes.truncate(header + count * size);
+            bytes[4..8].copy_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+    folder.display().to_string()
+}
+
+const SMALL: [&str; 2] = ["--set", "recipe.batch=8"];
+
+#[test]
+fn a_run_keeps_what_makes_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 24);
+    let mut args = vec!["train", "--data", &data, "--epochs", "2"];
+    args.extend(SMALL);
+    let text = ok(dir.path(), &[&args[..], &["--out", "a"]].concat());
+    assert!(text.contains("epoch   2") && text.contains("acc_gradient"), "{text}");
+    for file in
+        ["program.toml", "machine.toml", "program.safetensors", "report.json", "training.png", "cycles.svg"]
+    {
+        assert!(dir.path().join("a").join(file).exists(), "{file}");
+    }
+    ok(dir.path(), &["train", "a/program.toml", "--data", &data, "--out", "b"]);
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    assert!(read("a/checkpoint.safetensors") == read("b/checkpoint.safetensors"));
+    let report = |name: &str| -> serde_json::Value {
+        let mut report: serde_json::Value = serde_json::from_slice(&read(name)).unwrap();
+        report["host"] = serde_json::Value::Null;
+        report
+    };
+    assert!(report("a/report.json") == report("b/report.json"));
+    let json: serde_json::Value = serde_json::from_str(&ok(dir.path(), &["report", "a", "--json"])).unwrap();
+    assert_eq!(json["epochs"][1]["epoch"], 2);
+    assert!(json["totals"]["energy_pj"].as_f64().unwrap() > 0.0);
+    assert!(json["layers"][0]["array_cycles"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn trained_from_its_own_text_the_bytes_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let mut args = vec!["compile", "-o", "p.safetensors"];
+    args.extend(SMALL);
+    ok(dir.path(), &args);
+    ok(dir.path(), &["disasm", "p.safetensors", "-o", "p.s"]);
+    ok(dir.path(), &["asm", "p.s", "-o", "q.safetensors"]);
+    for (program, out) in [("p.safetensors", "p"), ("q.safetensors", "q")] {
+        ok(dir.path(), &["train", program, "--data", &data, "--epochs", "1", "--out", out]);
+    }
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    assert!(read("p/checkpoint.safetensors") == read("q/checkpoint.safetensors"));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_a_checkpoint_and_a_resumed_run_ends_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 1200);
+    let mut args = vec!["train", "--data", &data, "--epochs", "1"];
+    args.extend(SMALL);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wagesim"))
+        .args(&args)
+        .args(["--out", "stopped"])
+        .current_dir(dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The directory's files are written before the first step; the run takes seconds.
+    while !dir.path().join("stopped/program.safetensors").exists() {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(dir.path().join("stopped/checkpoint.safetensors").exists());
+    ok(dir.path(), &["train", "--resume", "--data", &data, "--out", "stopped"]);
+    ok(dir.path(), &[&args[..], &["--out", "whole"]].concat());
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    assert!(read("stopped/checkpoint.safetensors") == read("whole/checkpoint.safetensors"));
+    let report = |name: &str| -> serde_json::Value {
+        let mut report: serde_json::Value = serde_json::from_slice(&read(name)).unwrap();
+        report["host"] = serde_json::Value::Null;
+        report
+    };
+    assert!(report("stopped/report.json") == report("whole/report.json"));
+}
+
+#[test]
+fn what_was_given_wrong_is_named_with_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(
+        at("unknown.toml"),
+        "[wage]\nvarient = \"code\"\n[[layer]]\nfc = 10\n[recipe]\nepochs = 1\nlearning_rate = 8\n",
+    )
+    .unwrap();
+    std::fs::write(
+        at("shape.toml"),
+        "[[layer]]\nconv = 4\nkernel = 40\n[[layer]]\nfc = 10\n[recipe]\nepochs = 1\nlearning_rate = 8\n",
+    )
+    .unwrap();
+    std::fs::write(at("tiny.toml"), "[memory.operand]\nkib = 1\n[memory.weight]\nkib = 1\n[memory.accumulator]\nkib = 1\n[memory.mask]\nkib = 1\n").unwrap();
+    std::fs::write(at("outside.s"), "main:\n  v.fill dst=operand[0] dst_format=8 count=300000\n  halt\n")
+        .unwrap();
+    std::fs::write(at("line.s"), "main:\n  v.fil dst=operand[0] dst_format=8 count=3\n  halt\n").unwrap();
+    std::fs::write(at("no.safetensors"), b"no program").unwrap();
+    let cases: [(&[&str], &[&str]); 17] = [
+        (&["train", "unknown.toml"], &["unknown.toml:2", "varient", "variant"]),
+        (&["train", "shape.toml"], &["shape.toml", "kernel"]),
+        (&["train", "missing.toml"], &["missing.toml"]),
+        (&["train", "--set", "recipe.learning_rate=3"], &["3", "2", "4"]),
+        (&["train", "--set", "acumulators.bits=16"], &["accumulators"]),
+        (&["train", "--set", "accumulators.forward.bits=65"], &["64"]),
+        (&["train", "--set", "energy=\"horowitz54\""], &["horowitz45"]),
+        (&["train", "--machine", "tiny.toml"], &["layer", "scratchpad"]),
+        (&["train", "--data", "nowhere"], &["nowhere", "--data"]),
+        (&["train", "--resume", "--out", "never"], &["never", "--resume"]),
+        (&["train", "no.safetensors"], &["no.safetensors"]),
+        (&["run", "outside.s"], &["outside.s", "v.fill", "operand", "262144"]),
+        (&["run", "line.s"], &["line.s:2:3", "v.fill"]),
+        (&["run", "missing.s"], &["missing.s"]),
+        (&["asm", "line.s"], &["line.s:2:3"]),
+        (&["disasm", "no.safetensors"], &["no.safetensors"]),
+        (&["report", "nowhere"], &["nowhere"]),
+    ];
+    for (args, named) in cases {
+        let data_given = args.contains(&"--data");
+        let all: Vec<&str> = if args[0] == "train" && !data_given {
+            args.iter().copied().chain(["--data", data.as_str()]).collect()
+        } else {
+            args.to_vec()
+        };
+        let error = refused(dir.path(), 2, &all);
+        for word in named {
+            assert!(error.contains(word), "{args:?} names {word}: {error}");
+        }
+    }
+}
+
+#[test]
+fn data_files_that_are_damaged_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let images = Path::new(&data).join("train-images-idx3-ubyte");
+    let labels = Path::new(&data).join("train-labels-idx1-ubyte");
+    let (whole_images, whole_labels) = (std::fs::read(&images).unwrap(), std::fs::read(&labels).unwrap());
+    let train = |named: &[&str]| {
+        let error = refused(dir.path(), 2, &["train", "--data", &data, "--out", "never"]);
+        named.iter().for_each(|word| assert!(error.contains(word), "{word}: {error}"));
+    };
+    std::fs::write(&images, &whole_images[..1000]).unwrap();
+    train(&["train-images-idx3-ubyte", "byte"]);
+    std::fs::write(&images, &whole_images[..3]).unwrap();
+    train(&["train-images-idx3-ubyte"]);
+    let mut wrong = whole_images.clone();
+    wrong[3] = 9;
+    std::fs::write(&images, &wrong).unwrap();
+    train(&["train-images-idx3-ubyte", "magic"]);
+    std::fs::write(&images, &whole_images).unwrap();
+    let mut wrong = whole_labels.clone();
+    wrong[12] = 10;
+    std::fs::write(&labels, &wrong).unwrap();
+    train(&["train-labels-idx1-ubyte", "10"]);
+    std::fs::write(&labels, &whole_labels[..20]).unwrap();
+    train(&["train-labels-idx1-ubyte"]);
+    assert!(!dir.path().join("never/checkpoint.safetensors").exists());
+}
+
+#[test]
+fn a_run_that_fails_keeps_its_checkpoint_and_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let mut args = vec!["train", "--data", &data, "--epochs", "1", "--out", "a"];
+    args.extend(SMALL);
+    ok(dir.path(), &args);
+    let before = std::fs::read(dir.path().join("a/checkpoint.safetensors")).unwrap();
+    let error = refused(dir.path(), 2, &args);
+    assert!(error.contains("--resume"), "{error}");
+    // An accumulator that traps.
+    let narrow =
+        ["train", "--data", &data, "--out", "b", "--set", "accumulators.forward.bits=8", SMALL[0], SMALL[1]];
+    let error = refused(dir.path(), 1, &narrow);
+    for word in ["step 1", "forward of layer 0", "row", "accumulators.forward.bits"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    // Another seed is another run; a damaged checkpoint is none.
+    let error = refused(dir.path(), 2, &["train", "--data", &data, "--resume", "--out", "a", "--seed", "5"]);
+    assert!(error.contains("seed"), "{error}");
+    let mut damaged = before.clone();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    std::fs::write(dir.path().join("a/checkpoint.safetensors"), &damaged).unwrap();
+    let error =
+        refused(dir.path(), 2, &["train", "--data", &data, "--resume", "--out", "a", "--epochs", "2"]);
+    assert!(error.contains("checkpoint.safetensors"), "{error}");
+    assert!(std::fs::read(dir.path().join("a/checkpoint.safetensors")).unwrap() == damaged);
+}
