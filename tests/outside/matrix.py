@@ -52,8 +52,8 @@ VARIANTS = {
     "2-8-8-8 code, 12s 10w 16s": narrow(12, 10, 16),
     "2-8-8-8 paper, 12s 10w 16s": {**PAPER, **narrow(12, 10, 16)},
     "2-8-8-8 code, 10s 10w 14s, chunk 32, outer 12 12 16": chunked(narrow(10, 10, 14), 12, 12, 16),
-    "3-6-8-6 code, 11s 10w 13s": {**WIDER, **narrow(11, 10, 13)},
-    "3-6-8-6 code, 9s 9w 11s, chunk 32, outer 11 11 13": {**WIDER, **chunked(narrow(9, 9, 11), 11, 11, 13)},
+    "3-6-8-6 code, 11s 8w 13s": {**WIDER, **narrow(11, 8, 13)},
+    "3-6-8-6 code, 9s 6w 11s, chunk 32, outer 11 8 13": {**WIDER, **chunked(narrow(9, 6, 11), 11, 8, 13)},
 }
 
 
