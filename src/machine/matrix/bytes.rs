@@ -205,15 +205,30 @@ impl Bytes {
         // Whole registers are read past the last column.
         self.codes.resize(self.codes.len() + MAX_REGISTERS * LANES, 0);
         self.nonzero_right.clear();
-        let (codes, stride) = (&self.codes, i64::from(m.column_stride));
-        self.nonzero_right.extend(self.right_of.iter().map(|&base| {
-            let count = if stride == 1 {
-                codes[base..base + columns].iter().filter(|&&c| c != 0).count()
-            } else {
-                (0..columns).filter(|&j| codes[at_column(base, stride, j)] != 0).count()
-            };
-            u32::try_from(count).unwrap_or(u32::MAX)
-        }));
+        self.nonzero_right.resize(self.right_of.len(), 0);
+        let (codes, right_of, counts) = (&self.codes, &self.right_of, &mut self.nonzero_right);
+        kernels::widest(|| count_nonzero(codes, right_of, i64::from(m.column_stride), columns, counts));
+    }
+}
+
+/// Codes not zero of each reduction index, over all columns.
+#[inline(always)]
+fn count_nonzero(codes: &[i8], right_of: &[usize], stride: i64, columns: usize, counts: &mut [u32]) {
+    if stride == 1 {
+        for (count, &base) in counts.iter_mut().zip(right_of) {
+            *count = codes[base..base + columns].iter().map(|&c| u32::from(c != 0)).sum();
+        }
+        return;
+    }
+    // Indices that lie side by side are counted side by side, column by column.
+    let mut rest = counts;
+    for run in right_of.chunk_by(|a, b| *b == a + 1) {
+        let (counts, later) = rest.split_at_mut(run.len());
+        rest = later;
+        for column in 0..columns {
+            let codes = &codes[at_column(run[0], stride, column)..][..run.len()];
+            counts.iter_mut().zip(codes).for_each(|(n, &c)| *n += u32::from(c != 0));
+        }
     }
 }
 
@@ -288,12 +303,17 @@ fn pack_block(
         return;
     }
     let consecutive = four.len() == 4 && four.windows(2).all(|w| w[1] == w[0] + 1);
-    for (place, j) in block.as_chunks_mut::<4>().0.iter_mut().zip(column..columns) {
-        if consecutive {
-            place.copy_from_slice(&codes[at_column(four[0], stride, j)..][..4]);
-        } else {
-            place.iter_mut().zip(four).for_each(|(p, &base)| *p = codes[at_column(base, stride, j)]);
+    if consecutive {
+        let step = isize::try_from(stride).unwrap_or(0);
+        let mut at = at_column(four[0], stride, column);
+        for place in block.as_chunks_mut::<4>().0.iter_mut().take(columns.saturating_sub(column)) {
+            place.copy_from_slice(&codes[at..at + 4]);
+            at = at.wrapping_add_signed(step);
         }
+        return;
+    }
+    for (place, j) in block.as_chunks_mut::<4>().0.iter_mut().zip(column..columns) {
+        place.iter_mut().zip(four).for_each(|(p, &base)| *p = codes[at_column(base, stride, j)]);
     }
 }
 

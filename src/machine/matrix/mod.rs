@@ -9,7 +9,7 @@ mod frame;
 mod stepped;
 mod wide;
 
-use super::{Exact, Fault, Outcome, OverflowPlace, State, element, values};
+use super::{Exact, Fault, Outcome, OverflowPlace, State, element, kernels, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 use crate::program::Step;
@@ -200,6 +200,11 @@ fn reduced(rule: AccumulatorRule, start: Start, sum: i64) -> Output {
 }
 
 fn range_of<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
+    kernels::widest(|| range_of_body(sums))
+}
+
+#[inline(always)]
+fn range_of_body<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
     let (mut least, mut greatest) = (sums[0], sums[0]);
     let mut zeros = 0;
     for block in sums.chunks(1 << 12) {
