@@ -102,6 +102,22 @@ fn a_run_stopped_anywhere_and_resumed_ends_the_same() {
 }
 
 #[test]
+fn the_report_is_the_golden_one() {
+    let (bytes, report) = undisturbed(&inputs(&[]));
+    let mut value = serde_json::to_value(&report).unwrap();
+    value.as_object_mut().unwrap().remove("host");
+    value["checkpoint_bytes"] = bytes.len().into();
+    let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/quick-48-images.json");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    let first = text.lines().zip(golden.lines()).find(|(a, b)| a != b);
+    assert!(first.is_none() && text == golden, "{} differs: {first:?}", path.display());
+}
+
+#[test]
 fn one_thread_and_two_give_the_same_bytes() {
     let i = inputs(&[]);
     let with = |threads| {

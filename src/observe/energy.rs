@@ -114,7 +114,7 @@ impl Preset {
             }
             Event::MemoryBit => match capacity_kib(component, machine) {
                 Some(kib) => {
-                    let scale = (f64::from(kib) / 8.0).powf(self.memory.exponent);
+                    let scale = libm::pow(f64::from(kib) / 8.0, self.memory.exponent);
                     self.memory.pj_per_64_bits_at_8_kib * scale / 64.0
                 }
                 None => self.dram.pj_per_bit,
