@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::{Failure, print};
 use crate::train::{Epoch, Run};
 
 /// The display of one process's part of a run.
@@ -38,10 +39,11 @@ impl Display {
     }
 
     /// A line above the bar.
-    pub(super) fn line(&self, text: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| println!("{text}"));
+    pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
+        if self.quiet {
+            return Ok(());
         }
+        self.bar.suspend(|| print(&format!("{text}\n")))
     }
 
     /// A step is done.
@@ -63,7 +65,7 @@ impl Display {
     }
 
     /// An epoch is evaluated; training went at `rate` images a second.
-    pub(super) fn epoch(&self, epoch: &Epoch, rate: f64) {
+    pub(super) fn epoch(&self, epoch: &Epoch, rate: f64) -> Result<(), Failure> {
         self.error.set(Some(epoch.test_error));
         self.line(&format!(
             "epoch {:>3}  η {:<6} loss {:.4}  train error {:.2} %  test error {:.2} %  {rate:.0} images/s",
@@ -72,11 +74,12 @@ impl Display {
             epoch.loss,
             100.0 * epoch.train_error,
             100.0 * epoch.test_error,
-        ));
+        ))
     }
+}
 
-    /// The run is over.
-    pub(super) fn finish(&self) {
+impl Drop for Display {
+    fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::load::{Choice, Inputs};
 use super::progress::Display;
-use super::{Failure, failed, given};
+use super::{Failure, failed, given, print};
 use crate::data::mnist;
 use crate::machine::{Engine, Fast, Observer, Reference};
 use crate::network::{self, Recipe};
@@ -168,7 +168,7 @@ impl Train {
         if !self.json {
             let (name, seed) = (&inputs.network.name, inputs.recipe.seed);
             let machine = inputs.machine.short_name();
-            display.line(&format!("{name} on {machine}, seed {seed}, in {}", directory.path().display()));
+            display.line(&format!("{name} on {machine}, seed {seed}, in {}", directory.path().display()))?;
         }
         let session =
             Session { train: self, inputs: &inputs, directory: &directory, preset: &preset, display };
@@ -179,12 +179,10 @@ impl Train {
             return Err(Failure::Stopped);
         }
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(failed)?);
-        } else {
-            println!("\n{}", report::table(&report));
-            println!("report and plots in {}", directory.path().display());
+            return print(&(serde_json::to_string_pretty(&report).map_err(failed)? + "\n"));
         }
-        Ok(())
+        let path = directory.path().display();
+        print(&format!("\n{}\nreport and plots in {path}\n", report::table(&report)))
     }
 }
 
@@ -226,7 +224,7 @@ impl Session<'_> {
             if run.epoch_is_full() {
                 let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
                 self.save(run, run.epochs(), &times)?;
-                self.display.epoch(&epoch, self.rate(&times));
+                self.display.epoch(&epoch, self.rate(&times))?;
             }
             if run.step_count() >= last {
                 break;
@@ -243,12 +241,11 @@ impl Session<'_> {
             // An epoch cut short: the checkpoint is of its open state, so that a later run can fill it.
             self.save(run, run.epochs(), &times)?;
             let epoch = timed(&mut times.evaluation, || run.close_epoch()).map_err(stopped)?;
-            self.display.epoch(&epoch, self.rate(&times));
+            self.display.epoch(&epoch, self.rate(&times))?;
             self.report(run, run.epochs(), &times)?
         } else {
             self.report(run, run.epochs(), &times)?
         };
-        self.display.finish();
         report::plots(&report, self.directory.path()).map_err(failed)?;
         Ok((report, true))
     }
