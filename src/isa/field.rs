@@ -148,6 +148,22 @@ impl Format {
         u32::from(self.0)
     }
 
+    /// Element `index` of those that start at byte `at`, as an unsigned pattern.
+    ///
+    /// # Panics
+    /// When the element lies outside `bytes`.
+    pub fn pattern(self, bytes: &[u8], at: usize, index: u64) -> u64 {
+        let bits = u64::from(self.0);
+        let first = index * bits;
+        let byte = at + usize::try_from(first / 8).unwrap_or(usize::MAX);
+        let shift = first % 8;
+        let count = usize::try_from((shift + bits).div_ceil(8)).unwrap_or(usize::MAX);
+        let mut wide = [0u8; 16];
+        wide[..count].copy_from_slice(&bytes[byte..byte + count]);
+        let pattern = u128::from_le_bytes(wide) >> shift & (u128::MAX >> (128 - bits));
+        u64::try_from(pattern).unwrap_or(u64::MAX)
+    }
+
     /// Bytes that `count` elements from a byte address on occupy, the last one rounded up.
     pub fn bytes(self, count: u64) -> u64 {
         (count * u64::from(self.0)).div_ceil(8)

@@ -46,15 +46,7 @@ pub fn element(bytes: &[u8], address: usize, format: Format, index: u64) -> i64 
 
 /// The same as an unsigned pattern.
 pub(super) fn unsigned_element(bytes: &[u8], address: usize, format: Format, index: u64) -> u64 {
-    let bits = u64::from(format.bits());
-    let first = index * bits;
-    let byte = address + usize::try_from(first / 8).unwrap_or(usize::MAX);
-    let shift = first % 8;
-    let count = usize::try_from((shift + bits).div_ceil(8)).unwrap_or(usize::MAX);
-    let mut wide = [0u8; 16];
-    wide[..count].copy_from_slice(&bytes[byte..byte + count]);
-    let pattern = u128::from_le_bytes(wide) >> shift & (u128::MAX >> (128 - bits));
-    u64::try_from(pattern).unwrap_or(u64::MAX)
+    format.pattern(bytes, address, index)
 }
 
 /// Writes the low bits of `value` as element `index`.

@@ -46,11 +46,11 @@ impl Tensor {
 
     /// Its elements in DRAM, in order.
     pub fn values<'d>(&self, dram: &'d [u8]) -> impl Iterator<Item = i64> + use<'d> {
-        let (bits, signed) = (u64::from(self.format.bits()), self.signed);
+        let (format, signed) = (self.format, self.signed);
         let bytes = &dram[self.range()];
         (0..self.elements()).map(move |i| {
-            let pattern = bits_at(bytes, i * bits, bits);
-            let unused = 64 - bits;
+            let pattern = format.pattern(bytes, 0, i);
+            let unused = 64 - format.bits();
             if signed { (pattern << unused).cast_signed() >> unused } else { pattern.cast_signed() }
         })
     }
@@ -83,14 +83,4 @@ impl Tensor {
         }
         Ok(())
     }
-}
-
-/// `count` bits of a bit string from bit `first` on.
-fn bits_at(bytes: &[u8], first: u64, count: u64) -> u64 {
-    let mut wide = [0u8; 16];
-    let from = usize::try_from(first / 8).unwrap_or(usize::MAX);
-    let to = usize::try_from((first + count).div_ceil(8)).unwrap_or(usize::MAX);
-    wide[..to - from].copy_from_slice(&bytes[from..to]);
-    let pattern = u128::from_le_bytes(wide) >> (first % 8) & (u128::MAX >> (128 - count));
-    u64::try_from(pattern).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
-use super::{Report, Totals};
+use super::{Part, Report, Totals};
 
 /// The end of a run in a terminal.
 pub fn table(report: &Report) -> String {
@@ -130,24 +130,9 @@ fn costs(report: &Report) -> String {
         "wrong outputs",
     ];
     let mut table = plain(&head, 2);
-    for layer in &report.layers {
-        for (i, part) in layer.phases.iter().enumerate() {
-            table.add_row([
-                if i == 0 { layer.name.clone() } else { String::new() },
-                part.phase.clone(),
-                grouped(part.cycles),
-                grouped(part.array_cycles),
-                if part.array_cycles > 0 { percent(part.utilisation) } else { "-".to_owned() },
-                joules(part.energy_pj),
-                counted(part.products, ""),
-                counted(part.useful_products, ""),
-                grouped(part.wrong_outputs),
-            ]);
-        }
-    }
-    for part in &report.phases {
+    let mut row = |layer: &str, part: &Part| {
         table.add_row([
-            "all".to_owned(),
+            layer.to_owned(),
             part.phase.clone(),
             grouped(part.cycles),
             grouped(part.array_cycles),
@@ -157,7 +142,13 @@ fn costs(report: &Report) -> String {
             counted(part.useful_products, ""),
             grouped(part.wrong_outputs),
         ]);
+    };
+    for layer in &report.layers {
+        for (i, part) in layer.phases.iter().enumerate() {
+            row(if i == 0 { &layer.name } else { "" }, part);
+        }
     }
+    report.phases.iter().for_each(|part| row("all", part));
     table.trim_fmt()
 }
 
