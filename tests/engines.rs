@@ -321,7 +321,17 @@ fn other(d: &mut Dice) -> Instr {
 }
 
 fn step(pc: u32, instr: Instr, rule: AccumulatorRule) -> Step {
-    Step { pc, instr, rule, control_before: 0, phase: Phase::Other, layer: None, first_probe: 0, probes: 0 }
+    Step {
+        pc,
+        instr,
+        rule,
+        weight_stationary: false,
+        control_before: 0,
+        phase: Phase::Other,
+        layer: None,
+        first_probe: 0,
+        probes: 0,
+    }
 }
 
 /// Executes the same on both; how many instructions were valid.

@@ -152,7 +152,15 @@ impl Lowering<'_> {
         let rules = &self.machine.accumulators;
         for (dst, rule) in [(FORWARD, rules.forward), (ERROR, rules.error), (GRADIENT, rules.gradient)] {
             let AccumulatorRule { bits, overflow, tree, chunk, outer_bits } = rule;
-            e.push(Instr::Mode(Mode { dst, bits, overflow, tree, chunk, outer_bits }));
+            e.push(Instr::Mode(Mode {
+                dst,
+                bits,
+                overflow,
+                tree,
+                chunk,
+                outer_bits,
+                weight_stationary: false,
+            }));
         }
         for dst in [LOSS, FIRST, TIES] {
             e.push(Instr::CClear(CClear { dst }));

@@ -45,7 +45,7 @@ pub enum AccessError {
 /// Sizes of the memories, by [`Memory::index`].
 pub type Sizes = [u64; 5];
 
-type Checked = Result<(), AccessError>;
+pub(super) type Checked = Result<(), AccessError>;
 
 fn at_least_one(fields: &[(&'static str, u32)]) -> Checked {
     match fields.iter().find(|(_, v)| *v == 0) {
@@ -62,8 +62,9 @@ fn within(field: &'static str, value: u32, least: u32, greatest: u32, allowed: &
     }
 }
 
-struct Verifier<'a> {
-    sizes: &'a Sizes,
+/// Walks over what an instruction touches: an address field, and the first and last byte from memory byte 0 on.
+struct Walk<'a> {
+    touch: &'a mut dyn FnMut(&'static str, Address, i128, i128) -> Checked,
 }
 
 /// Proves an instruction.
@@ -71,25 +72,37 @@ struct Verifier<'a> {
 /// # Errors
 /// The first field or access that is wrong.
 pub fn verify(instr: &Instr, sizes: &Sizes) -> Checked {
-    Verifier { sizes }.instr(instr)
-}
-
-impl Verifier<'_> {
-    /// Bytes `least..=greatest` of a memory.
-    fn bytes(&self, field: &'static str, address: Address, least: i128, greatest: i128) -> Checked {
-        let size = self.sizes[address.memory.index()];
-        let start = i128::from(address.offset);
-        let (first, last) = (start + least, start + greatest);
+    walk(instr, &mut |field, address, first, last| {
+        let size = sizes[address.memory.index()];
         if first >= 0 && last < size.into() {
             return Ok(());
         }
         let byte = if first < 0 { first } else { last };
         Err(AccessError::Outside { field, memory: address.memory.name(), byte, size })
+    })
+}
+
+/// Checks an instruction's fields and tells `touch` of every operand: address field, first and last byte.
+///
+/// # Errors
+/// The first field that means nothing, or what `touch` says.
+pub(super) fn walk(
+    instr: &Instr,
+    touch: &mut dyn FnMut(&'static str, Address, i128, i128) -> Checked,
+) -> Checked {
+    Walk { touch }.instr(instr)
+}
+
+impl Walk<'_> {
+    /// Bytes `least..=greatest` from an address.
+    fn bytes(&mut self, field: &'static str, address: Address, least: i128, greatest: i128) -> Checked {
+        let start = i128::from(address.offset);
+        (self.touch)(field, address, start + least, start + greatest)
     }
 
     /// Elements `least..=greatest` from an address.
     fn elements(
-        &self,
+        &mut self,
         field: &'static str,
         address: Address,
         format: Format,
@@ -101,7 +114,7 @@ impl Verifier<'_> {
     }
 
     /// `count` elements of a scratchpad.
-    fn run(&self, field: &'static str, address: Address, format: Format, count: u128) -> Checked {
+    fn run(&mut self, field: &'static str, address: Address, format: Format, count: u128) -> Checked {
         self.scratchpad(field, address)?;
         self.elements(field, address, format, 0, i128::try_from(count).unwrap_or(i128::MAX >> 8) - 1)
     }
@@ -116,7 +129,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn instr(&self, instr: &Instr) -> Checked {
+    fn instr(&mut self, instr: &Instr) -> Checked {
         let bits = |n: u32| Format::new(n).expect("a fixed width");
         match instr {
             Instr::Load(m) => self.load(m),
@@ -208,7 +221,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn window(&self, instr: &Instr) -> Checked {
+    fn window(&mut self, instr: &Instr) -> Checked {
         const WINDOW: &str = "1 to 16";
         const PLACE: &str = "wide enough for every place of the window, at most 8 bits";
         let place_bits = |window: u32| (window * window).next_power_of_two().trailing_zeros().max(1);
@@ -255,7 +268,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn load(&self, m: &Load) -> Checked {
+    fn load(&mut self, m: &Load) -> Checked {
         at_least_one(&[("planes", m.planes), ("rows", m.rows), ("bytes", m.bytes)])?;
         self.scratchpad("dst", m.dst)?;
         let planes = i128::from(m.planes - 1);
@@ -268,7 +281,7 @@ impl Verifier<'_> {
         self.bytes("src", m.src, least, greatest + i128::from(m.bytes) - 1)
     }
 
-    fn store(&self, m: &Store) -> Checked {
+    fn store(&mut self, m: &Store) -> Checked {
         at_least_one(&[("planes", m.planes), ("rows", m.rows), ("bytes", m.bytes)])?;
         self.scratchpad("src", m.src)?;
         let (planes, rows) = (i128::from(m.planes - 1), i128::from(m.rows - 1));
@@ -278,7 +291,7 @@ impl Verifier<'_> {
         self.bytes("dst", m.dst, least, greatest + i128::from(m.bytes) - 1)
     }
 
-    fn matrix(&self, m: &Matrix, positions_reduced: bool) -> Checked {
+    fn matrix(&mut self, m: &Matrix, positions_reduced: bool) -> Checked {
         at_least_one(&[
             ("images", m.images),
             ("out_rows", m.out_rows),
@@ -339,7 +352,7 @@ impl Verifier<'_> {
         self.right(m, &covered, positions_reduced)
     }
 
-    fn left(&self, m: &Matrix, c: &Covered) -> Checked {
+    fn left(&mut self, m: &Matrix, c: &Covered) -> Checked {
         let wide = |n: usize| i128::try_from(n).unwrap_or(i128::MAX >> 8);
         // The first and last row (column) of memory that the reach meets, if any.
         let met = |first: usize, last: usize, pad: i32, widen: u32, size: u32| {
@@ -368,7 +381,7 @@ impl Verifier<'_> {
         self.elements("left", m.left, m.left_format, least, greatest)
     }
 
-    fn right(&self, m: &Matrix, c: &Covered, positions_reduced: bool) -> Checked {
+    fn right(&mut self, m: &Matrix, c: &Covered, positions_reduced: bool) -> Checked {
         let spans = match positions_reduced {
             true => [c.images, c.rows, c.columns],
             false => [c.tap_rows, c.tap_columns, c.channels],

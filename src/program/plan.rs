@@ -30,6 +30,8 @@ pub struct Step {
     pub instr: Instr,
     /// The accumulator rule of its mode (matrix instructions; the default rule otherwise).
     pub rule: AccumulatorRule,
+    /// Whether its mode keeps weights in the array (matrix instructions).
+    pub weight_stationary: bool,
     /// Control instructions executed since the step before.
     pub control_before: u32,
     /// Its phase.
@@ -160,7 +162,7 @@ struct Walk<'a> {
     pc: usize,
     loops: Vec<Round>,
     scalars: [i64; 32],
-    modes: [AccumulatorRule; 8],
+    modes: [(AccumulatorRule, bool); 8],
     control: u32,
     executed: usize,
 }
@@ -180,7 +182,7 @@ impl<'a> Walk<'a> {
             pc: start,
             loops: Vec::new(),
             scalars: [0; 32],
-            modes: [AccumulatorRule::default(); 8],
+            modes: [(AccumulatorRule::default(), false); 8],
             control: 0,
             executed: 0,
         }
@@ -240,13 +242,14 @@ impl<'a> Walk<'a> {
                     instr: instr.to_string(),
                     error,
                 })?;
-                self.modes[usize::from(m.dst.0)] = AccumulatorRule {
+                let rule = AccumulatorRule {
                     bits: m.bits,
                     overflow: m.overflow,
                     tree: m.tree,
                     chunk: m.chunk,
                     outer_bits: m.outer_bits,
                 };
+                self.modes[usize::from(m.dst.0)] = (rule, m.weight_stationary);
             }
             _ => {}
         }
@@ -269,9 +272,9 @@ impl<'a> Walk<'a> {
     fn issue(&mut self, instr: Instr) -> Result<(), PlanError> {
         let pc = self.pc;
         let resolved = instr.resolve(&self.scalars).ok_or(PlanError::Address { pc })?;
-        let rule = match resolved {
+        let (rule, weight_stationary) = match resolved {
             Instr::MTaps(m) | Instr::MPositions(m) => self.modes[usize::from(m.mode.0)],
-            _ => AccumulatorRule::default(),
+            _ => (AccumulatorRule::default(), false),
         };
         let mark = self.program.mark_at(pc);
         let first_probe = self.plan.probes.len();
@@ -285,6 +288,7 @@ impl<'a> Walk<'a> {
             pc: u32::try_from(pc).map_err(|_| too_long())?,
             instr: resolved,
             rule,
+            weight_stationary,
             control_before: std::mem::take(&mut self.control),
             phase: mark.map_or(Phase::Other, |m| m.phase),
             layer: mark.and_then(|m| m.layer),
