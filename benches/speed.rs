@@ -55,7 +55,7 @@ struct Sample<'a> {
 impl Observer for Sample<'_> {
     fn executed(&mut self, _: &Plan, step: &Step, _: &Outcome, state: &State) {
         if let (Instr::MTaps(_) | Instr::MPositions(_), Some(layer)) = (&step.instr, step.layer) {
-            let products = Cost::of(&step.instr, step.rule, self.machine).products;
+            let products = Cost::of(step, self.machine).products;
             let known = self.found.iter_mut().find(|f| (f.0, f.1) == (step.phase, layer));
             match known {
                 Some(found) if found.2 < products => {

@@ -14,6 +14,8 @@ pub mod network;
 
 pub mod program;
 
+pub mod timing;
+
 pub mod compiler;
 
 pub mod machine;

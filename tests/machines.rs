@@ -70,6 +70,27 @@ fn small_and_large_scratchpads_compute_the_same_bytes() {
 }
 
 #[test]
+fn what_stays_in_the_array_changes_no_byte_that_columns_do_not_change() {
+    // A column of rows sums a chunk: the same register as a chunk of that length anywhere.
+    let rules = ["accumulators.overflow=wrap", "accumulators.bits=9", "accumulators.outer_bits=14"];
+    let of = |more: &[&str]| sized(64, &[&rules, more].concat());
+    let stationary = of(&["array.dataflow=weight-stationary", "array.rows=16"]);
+    assert_eq!(of(&["accumulators.chunk=16"]), stationary);
+    assert_ne!(of(&["accumulators.chunk=8"]), stationary);
+    assert_eq!(sized(64, &["array.dataflow=weight-stationary"]), sized(64, &[]));
+}
+
+#[test]
+fn one_layers_accumulators_change_that_layer() {
+    let narrow = |key: &str| sized(64, &[&format!("{key}.bits=9"), &format!("{key}.overflow=wrap")]);
+    let wide = sized(64, &[]);
+    let first = narrow("accumulators.forward.layer.1");
+    assert_ne!(first, wide);
+    assert_ne!(narrow("accumulators.forward.layer.2"), first);
+    assert_ne!(narrow("accumulators.gradient.layer.0"), wide);
+}
+
+#[test]
 fn tiling_keeps_the_order_of_saturating_joins() {
     let rules = [
         "accumulators.overflow=saturate",

@@ -88,6 +88,7 @@ impl Execute {
             program.dram_bytes,
         ];
         plan.verify(&sizes).map_err(|e| self.refuse(e))?;
+        plan.verify_rows(machine.array.rows).map_err(|e| self.refuse(e))?;
         let mut state = State::new(sizes.map(|n| usize::try_from(n).unwrap_or(usize::MAX)), self.seed);
         state.memories[Memory::Dram.index()] = program.initial_dram(self.seed);
         if let Some(path) = &self.input {
@@ -102,7 +103,7 @@ impl Execute {
         }
         let Counts { entry, instructions, cycles, products, nonzero_products, .. } = &counts;
         print(&format!(
-            "{entry}: {instructions} instructions, {cycles} cycles one after another\n{products} products, {nonzero_products} of them not zero; {} wrong outputs, {} saturated joins, {} clipped\n",
+            "{entry}: {instructions} instructions, {cycles} cycles\n{products} products, {nonzero_products} of them not zero; {} wrong outputs, {} saturated joins, {} clipped\n",
             counts.wrong_outputs, counts.saturated_joins, counts.clipped
         ))
     }
@@ -134,7 +135,7 @@ fn execute(plan: &Plan, entry: String, machine: &Machine, state: &mut State) -> 
     run(plan, engine, state, &mut [&mut counts, &mut ledger]).map_err(failed)?;
     for tally in ledger.tallies().values() {
         counts.instructions += tally.instructions;
-        counts.cycles += tally.cycles.total();
+        counts.cycles += tally.account.cycles;
         counts.products += tally.products;
         counts.nonzero_products += tally.nonzero_products;
     }

@@ -5,6 +5,7 @@
 use super::moves::Region3;
 use crate::isa::Memory;
 use crate::spec::Machine;
+use crate::timing::Folds;
 
 /// Costs on one machine.
 #[derive(Debug, Clone, Copy)]
@@ -41,10 +42,15 @@ impl<'a> Cost<'a> {
         instructions * u64::from(dram.latency_cycles) + bytes.div_ceil(u64::from(dram.bytes_per_cycle))
     }
 
-    /// A product of `rows` by `length` by `columns`.
-    pub(super) fn product(&self, rows: u64, length: u64, columns: u64, tree: u32) -> u64 {
-        let (r, c) = (u64::from(self.machine.array.rows), u64::from(self.machine.array.columns));
-        rows.div_ceil(r) * columns.div_ceil(c) * (2 * r + c + length.div_ceil(tree.into()))
+    /// A product of rows by length by columns.
+    pub(super) fn product(
+        &self,
+        [rows, length, columns]: [u64; 3],
+        tree: u32,
+        weight_stationary: bool,
+    ) -> u64 {
+        let folds = Folds::of(rows, length, columns, tree, weight_stationary, self.machine);
+        folds.duration(weight_stationary, false, self.machine).latency_cycles
     }
 
     /// A vector instruction over so many elements.

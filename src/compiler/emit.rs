@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::layout::Stored;
-use crate::isa::{Addi, Address, Instr, Loop, Memory, Scalar, Set};
+use crate::isa::{Addi, Address, Instr, Loop, Memory, Mode, ModeIndex, Scalar, Set};
+use crate::number::AccumulatorRule;
 use crate::program::{Class, Mark, Phase, Probe, Yield};
 
 /// Code under construction.
@@ -16,6 +17,8 @@ pub(super) struct Emitter {
     pub(super) probes: Vec<Probe>,
     /// Whether instructions are given names: training is observed, evaluation is not.
     pub(super) observed: bool,
+    /// What the mode registers hold.
+    modes: BTreeMap<ModeIndex, Mode>,
     /// Registers of the loop being emitted: bits a unit advances → register.
     registers: Option<BTreeMap<u64, Scalar>>,
 }
@@ -51,6 +54,15 @@ impl Emitter {
     /// Instructions from here on belong to a phase and layer.
     pub(super) fn mark(&mut self, phase: Phase, layer: Option<u32>) {
         self.marks.push(Mark { pc: self.code.len(), phase, layer });
+    }
+
+    /// Products from here on join by a rule; outside loops.
+    pub(super) fn accumulators(&mut self, dst: ModeIndex, rule: AccumulatorRule, weight_stationary: bool) {
+        let AccumulatorRule { bits, overflow, tree, chunk, outer_bits } = rule;
+        let mode = Mode { dst, bits, overflow, tree, chunk, outer_bits, weight_stationary };
+        if self.modes.insert(dst, mode) != Some(mode) {
+            self.push(Instr::Mode(mode));
+        }
     }
 
     pub(super) fn push(&mut self, instr: Instr) {

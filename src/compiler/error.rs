@@ -11,6 +11,7 @@ use super::{CompileError, ERROR, Lowering, MAXIMUM};
 use crate::isa::{Instr, Memory, VMask, VMaxabs, VUnpool, XExponent, XSet};
 use crate::network::Layer;
 use crate::program::{Class, Phase, Yield};
+use crate::spec::Phase as Array;
 
 /// States kept by the clip mask (inactive, active) and by the ReLU mask (active, clipped).
 const NOT_CLIPPED: u32 = 0b011;
@@ -30,7 +31,9 @@ impl Lowering<'_> {
         e.mark(Phase::Error, u32::try_from(i + 1).ok());
         let (layer, above) = (&self.network.layers[i], &self.network.layers[i + 1]);
         let (map, map_above) = (&self.layout.layers[i], &self.layout.layers[i + 1]);
-        let out = self.formats.error;
+        let out = self.formats.error[i + 1];
+        let rule = self.machine.accumulators.rule_of(Array::Error, i + 1);
+        e.accumulators(ERROR, rule, self.stationary(Array::Error));
         let [rows, cols, _] = super::layout::input_shape(above);
         let needs = |images: u64, units: Run, columns: Run| {
             let region = input_region(above, units, columns);
@@ -54,7 +57,8 @@ impl Lowering<'_> {
             left: map_above.error,
             right: map_above.weight_q,
             out,
-            rule: self.machine.accumulators.error,
+            rule,
+            weight_stationary: self.stationary(Array::Error),
             mode: ERROR,
             rows: Rows { units: rows, step: 1, window: 1 },
             split_columns: true,
@@ -68,11 +72,11 @@ impl Lowering<'_> {
         let mut resident = false;
         e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
         product.emit(e, &tiling, &mut |e, done| {
-            resident = done.only && self.routing(layer, true).is_some();
+            resident = done.only && self.routing(i, true).is_some();
             self.clip_mask(e, i, done, resident);
         });
         e.push(Instr::XExponent(XExponent { dst: MAXIMUM, a: MAXIMUM }));
-        let routing = self.routing(layer, resident).ok_or_else(|| CompileError::NoTile {
+        let routing = self.routing(i, resident).ok_or_else(|| CompileError::NoTile {
             layer: i,
             phase: "error",
             what: "one row of activations".into(),
@@ -89,7 +93,7 @@ impl Lowering<'_> {
         let above = &self.network.layers[i + 1];
         let region = input_region(above, done.units, done.columns);
         let count = narrow(done.tile.count * region.elements());
-        let (values, states, format) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0), self.formats.error);
+        let (values, states, format) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0), map.waiting.format);
         BoxMove { tensor: map.state, scratch: states, region }.load(e, done.tile);
         e.push(Instr::VMask(VMask { dst: values, src: values, format, states, keep: NOT_CLIPPED, count }));
         e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src: values, src_format: format, count }));
@@ -111,7 +115,8 @@ impl Lowering<'_> {
     }
 
     /// The tile of the second pass.
-    fn routing(&self, layer: &Layer, resident: bool) -> Option<Routing> {
+    fn routing(&self, i: usize, resident: bool) -> Option<Routing> {
+        let (layer, waiting) = (&self.network.layers[i], self.layout.layers[i].waiting.format);
         let whole = u64::from(layer.output.height);
         let overlapping = layer.pool.is_some_and(|p| p.window > p.step);
         let fits = |r: &Routing| {
@@ -136,7 +141,7 @@ impl Lowering<'_> {
                 aligned(&region, r.images, self.batch, format)
             });
             codes + routed <= cost.capacity(Memory::Operand)
-                && self.formats.error.bytes(elements) <= cost.capacity(Memory::Accumulator)
+                && waiting.bytes(elements) <= cost.capacity(Memory::Accumulator)
                 && states + places <= cost.capacity(Memory::Mask)
                 && map_aligned
         };
@@ -168,7 +173,7 @@ impl Lowering<'_> {
         }
         let name = format!("layer.{i}.error");
         e.push_probed(
-            self.quantise_error(codes, values, self.formats.error, count),
+            self.quantise_error(codes, values, map.waiting.format, count),
             Yield::Output,
             boxed(&name, self.batch, output_shape(layer), &region, tile, Class::E),
             tile,

@@ -13,6 +13,7 @@ use crate::isa::{
 use crate::network::Layer;
 use crate::number::Rounding;
 use crate::program::{Class, Phase, Yield};
+use crate::spec::Phase as Array;
 
 /// A scratchpad place.
 pub(super) fn at(memory: Memory, offset: u64) -> Address {
@@ -134,7 +135,9 @@ impl Lowering<'_> {
         e.mark(Phase::Forward, u32::try_from(i).ok());
         let columns = u64::from(layer.channels);
         let width = u64::from(layer.output.width);
-        let out = self.formats.forward;
+        let out = self.formats.forward[i];
+        let rule = self.machine.accumulators.rule_of(Array::Forward, i);
+        e.accumulators(FORWARD, rule, self.stationary(Array::Forward));
         let next = self.layout.layers.get(i + 1).map(|m| m.input);
         let needs = |images: u64, units: Run, columns_run: Run| {
             let elements = images * units.count * width * columns_run.count;
@@ -162,7 +165,8 @@ impl Lowering<'_> {
             left: map.input,
             right: map.weight_q,
             out,
-            rule: self.machine.accumulators.forward,
+            rule,
+            weight_stationary: self.stationary(Array::Forward),
             mode: FORWARD,
             rows: layer.pool.map_or(Rows { units: layer.out_h.into(), step: 1, window: 1 }, |p| Rows {
                 units: layer.output.height.into(),
@@ -192,7 +196,7 @@ impl Lowering<'_> {
     fn activate(&self, e: &mut Emitter, i: usize, done: &Done, keep: bool) {
         let layer = &self.network.layers[i];
         let map = &self.layout.layers[i];
-        let out = self.formats.forward;
+        let out = self.formats.forward[i];
         let region = output_region(layer, done.units, done.columns);
         let elements = done.tile.count * region.elements();
         let count = narrow(elements);
@@ -267,13 +271,13 @@ impl Lowering<'_> {
         units(map.waiting, outputs, layer.channels.into()).load(e, tile);
         units(self.layout.label, at(Memory::Operand, 0), 1).load(e, tile);
         if !self.network.quantise_output {
-            return (outputs, self.formats.forward);
+            return (outputs, self.output_format());
         }
         let codes = at(Memory::Operand, sizes.codes);
         let format = layout::code_format(layer.output_bits);
         let count = narrow(tile.count * u64::from(layer.channels));
         let shift = requantising_shift(layer);
-        let src_format = self.formats.forward;
+        let src_format = self.output_format();
         let bits = layer.output_bits;
         e.push(Instr::VState(VState {
             dst: at(Memory::Mask, 0),
@@ -299,6 +303,11 @@ impl Lowering<'_> {
         (codes, format)
     }
 
+    /// The format of the last layer's accumulators.
+    fn output_format(&self) -> Format {
+        *self.formats.forward.last().expect("a network has layers")
+    }
+
     fn output_tile(&self) -> Result<OutputTile, CompileError> {
         let layer = self.network.layers.last().expect("a network has layers");
         let classes = u64::from(layer.channels);
@@ -309,7 +318,7 @@ impl Lowering<'_> {
             let labels = (2 * images).next_multiple_of(8);
             let predictions = labels + labels;
             let codes = predictions + code.bytes(n).next_multiple_of(8);
-            let differences = self.formats.forward.bytes(n).next_multiple_of(8);
+            let differences = self.output_format().bytes(n).next_multiple_of(8);
             let sizes = OutputTile {
                 images,
                 prediction: labels,

@@ -10,6 +10,7 @@ use super::window::Window;
 use super::{CompileError, GRADIENT, LEARNING_RATE, Lowering, MAXIMUM, STEP_SHIFT};
 use crate::isa::{Address, Instr, Memory, VMaxabs, VStochastic, VSub, XExponent, XSet, XSub};
 use crate::program::{Class, Phase, Yield};
+use crate::spec::Phase as Array;
 
 impl Lowering<'_> {
     /// Gradient and update of every layer, last to first, each before the error below it; every product uses
@@ -30,6 +31,8 @@ impl Lowering<'_> {
         e.mark(Phase::Gradient, u32::try_from(i).ok());
         let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
         let (name, shape) = (format!("layer.{i}.grad"), weight_shape(layer));
+        let rule = self.machine.accumulators.rule_of(Array::Gradient, i);
+        e.accumulators(GRADIENT, rule, self.stationary(Array::Gradient));
         let product = PositionsProduct {
             layer: i,
             window: Window::forward(layer),
@@ -37,14 +40,15 @@ impl Lowering<'_> {
             batch: self.batch,
             left: map.input,
             right: map.error,
-            out: self.formats.gradient,
-            rule: self.machine.accumulators.gradient,
+            out: map.gradient.format,
+            rule,
+            weight_stationary: self.stationary(Array::Gradient),
             mode: GRADIENT,
             probe: &name,
             shape: &shape,
         };
         let tiling = product.tiling(&self.cost())?;
-        let (values, format) = (at(Memory::Accumulator, 0), self.formats.gradient);
+        let (values, format) = (at(Memory::Accumulator, 0), map.gradient.format);
         let taps = product.window.tap_count();
         let mut resident = false;
         e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));

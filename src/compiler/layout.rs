@@ -3,7 +3,7 @@
 use crate::isa::Format;
 use crate::network::{Layer, Network, Recipe};
 use crate::program::{Initial, Tensor};
-use crate::spec::Machine;
+use crate::spec::{Machine, Phase};
 
 /// A tensor's place in DRAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +52,15 @@ pub(super) struct Layout {
     pub(super) bytes: u64,
 }
 
-/// Formats a program's values take, by the storage rules.
-#[derive(Debug, Clone, Copy)]
+/// Formats a program's values take, by the storage rules; those of accumulators by layer.
+#[derive(Debug, Clone)]
 pub(super) struct Formats {
-    pub(super) forward: Format,
-    pub(super) error: Format,
-    pub(super) gradient: Format,
+    /// Of the layer's forward accumulators.
+    pub(super) forward: Vec<Format>,
+    /// Of the error accumulators that the layer's weights yield: those of the activations below.
+    pub(super) error: Vec<Format>,
+    /// Of the layer's gradient accumulators.
+    pub(super) gradient: Vec<Format>,
     pub(super) error_code: Format,
     pub(super) stored_weight: Format,
     pub(super) difference: Format,
@@ -81,21 +84,26 @@ pub(super) fn code_format(bits: u32) -> Format {
 impl Formats {
     pub(super) fn new(network: &Network, recipe: &Recipe, machine: &Machine) -> Self {
         let rules = &machine.accumulators;
-        let bytes = |rule| format(8 * u32::try_from(machine.accumulator_bytes(rule)).unwrap_or(8));
+        let bytes = |phase| {
+            let layers = 0..network.layers.len();
+            let bytes = layers.map(|layer| machine.accumulator_bytes(rules.rule_of(phase, layer)));
+            bytes.map(|bytes| format(8 * u32::try_from(bytes).unwrap_or(8))).collect()
+        };
         let last = network.layers.last().expect("a network has layers");
         let output_bits = if network.quantise_output {
             network.bits.a
         } else {
-            rules.forward.bits.max(rules.forward.outer_bits)
+            let rule = rules.rule_of(Phase::Forward, network.layers.len() - 1);
+            rule.bits.max(rule.outer_bits)
         };
         let target_bits = loss_shift(network) + 2;
         debug_assert!(last.last);
         // |k| is at most floor(eta * sqrt 2) + 1 (ARITHMETIC: codes); eta * 1.5 bounds it from above.
         let step_bits = u32::try_from(recipe.max_lr_log2().max(0)).unwrap_or(0) + 3;
         Formats {
-            forward: bytes(rules.forward),
-            error: bytes(rules.error),
-            gradient: bytes(rules.gradient),
+            forward: bytes(Phase::Forward),
+            error: bytes(Phase::Error),
+            gradient: bytes(Phase::Gradient),
             error_code: code_format(network.bits.e),
             stored_weight: code_format(network.bits.g),
             difference: if output_bits.max(target_bits) < 32 { format(32) } else { format(64) },
@@ -210,7 +218,7 @@ impl Layout {
             let input = map.zeroed(&name("input"), codes, true, batched(input_shape(layer)));
             let [state, place] = [("state", format(2)), ("place", place_format(layer))]
                 .map(|(what, format)| map.zeroed(&name(what), format, false, batched(output_shape(layer))));
-            let waiting_format = if layer.last { formats.forward } else { formats.error };
+            let waiting_format = if layer.last { formats.forward[i] } else { formats.error[i + 1] };
             let waiting = map.zeroed(&name("waiting"), waiting_format, true, batched(output_shape(layer)));
             let difference = if layer.last {
                 map.zeroed("difference", formats.difference, true, batched(output_shape(layer)))
@@ -218,7 +226,7 @@ impl Layout {
                 waiting
             };
             let error = map.zeroed(&name("error"), formats.error_code, true, batched(map_shape(layer)));
-            let gradient = map.zeroed(&name("gradient"), formats.gradient, true, weight_shape(layer));
+            let gradient = map.zeroed(&name("gradient"), formats.gradient[i], true, weight_shape(layer));
             layers.push(LayerMap {
                 weight,
                 weight_q,

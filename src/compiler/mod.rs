@@ -16,11 +16,11 @@ mod window;
 
 use std::collections::BTreeMap;
 
-use crate::isa::{CClear, Counter, Instr, Mode, ModeIndex, Scale};
+use crate::isa::{CClear, Counter, Instr, ModeIndex, Scale};
 use crate::network::{InputTable, Network, Recipe};
-use crate::number::{AccumulatorRule, Rounding, clip, rsh};
+use crate::number::{Rounding, clip, rsh};
 use crate::program::{Phase, Program, Training};
-use crate::spec::Machine;
+use crate::spec::{Dataflow, Machine};
 use cost::Cost;
 use emit::Emitter;
 use layout::{Formats, Layout};
@@ -40,6 +40,16 @@ pub enum CompileError {
         phase: &'static str,
         /// The least tile tried.
         what: String,
+    },
+    /// Accumulators of a layer that is not there.
+    #[error("accumulators.{phase}.layer.{layer}: the network has layers 0 to {last}")]
+    NoLayer {
+        /// The phase.
+        phase: &'static str,
+        /// The layer named.
+        layer: u32,
+        /// The last layer there is.
+        last: usize,
     },
 }
 
@@ -68,6 +78,11 @@ struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// Whether a phase keeps weights in the array.
+    fn stationary(&self, phase: crate::spec::Phase) -> bool {
+        self.machine.array.dataflow_of(phase) == Dataflow::WeightStationary
+    }
+
     fn cost(&self) -> Cost<'_> {
         Cost::new(self.machine)
     }
@@ -76,13 +91,18 @@ impl Lowering<'_> {
 /// Compiles a network and recipe for a machine. `source` is the text it came from, kept in the program.
 ///
 /// # Errors
-/// When a layer has no tile that fits the machine's scratchpads.
+/// When a layer has no tile that fits the machine's scratchpads, or the machine names a layer that is not there.
 pub fn compile(
     network: &Network,
     recipe: &Recipe,
     machine: &Machine,
     source: &str,
 ) -> Result<Program, CompileError> {
+    let last = network.layers.len() - 1;
+    let beyond = |layer: u32| usize::try_from(layer).is_ok_and(|layer| layer > last);
+    if let Some(&(phase, layer)) = machine.accumulators.layers.keys().find(|(_, layer)| beyond(*layer)) {
+        return Err(CompileError::NoLayer { phase: phase.name(), layer, last });
+    }
     let formats = Formats::new(network, recipe, machine);
     let layout = Layout::new(network, recipe, &formats);
     let lowering = Lowering { network, machine, batch: recipe.batch.into(), formats, layout };
@@ -146,22 +166,9 @@ fn training(network: &Network, recipe: &Recipe, machine: &Machine, source: &str)
 }
 
 impl Lowering<'_> {
-    /// Modes and counters at the beginning of an entry.
+    /// Counters at the beginning of an entry.
     fn begin(&self, e: &mut Emitter) {
         e.mark(Phase::Forward, None);
-        let rules = &self.machine.accumulators;
-        for (dst, rule) in [(FORWARD, rules.forward), (ERROR, rules.error), (GRADIENT, rules.gradient)] {
-            let AccumulatorRule { bits, overflow, tree, chunk, outer_bits } = rule;
-            e.push(Instr::Mode(Mode {
-                dst,
-                bits,
-                overflow,
-                tree,
-                chunk,
-                outer_bits,
-                weight_stationary: false,
-            }));
-        }
         for dst in [LOSS, FIRST, TIES] {
             e.push(Instr::CClear(CClear { dst }));
         }

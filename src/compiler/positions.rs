@@ -27,6 +27,7 @@ pub(super) struct PositionsProduct<'a> {
     pub(super) right: Stored,
     pub(super) out: Format,
     pub(super) rule: AccumulatorRule,
+    pub(super) weight_stationary: bool,
     pub(super) mode: ModeIndex,
     pub(super) probe: &'a str,
     pub(super) shape: &'a [u64],
@@ -129,7 +130,7 @@ impl PositionsProduct<'_> {
         }
         let each = cost.transfer(&view.region, images, left_bits)
             + cost.transfer(&right, images, right_bits)
-            + cost.product(t.taps, piece.length, t.columns, self.rule.tree);
+            + cost.product([t.taps, piece.length, t.columns], self.rule.tree, self.weight_stationary);
         let blocks = self.window.tap_count().div_ceil(t.taps) * self.columns.div_ceil(t.columns);
         let bytes = self.out.bytes(t.taps * t.columns);
         let spill = if blocks > 1 { 2 * cost.bytes(bytes, 1) } else { 0 };

@@ -47,6 +47,7 @@ pub(super) struct TapsProduct<'a> {
     pub(super) right: Stored,
     pub(super) out: Format,
     pub(super) rule: AccumulatorRule,
+    pub(super) weight_stationary: bool,
     pub(super) mode: ModeIndex,
     pub(super) rows: Rows,
     /// Columns may be split (the last layer's may not: its rows are compared as a whole).
@@ -182,7 +183,8 @@ impl TapsProduct<'_> {
                 }
                 tile_cycles += cost.transfer(&view.region, t.images, left_bits);
                 let rows = t.images * rows.count * self.window.out[1];
-                tile_cycles += cost.product(rows, piece.count, t.columns, self.rule.tree);
+                tile_cycles +=
+                    cost.product([rows, piece.count, t.columns], self.rule.tree, self.weight_stationary);
                 let weights = cost.bytes(right.bytes(), 1);
                 if pieces.len() > 1 {
                     tile_cycles += weights;

@@ -27,6 +27,19 @@ impl Unit {
     pub const ALL: [Unit; 5] = [Unit::Control, Unit::Load, Unit::Store, Unit::Array, Unit::Vector];
 }
 
+impl Unit {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Control => "control",
+            Unit::Load => "load",
+            Unit::Store => "store",
+            Unit::Array => "array",
+            Unit::Vector => "vector",
+        }
+    }
+}
+
 /// What an instruction does with the memory an address field names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {

@@ -15,7 +15,8 @@ pub use settings::{Routed, route};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::spec::{Accumulators, Phase};
+use crate::number::AccumulatorRule;
+use crate::spec::{Accumulators, Order, Phase};
 
 /// Height, width and channels of a map; in memory in this order, channels fastest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -131,35 +132,52 @@ impl Network {
     /// The `net` metadata of a tensor dump: all that an independent program needs to compute the step again.
     /// `accumulators` may be left out where every register is wide enough to be exact.
     pub fn header(&self, lr_log2: i32, accumulators: Option<&Accumulators>) -> Value {
+        let layers: Vec<Value> = (0..)
+            .zip(&self.layers)
+            .map(|(index, layer)| {
+                let mut header = layer.header();
+                let own = accumulators.map(|a| own_rules(a, index)).unwrap_or_default();
+                if let (Some(object), false) = (header.as_object_mut(), own.is_empty()) {
+                    object.insert("accumulators".to_owned(), Value::Object(own));
+                }
+                header
+            })
+            .collect();
         json!({
             "bits": self.bits,
             "lr_log2": lr_log2,
             "variant": self.variant,
             "quantise_output": self.quantise_output,
-            "layers": self.layers.iter().map(Layer::header).collect::<Vec<_>>(),
+            "layers": layers,
             "accumulators": accumulators.map_or_else(|| json!({}), accumulators_header),
         })
     }
 }
 
+/// The rules a layer has of its own.
+fn own_rules(accumulators: &Accumulators, layer: u32) -> serde_json::Map<String, Value> {
+    let own = accumulators.layers.iter().filter(|((_, l), _)| *l == layer);
+    own.map(|((phase, _), &rule)| (phase.name().to_owned(), rule_header(rule, accumulators.order))).collect()
+}
+
 fn accumulators_header(accumulators: &Accumulators) -> Value {
-    let order = match accumulators.order {
-        crate::spec::Order::Kernel => "kernel".to_owned(),
-        crate::spec::Order::Channels(block) => format!("channels:{block}"),
+    let rule = |phase: Phase| rule_header(accumulators.rule(phase), accumulators.order);
+    Value::Object(Phase::ALL.map(|phase| (phase.name().to_owned(), rule(phase))).into_iter().collect())
+}
+
+fn rule_header(rule: AccumulatorRule, order: Order) -> Value {
+    let order = match order {
+        Order::Kernel => "kernel".to_owned(),
+        Order::Channels(block) => format!("channels:{block}"),
     };
-    let phases = Phase::ALL.map(|phase| {
-        let rule = accumulators.rule(phase);
-        let value = json!({
-            "bits": rule.bits,
-            "overflow": rule.overflow,
-            "tree": rule.tree,
-            "chunk": rule.chunk,
-            "outer_bits": rule.outer_bits,
-            "order": order,
-        });
-        (phase.name().to_owned(), value)
-    });
-    Value::Object(phases.into_iter().collect())
+    json!({
+        "bits": rule.bits,
+        "overflow": rule.overflow,
+        "tree": rule.tree,
+        "chunk": rule.chunk,
+        "outer_bits": rule.outer_bits,
+        "order": order,
+    })
 }
 
 #[cfg(test)]

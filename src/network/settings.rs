@@ -23,8 +23,7 @@ pub fn route(settings: &[Setting]) -> Result<Routed, SourceError> {
         let key = setting.key.split('.').map(general).collect::<Vec<_>>().join(".");
         if holds(&program, &key) {
             routed.program.push(setting.clone());
-        } else if holds(&machine, &key) || key.starts_with("accumulators.") && key.contains(".layer.") {
-            // Accumulators of one layer have no key yet: the machine file's reader says so.
+        } else if holds(&machine, &key) {
             routed.machine.push(setting.clone());
         } else {
             let known = program.iter().chain(&machine).map(String::as_str);

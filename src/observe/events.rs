@@ -1,12 +1,14 @@
-//! What an instruction costs: its cycles, and the events that energy is counted in. Functions of instruction, rule and
-//! machine alone (`docs/cycles.md`, `docs/energy.md`); no data, no address changes them.
+//! What an instruction costs beside time: products, bytes, and the events that energy is counted in. Functions of
+//! instruction, rule and machine alone (`docs/energy.md`); no data, no address changes them.
 
 use std::collections::BTreeMap;
 
 use super::work::{Work, vector_work};
-use crate::isa::{Instr, Load, Matrix, Memory, Store, Unit};
+use crate::isa::{Instr, Matrix, Memory, Unit};
 use crate::number::{AccumulatorRule, Overflow};
+use crate::program::Step;
 use crate::spec::Machine;
+use crate::timing::Transfer;
 
 /// Parts of the machine that energy is told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -89,16 +91,12 @@ pub type Events = BTreeMap<(Component, Event), u128>;
 /// What one execution of an instruction costs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Cycles from start to end.
-    pub cycles: u64,
     /// Products, those with padding's zeros among them.
     pub products: u64,
     /// Products without padding's.
     pub useful_products: u64,
     /// Outputs finished or left unfinished.
     pub outputs: u64,
-    /// Products the array could have made in these cycles.
-    pub product_slots: u64,
     /// Bytes read from DRAM, whole bursts.
     pub dram_read_bytes: u64,
     /// Bytes written to DRAM, whole bursts.
@@ -111,14 +109,14 @@ pub struct Cost {
 
 impl Cost {
     /// The cost of an instruction on a machine.
-    pub fn of(instr: &Instr, rule: AccumulatorRule, machine: &Machine) -> Cost {
+    pub fn of(step: &Step, machine: &Machine) -> Cost {
+        let (instr, rule) = (&step.instr, step.rule);
         let mut cost = match instr {
-            Instr::Load(m) => load(m, machine),
-            Instr::Store(m) => store(m, machine),
-            Instr::MTaps(m) => matrix(m, false, rule, machine),
-            Instr::MPositions(m) => matrix(m, true, rule, machine),
-            _ if instr.unit() == Unit::Vector => vector(&vector_work(instr), machine),
-            _ => Cost { cycles: 1, ..Cost::default() },
+            Instr::Load(_) | Instr::Store(_) => transfer(instr, machine),
+            Instr::MTaps(m) => matrix(m, false, rule, step.weight_stationary, machine),
+            Instr::MPositions(m) => matrix(m, true, rule, step.weight_stationary, machine),
+            _ if instr.unit() == Unit::Vector => vector(&vector_work(instr)),
+            _ => Cost::default(),
         };
         let words = u128::from(instr.spec().words);
         cost.add(Component::Control, Event::Register { bits: 64 }, words);
@@ -139,13 +137,8 @@ impl Cost {
     }
 }
 
-/// Cycles a vector instruction needs beside its elements: read, two of arithmetic, write.
-const VECTOR_STAGES: u64 = 4;
-
-fn vector(work: &Work, machine: &Machine) -> Cost {
-    let lanes = u64::from(machine.vector.lanes);
-    let mut cost =
-        Cost { cycles: VECTOR_STAGES + work.lane_elements.div_ceil(lanes).max(1) - 1, ..Cost::default() };
+fn vector(work: &Work) -> Cost {
+    let mut cost = Cost::default();
     for stream in &work.streams {
         cost.add(Component::of(stream.memory), Event::MemoryBit, stream.bits.into());
     }
@@ -155,66 +148,38 @@ fn vector(work: &Work, machine: &Machine) -> Cost {
     cost
 }
 
-/// Bytes of DRAM that planes of rows touch: rows that follow each other without gaps are one run, and a run is
-/// whole bursts.
-fn dram_bytes(planes: u32, rows: u32, bytes: u32, row: i64, plane: i64, machine: &Machine) -> u64 {
-    let (planes, rows, bytes) = (u64::from(planes), u64::from(rows), u64::from(bytes));
-    let follows = |stride: i64, length: u64| u64::try_from(stride).is_ok_and(|s| s == length);
-    let rows_follow = rows == 1 || follows(row, bytes);
-    let planes_follow = rows_follow && (planes == 1 || follows(plane, rows * bytes));
-    let (runs, length) = match (rows_follow, planes_follow) {
-        (_, true) => (1, planes * rows * bytes),
-        (true, _) => (planes, rows * bytes),
-        _ => (planes * rows, bytes),
+fn transfer(instr: &Instr, machine: &Machine) -> Cost {
+    let (Some(transfer), scratchpad, read) = (match instr {
+        Instr::Load(m) => (Transfer::of(instr, machine), m.dst.memory, true),
+        Instr::Store(m) => (Transfer::of(instr, machine), m.src.memory, false),
+        _ => (None, Memory::Dram, false),
+    }) else {
+        return Cost::default();
     };
-    runs * length.next_multiple_of(machine.dram.burst_bytes.max(1).into())
-}
-
-fn transfer_cycles(dram: u64, scratchpad: u64, machine: &Machine) -> u64 {
-    let rate = u64::from(machine.dram.bytes_per_cycle);
-    u64::from(machine.dram.latency_cycles) + dram.max(scratchpad).div_ceil(rate)
-}
-
-fn load(m: &Load, machine: &Machine) -> Cost {
-    let dram = dram_bytes(m.planes, m.rows, m.bytes, m.src_row, m.src_plane, machine);
-    let rows = u64::from(m.pad_top) + u64::from(m.rows) + u64::from(m.pad_bottom);
-    let row = u64::from(m.pad_left) + u64::from(m.bytes) + u64::from(m.pad_right);
-    let written = u64::from(m.planes) * rows * row;
-    let mut cost =
-        Cost { cycles: transfer_cycles(dram, written, machine), dram_read_bytes: dram, ..Cost::default() };
-    cost.add(Component::Dram, Event::MemoryBit, u128::from(dram) * 8);
-    cost.add(Component::of(m.dst.memory), Event::MemoryBit, u128::from(written) * 8);
+    let mut cost = Cost::default();
+    let bytes = if read { &mut cost.dram_read_bytes } else { &mut cost.dram_written_bytes };
+    *bytes = transfer.dram_bytes;
+    cost.add(Component::Dram, Event::MemoryBit, u128::from(transfer.dram_bytes) * 8);
+    cost.add(Component::of(scratchpad), Event::MemoryBit, u128::from(transfer.scratchpad_bytes) * 8);
     cost
 }
 
-fn store(m: &Store, machine: &Machine) -> Cost {
-    let dram = dram_bytes(m.planes, m.rows, m.bytes, m.dst_row, m.dst_plane, machine);
-    let read = u64::from(m.planes) * u64::from(m.rows) * u64::from(m.bytes);
-    let mut cost =
-        Cost { cycles: transfer_cycles(dram, read, machine), dram_written_bytes: dram, ..Cost::default() };
-    cost.add(Component::Dram, Event::MemoryBit, u128::from(dram) * 8);
-    cost.add(Component::of(m.src.memory), Event::MemoryBit, u128::from(read) * 8);
-    cost
-}
-
-/// A product on the output-stationary array, each fold's drain paid (`drain = "serial"`):
-/// folds · (2R + C + T − 2) cycles, T = ceil(length / tree).
-fn matrix(m: &Matrix, positions_reduced: bool, rule: AccumulatorRule, machine: &Machine) -> Cost {
+/// A product on the array.
+fn matrix(
+    m: &Matrix,
+    positions_reduced: bool,
+    rule: AccumulatorRule,
+    weight_stationary: bool,
+    machine: &Machine,
+) -> Cost {
     let (r, c) = (u64::from(machine.array.rows), u64::from(machine.array.columns));
     let (rows, columns, length) = (u64::from(m.rows), u64::from(m.columns), u64::from(m.length));
     let (row_folds, column_folds) = (rows.div_ceil(r), columns.div_ceil(c));
     let joins = length.div_ceil(rule.tree.into());
-    let cycles = row_folds * column_folds * (2 * r + c + joins - 2);
     let inside = pairs_inside(m, positions_reduced);
     let outputs = rows * columns;
-    let mut cost = Cost {
-        cycles,
-        products: outputs * length,
-        useful_products: inside * columns,
-        outputs,
-        product_slots: cycles * r * c * u64::from(rule.tree),
-        ..Cost::default()
-    };
+    let mut cost =
+        Cost { products: outputs * length, useful_products: inside * columns, outputs, ..Cost::default() };
     let (a_bits, b_bits) = (m.left_format.bits(), m.right_format.bits());
     let products = u128::from(cost.products);
     let all_joins = u128::from(joins) * u128::from(outputs);
@@ -238,18 +203,26 @@ fn matrix(m: &Matrix, positions_reduced: bool, rule: AccumulatorRule, machine: &
             cost.add(Component::Array, Event::Compare { bits }, outer);
         }
     }
-    // A finished sum moves down to the edge through the registers below it.
-    let last = rows - (row_folds - 1) * r;
-    let hops = (row_folds - 1) * (r * (r + 1) / 2) + last * r - last * (last - 1) / 2;
-    cost.add(Component::Array, Event::Register { bits: rule.result_bits() }, u128::from(hops * columns));
     let moved = u128::from(outputs) * u128::from(m.out_format.bits());
-    cost.add(Component::Operand, Event::MemoryBit, u128::from(inside * column_folds) * u128::from(a_bits));
-    cost.add(
-        Component::Weight,
-        Event::MemoryBit,
-        u128::from(length * columns) * u128::from(row_folds) * u128::from(b_bits),
-    );
-    cost.add(Component::Accumulator, Event::MemoryBit, if m.accumulate { 2 * moved } else { moved });
+    let (left, right) = (u128::from(inside), u128::from(length * columns) * u128::from(b_bits));
+    cost.add(Component::Operand, Event::MemoryBit, left * u128::from(column_folds) * u128::from(a_bits));
+    if weight_stationary {
+        // A column of weights is summed on its way down and joins what the accumulator memory holds, fold by fold;
+        // weights enter once.
+        let length_folds = u128::from(length.div_ceil(r * u64::from(rule.tree)));
+        let passes = 2 * length_folds - if m.accumulate { 0 } else { 1 };
+        cost.add(Component::Weight, Event::MemoryBit, right);
+        cost.add(Component::Accumulator, Event::MemoryBit, moved * passes);
+    } else {
+        // A finished sum moves down to the edge through the registers below it; a first value comes as far.
+        let last = rows - (row_folds - 1) * r;
+        let hops = (row_folds - 1) * (r * (r + 1) / 2) + last * r - last * (last - 1) / 2;
+        let ways = if m.accumulate { 2 } else { 1 };
+        let bits = rule.result_bits();
+        cost.add(Component::Array, Event::Register { bits }, u128::from(ways * hops * columns));
+        cost.add(Component::Weight, Event::MemoryBit, right * u128::from(row_folds));
+        cost.add(Component::Accumulator, Event::MemoryBit, u128::from(ways) * moved);
+    }
     cost
 }
 
@@ -323,15 +296,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rows_without_gaps_are_one_run_of_bursts() {
-        let machine = Machine::default();
-        assert_eq!(machine.dram.burst_bytes, 64);
-        assert_eq!(dram_bytes(2, 3, 10, 10, 30, &machine), 64);
-        assert_eq!(dram_bytes(2, 3, 10, 10, 100, &machine), 2 * 64);
-        assert_eq!(dram_bytes(2, 3, 10, 20, 60, &machine), 6 * 64);
-    }
-
     /// A dense layer: rows, length, columns of the product.
     fn dense(rows: u32, length: u32, columns: u32) -> Matrix {
         use crate::isa::{Address, Format, ModeIndex};
@@ -381,30 +345,13 @@ mod tests {
     }
 
     #[test]
-    fn a_product_takes_the_published_cycles_and_its_drains() {
-        // SCALE-Sim's figures, which leave out the drain, and 32 cycles of drain a fold.
-        for (rows, length, columns, without_drain, folds) in [
-            (784, 25, 32, 2175, 25),
-            (196, 800, 64, 12068, 14),
-            (128, 3136, 512, 204_672, 64),
-            (128, 512, 10, 2296, 4),
-        ] {
-            let m = dense(rows, length, columns);
-            let cost = matrix(&m, false, AccumulatorRule::default(), &Machine::default());
-            assert_eq!(cost.cycles, without_drain + 32 * folds);
-            assert_eq!(cost.products, u64::from(rows) * u64::from(length) * u64::from(columns));
-            assert_eq!(cost.useful_products, cost.products);
-        }
-    }
-
-    #[test]
     fn a_mac_costs_what_the_energy_page_says() {
         // A 2 x 8 bit MAC with an accumulator of 32, 16 and 12 bits: 0.53, 0.33 and 0.28 pJ.
         let machine = Machine::default();
         let preset = crate::observe::Preset::named("horowitz45").unwrap();
         for (bits, published) in [(32, 0.53), (16, 0.33), (12, 0.28)] {
             let rule = AccumulatorRule { bits, outer_bits: bits, ..AccumulatorRule::default() };
-            let cost = matrix(&dense(1, 1_000_000, 1), false, rule, &machine);
+            let cost = matrix(&dense(1, 1_000_000, 1), false, rule, false, &machine);
             let mut events = cost.events.clone();
             events.retain(|(component, _), _| *component == Component::Array);
             events.extend(cost.gateable);

@@ -1,16 +1,16 @@
 //! What a run's instructions came to: instructions, cycles, products and events by phase and layer.
 //!
-//! What an instruction costs does not depend on data, so it is worked out once for a plan; while a program runs, only
-//! executions and the engine's outcomes are counted.
+//! What an instruction costs does not depend on data, nor does the schedule: both are worked out once for a plan; while a
+//! program runs, only executions, passes and the engine's outcomes are counted.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::events::{Component, Cost, Event, Events};
-use crate::isa::Unit;
 use crate::machine::{Observer, Outcome, State};
 use crate::number::AccumulatorRule;
 use crate::program::{Phase, Plan, Step};
 use crate::spec::Machine;
+use crate::timing::{Account, Accounts, Schedule};
 
 /// Counts the instructions of one plan.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Ledger {
     lines: Vec<Line>,
     line_of: HashMap<(u32, AccumulatorRule), usize>,
     control_after: u64,
+    /// Where the cycles of one pass go.
+    accounts: Accounts,
     gating: bool,
     counts: LedgerCounts,
 }
@@ -25,7 +27,6 @@ pub struct Ledger {
 /// An instruction of the plan, wherever its loops put it.
 #[derive(Debug, Clone)]
 struct Line {
-    unit: Unit,
     phase: Phase,
     layer: Option<u32>,
     cost: Cost,
@@ -50,53 +51,19 @@ struct LineCounts {
     clipped: u64,
 }
 
-/// Cycles by unit, instructions one after another.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Cycles {
-    /// Loops, registers.
-    pub control: u64,
-    /// DRAM to scratchpads.
-    pub load: u64,
-    /// Scratchpads to DRAM.
-    pub store: u64,
-    /// Matrix products.
-    pub array: u64,
-    /// Everything of the vector unit.
-    pub vector: u64,
-}
-
-impl Cycles {
-    /// Their sum.
-    pub fn total(&self) -> u64 {
-        self.control + self.load + self.store + self.array + self.vector
-    }
-
-    fn of(&mut self, unit: Unit) -> &mut u64 {
-        match unit {
-            Unit::Control => &mut self.control,
-            Unit::Load => &mut self.load,
-            Unit::Store => &mut self.store,
-            Unit::Array => &mut self.array,
-            Unit::Vector => &mut self.vector,
-        }
-    }
-}
-
 /// Sums over instructions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Instructions executed, control among them.
     pub instructions: u64,
-    /// Cycles by unit.
-    pub cycles: Cycles,
+    /// Cycles, and where they go by unit.
+    pub account: Account,
     /// Products, padding's zeros among them.
     pub products: u64,
     /// Products without padding's.
     pub useful_products: u64,
     /// Products with both operands not zero.
     pub nonzero_products: u64,
-    /// Products the array had room for in its cycles.
-    pub product_slots: u64,
     /// Outputs whose register differs from the exact sum.
     pub wrong_outputs: u64,
     /// Joins that saturated.
@@ -110,25 +77,13 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Useful products of those the array had room for in its cycles; 0 where it had no cycles.
-    pub fn utilisation(&self) -> f64 {
-        if self.product_slots == 0 {
-            return 0.0;
-        }
-        ratio(self.useful_products, self.product_slots)
-    }
-
     /// Adds another.
     pub fn add(&mut self, other: &Tally) {
         self.instructions += other.instructions;
-        for unit in Unit::ALL {
-            let mut cycles = other.cycles;
-            *self.cycles.of(unit) += *cycles.of(unit);
-        }
+        self.account.add(&other.account, 1);
         self.products += other.products;
         self.useful_products += other.useful_products;
         self.nonzero_products += other.nonzero_products;
-        self.product_slots += other.product_slots;
         self.wrong_outputs += other.wrong_outputs;
         self.saturated_joins += other.saturated_joins;
         self.dram_read_bytes += other.dram_read_bytes;
@@ -139,25 +94,21 @@ impl Tally {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share to be read")]
-fn ratio(part: u64, whole: u64) -> f64 {
-    part as f64 / whole as f64
-}
-
 impl Ledger {
     /// A ledger of a plan on a machine, nothing counted.
     pub fn new(plan: &Plan, machine: &Machine) -> Self {
         let (mut lines, mut line_of) = (Vec::new(), HashMap::new());
         for step in &plan.steps {
             line_of.entry((step.pc, step.rule)).or_insert_with(|| {
-                let cost = Cost::of(&step.instr, step.rule, machine);
-                lines.push(Line { unit: step.instr.unit(), phase: step.phase, layer: step.layer, cost });
+                let cost = Cost::of(step, machine);
+                lines.push(Line { phase: step.phase, layer: step.layer, cost });
                 lines.len() - 1
             });
         }
         let counts = LedgerCounts { lines: vec![LineCounts::default(); lines.len()], passes: 0 };
         let control_after = plan.control_after.into();
-        Ledger { lines, line_of, control_after, gating: machine.vector.zero_gating, counts }
+        let accounts = Schedule::of(plan, machine).accounts;
+        Ledger { lines, line_of, control_after, accounts, gating: machine.vector.zero_gating, counts }
     }
 
     /// Counts every instruction of the plan once, as if executed: what does not depend on data.
@@ -194,6 +145,9 @@ impl Ledger {
         }
         let control = self.counts.passes * self.control_after;
         control_instructions(tallies.entry((Phase::Other, None)).or_default(), control);
+        for (&label, account) in &self.accounts {
+            tallies.entry(label).or_default().account.add(account, self.counts.passes);
+        }
         tallies.retain(|_, t| t.instructions > 0);
         tallies
     }
@@ -201,7 +155,6 @@ impl Ledger {
 
 fn control_instructions(tally: &mut Tally, count: u64) {
     tally.instructions += count;
-    tally.cycles.control += count;
     if count > 0 {
         *tally.events.entry((Component::Control, Event::Register { bits: 64 })).or_default() +=
             u128::from(count);
@@ -213,11 +166,9 @@ fn control_instructions(tally: &mut Tally, count: u64) {
 fn count(tally: &mut Tally, line: &Line, counts: &LineCounts, gating: bool) {
     let (n, cost) = (counts.executions, &line.cost);
     tally.instructions += n;
-    *tally.cycles.of(line.unit) += n * cost.cycles;
     tally.products += n * cost.products;
     tally.useful_products += n * cost.useful_products;
     tally.nonzero_products += counts.nonzero_products;
-    tally.product_slots += n * cost.product_slots;
     tally.wrong_outputs += counts.wrong_outputs;
     tally.saturated_joins += counts.saturated_joins;
     tally.dram_read_bytes += n * cost.dram_read_bytes;

@@ -1,5 +1,4 @@
-//! What a vector instruction asks of the vector unit: elements through its lanes, bits through the memories,
-//! operations of the lanes.
+//! What a vector instruction asks of the vector unit: bits through the memories, operations of the lanes.
 
 use super::events::Event;
 use crate::isa::{Address, Format, Instr, Memory};
@@ -14,17 +13,11 @@ pub(super) struct Stream {
 /// Work of one execution.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
-    /// Elements that pass the lanes.
-    pub(super) lane_elements: u64,
     pub(super) streams: Vec<Stream>,
     pub(super) operations: Vec<(Event, u64)>,
 }
 
 impl Work {
-    fn of(elements: u64) -> Self {
-        Work { lane_elements: elements, ..Work::default() }
-    }
-
     /// `elements` pass between memory and lanes.
     fn stream(mut self, address: Address, format: Format, elements: u64) -> Self {
         self.streams.push(Stream { memory: address.memory, bits: elements * u64::from(format.bits()) });
@@ -48,36 +41,36 @@ impl Work {
 pub(super) fn vector_work(instr: &Instr) -> Work {
     let n = |count: u32| u64::from(count);
     match instr {
-        Instr::VFill(i) => Work::of(n(i.count)).stream(i.dst, i.dst_format, n(i.count)),
-        Instr::VLookup(i) => Work::of(n(i.count))
+        Instr::VFill(i) => Work::default().stream(i.dst, i.dst_format, n(i.count)),
+        Instr::VLookup(i) => Work::default()
             .bits(i.src, 8, n(i.count))
             .stream(i.table, i.dst_format, n(i.count))
             .stream(i.dst, i.dst_format, n(i.count)),
         Instr::VShift(i) => {
             let bits = i.src_format.bits();
-            Work::of(n(i.count))
+            Work::default()
                 .stream(i.src, i.src_format, n(i.count))
                 .stream(i.dst, i.dst_format, n(i.count))
                 .operate(Event::Shift { bits }, n(i.count))
                 .operate(Event::Add { bits }, n(i.count))
                 .operate(Event::Compare { bits }, n(i.count))
         }
-        Instr::VRelu(i) => Work::of(n(i.count))
+        Instr::VRelu(i) => Work::default()
             .stream(i.src, i.format, n(i.count))
             .stream(i.dst, i.format, n(i.count))
             .operate(Event::Compare { bits: i.format.bits() }, n(i.count)),
-        Instr::VState(i) => Work::of(n(i.count))
+        Instr::VState(i) => Work::default()
             .stream(i.src, i.src_format, n(i.count))
             .bits(i.dst, 2, n(i.count))
             .operate(Event::Compare { bits: i.src_format.bits() }, 2 * n(i.count)),
-        Instr::VMask(i) => Work::of(n(i.count))
+        Instr::VMask(i) => Work::default()
             .stream(i.src, i.format, n(i.count))
             .bits(i.states, 2, n(i.count))
             .stream(i.dst, i.format, n(i.count)),
         Instr::VPool(i) => {
             let outputs = n(i.images) * n(i.out_rows) * n(i.out_cols) * n(i.channels);
             let window = n(i.window) * n(i.window);
-            Work::of(outputs * window)
+            Work::default()
                 .stream(i.src, i.format, outputs * window)
                 .stream(i.dst, i.format, outputs)
                 .stream(i.place, i.place_format, outputs)
@@ -86,7 +79,7 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
         Instr::VUnpool(i) => {
             let sources = n(i.images) * n(i.in_rows) * n(i.in_cols) * n(i.channels);
             let outputs = n(i.images) * n(i.height) * n(i.width) * n(i.channels);
-            Work::of(sources.max(outputs))
+            Work::default()
                 .stream(i.src, i.format, sources)
                 .stream(i.place, i.place_format, sources)
                 .stream(i.dst, i.format, outputs)
@@ -94,14 +87,14 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
         }
         Instr::VMaxabs(i) => {
             let bits = i.src_format.bits();
-            Work::of(n(i.count))
+            Work::default()
                 .stream(i.src, i.src_format, n(i.count))
                 .operate(Event::Add { bits }, n(i.count))
                 .operate(Event::Compare { bits }, n(i.count))
         }
         Instr::VOnehot(i) => {
             let elements = n(i.rows) * n(i.columns);
-            Work::of(elements)
+            Work::default()
                 .stream(i.src, i.src_format, elements)
                 .bits(i.labels, 16, n(i.rows))
                 .stream(i.dst, i.dst_format, elements)
@@ -109,14 +102,14 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
         }
         Instr::VSumsq(i) => {
             let bits = i.src_format.bits();
-            Work::of(n(i.count))
+            Work::default()
                 .stream(i.src, i.src_format, n(i.count))
                 .operate(Event::Multiply { a_bits: bits, b_bits: bits }, n(i.count))
                 .operate(Event::Add { bits: 64 }, n(i.count))
         }
         Instr::VArgmax(i) => {
             let elements = n(i.rows) * n(i.columns);
-            Work::of(elements)
+            Work::default()
                 .stream(i.src, i.src_format, elements)
                 .bits(i.labels, 16, n(i.rows))
                 .bits(i.dst, 16, n(i.rows))
@@ -124,7 +117,7 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
         }
         Instr::VStochastic(i) => {
             let bits = i.src_format.bits();
-            Work::of(n(i.count))
+            Work::default()
                 .stream(i.src, i.src_format, n(i.count))
                 .stream(i.dst, i.dst_format, n(i.count))
                 .operate(Event::Shift { bits }, n(i.count))
@@ -132,23 +125,21 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
                 .operate(Event::Compare { bits: i.random_bits }, n(i.count))
                 .operate(Event::Add { bits: i.dst_format.bits() }, n(i.count))
         }
-        Instr::VSub(i) => {
-            clamped(Work::of(n(i.count)), [(i.a, i.format), (i.b, i.b_format), (i.dst, i.format)], i.count)
-        }
-        Instr::VAdd(i) => {
-            clamped(Work::of(n(i.count)), [(i.a, i.format), (i.b, i.b_format), (i.dst, i.format)], i.count)
-        }
-        Instr::XSet(_) | Instr::CClear(_) => Work::of(1).operate(Event::Register { bits: 64 }, 1),
+        Instr::VSub(i) => clamped([(i.a, i.format), (i.b, i.b_format), (i.dst, i.format)], i.count),
+        Instr::VAdd(i) => clamped([(i.a, i.format), (i.b, i.b_format), (i.dst, i.format)], i.count),
+        Instr::XSet(_) | Instr::CClear(_) => Work::default().operate(Event::Register { bits: 64 }, 1),
         Instr::XExponent(_) | Instr::XSub(_) => {
-            Work::of(1).operate(Event::Add { bits: 64 }, 1).operate(Event::Register { bits: 64 }, 1)
+            Work::default().operate(Event::Add { bits: 64 }, 1).operate(Event::Register { bits: 64 }, 1)
         }
         _ => Work::default(),
     }
 }
 
-fn clamped(work: Work, streams: [(Address, Format); 3], count: u32) -> Work {
+fn clamped(streams: [(Address, Format); 3], count: u32) -> Work {
     let bits = streams[0].1.bits().max(streams[1].1.bits());
     let count = u64::from(count);
-    let all = streams.into_iter().fold(work, |work, (address, format)| work.stream(address, format, count));
+    let all = streams
+        .into_iter()
+        .fold(Work::default(), |work, (address, format)| work.stream(address, format, count));
     all.operate(Event::Add { bits }, count).operate(Event::Compare { bits }, count)
 }

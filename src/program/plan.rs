@@ -95,6 +95,19 @@ pub enum PlanError {
         /// Bits in memory.
         format: u32,
     },
+    /// A mode of an array with other rows.
+    #[error(
+        "instruction {pc}: its mode keeps weights in an array of {chunk} rows (chunk), the machine's has {rows}; \
+         compile the network for this machine, or set array.rows to {chunk}"
+    )]
+    Rows {
+        /// Where.
+        pc: u32,
+        /// Products the mode sums in a column.
+        chunk: u32,
+        /// Rows of the array.
+        rows: u32,
+    },
     /// More instructions than a plan may hold.
     #[error("entry `{entry}` executes more than {limit} instructions; shorten its loops")]
     TooLong {
@@ -139,6 +152,15 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Proves that every product that keeps weights in the array is for an array of so many rows.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn verify_rows(&self, rows: u32) -> Result<(), PlanError> {
+        let other = self.steps.iter().find(|s| s.weight_stationary && s.rule.chunk != rows);
+        other.map_or(Ok(()), |s| Err(PlanError::Rows { pc: s.pc, chunk: s.rule.chunk, rows }))
     }
 
     /// The probes of a step.

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{EventCount, Host, Layer, Part, Report, Statistic, Time, Totals, VERSION};
+use crate::isa::Unit;
 use crate::observe::{Preset, Tally};
 use crate::program::{Phase, Program};
-use crate::spec::Machine;
+use crate::spec::{self, Machine};
+use crate::timing::{Account, UnitCycles};
 use crate::train::{Epoch, Run};
 
 /// The report of a run as it stands. `epochs` may hold one more than the run: an evaluation of an epoch cut short.
@@ -25,7 +27,7 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
         machine: machine.short_name(),
         seed: run.recipe().seed,
         batch,
-        time: Time { drain: "serial".to_owned(), overlap_of_units: false, clock_mhz: machine.clock_mhz },
+        time: time(machine),
         energy_preset: preset.name.clone(),
         complete: run.is_done(),
         epochs: epochs.to_vec(),
@@ -40,9 +42,17 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
     }
 }
 
+fn time(machine: &Machine) -> Time {
+    Time {
+        drain: machine.array.drain.name().to_owned(),
+        dataflow: spec::Phase::ALL.map(|phase| machine.array.dataflow_of(phase).name().to_owned()),
+        clock_mhz: machine.clock_mhz,
+    }
+}
+
 fn notes(run: &Run<'_>) -> Vec<String> {
     vec![
-        "cycles are durations of instructions one after another: each fold's drain is paid, no two units run side by side"
+        "cycles are the schedule's: units run side by side behind queues; training and evaluation steps follow one another"
             .to_owned(),
         "energy counts logic, registers, scratchpads and DRAM; leakage, clock tree and instruction fetch are not modelled"
             .to_owned(),
@@ -59,6 +69,10 @@ fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {
     sum
 }
 
+fn units(account: &Account) -> BTreeMap<Unit, UnitCycles> {
+    account.units().map(|(unit, cycles)| (unit, cycles.clone())).collect()
+}
+
 type Tallies = BTreeMap<(Phase, Option<u32>), Tally>;
 
 struct Prices<'a> {
@@ -71,8 +85,21 @@ impl Prices<'_> {
         self.preset.price(&tally.events, self.machine).iter().map(|(_, pj)| pj).sum()
     }
 
+    /// Useful products of those the array's multipliers could have made in the part's cycles.
+    fn utilisation(&self, tally: &Tally) -> f64 {
+        let array = &self.machine.array;
+        let trees = spec::Phase::ALL.map(|phase| self.machine.accumulators.rule(phase).tree);
+        let multipliers =
+            trees.into_iter().max().map_or(0, u64::from) * u64::from(array.rows) * u64::from(array.columns);
+        match tally.account.cycles {
+            0 => 0.0,
+            #[expect(clippy::cast_precision_loss, reason = "a share to be read")]
+            cycles => tally.useful_products as f64 / (multipliers * cycles) as f64,
+        }
+    }
+
     fn totals(&self, tally: &Tally, steps: u64, images: u64) -> Totals {
-        let cycles = tally.cycles.total();
+        let cycles = tally.account.cycles;
         #[expect(clippy::cast_precision_loss, reason = "seconds to be read")]
         let seconds = cycles as f64 / (f64::from(self.machine.clock_mhz) * 1e6);
         Totals {
@@ -80,14 +107,14 @@ impl Prices<'_> {
             images,
             instructions: tally.instructions,
             cycles,
-            unit_cycles: tally.cycles,
+            units: units(&tally.account),
             seconds,
             energy_pj: self.energy_pj(tally),
             component_pj: self.preset.price(&tally.events, self.machine).into_iter().collect(),
             products: tally.products,
             useful_products: tally.useful_products,
             nonzero_products: tally.nonzero_products,
-            utilisation: tally.utilisation(),
+            utilisation: self.utilisation(tally),
             wrong_outputs: tally.wrong_outputs,
             saturated_joins: tally.saturated_joins,
             dram_read_bytes: tally.dram_read_bytes,
@@ -100,13 +127,14 @@ impl Prices<'_> {
             let tally = sum(tallies.iter().filter(|((p, l), _)| *p == phase && wanted(*l)).map(|(_, t)| t));
             (tally.instructions > 0).then(|| Part {
                 phase: phase.name().to_owned(),
-                cycles: tally.cycles.total(),
-                array_cycles: tally.cycles.array,
+                cycles: tally.account.cycles,
+                array_cycles: tally.account.unit(Unit::Array).busy,
+                units: units(&tally.account),
                 energy_pj: self.energy_pj(&tally),
                 products: tally.products,
                 useful_products: tally.useful_products,
                 nonzero_products: tally.nonzero_products,
-                utilisation: tally.utilisation(),
+                utilisation: self.utilisation(&tally),
                 wrong_outputs: tally.wrong_outputs,
                 saturated_joins: tally.saturated_joins,
             })
@@ -122,10 +150,10 @@ impl Prices<'_> {
                 let tally = sum(tallies.iter().filter(|((_, l), _)| *l == Some(index)).map(|(_, t)| t));
                 Layer {
                     name: name.clone(),
-                    cycles: tally.cycles.total(),
-                    array_cycles: tally.cycles.array,
+                    cycles: tally.account.cycles,
+                    array_cycles: tally.account.unit(Unit::Array).busy,
                     energy_pj: self.energy_pj(&tally),
-                    utilisation: tally.utilisation(),
+                    utilisation: self.utilisation(&tally),
                     phases: self.parts(tallies, |l| l == Some(index)),
                 }
             })

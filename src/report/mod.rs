@@ -10,12 +10,14 @@ pub use table::table;
 
 use std::collections::BTreeMap;
 
-use crate::observe::{ClassStatistics, Component, Cycles, Event};
+use crate::isa::Unit;
+use crate::observe::{ClassStatistics, Component, Event};
 use crate::program::Class;
+use crate::timing::UnitCycles;
 use crate::train::Epoch;
 
 /// Version of `report.json`; a change that old readers do not read raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A run's report. Everything but [`Report::host`] is a function of program, machine and seed.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -61,10 +63,10 @@ pub struct Report {
 /// How time was counted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Time {
-    /// `serial`: each fold's drain is paid.
+    /// How a fold's drain is paid: `overlap`, `serial` or `ignore`.
     pub drain: String,
-    /// Whether units run side by side.
-    pub overlap_of_units: bool,
+    /// What stays in the array in the forward, error and gradient phase.
+    pub dataflow: [String; 3],
     /// Clock, MHz.
     pub clock_mhz: u32,
 }
@@ -80,8 +82,8 @@ pub struct Totals {
     pub instructions: u64,
     /// Cycles.
     pub cycles: u64,
-    /// Cycles by unit.
-    pub unit_cycles: Cycles,
+    /// Where they go, by unit: each unit's add up to `cycles`.
+    pub units: BTreeMap<Unit, UnitCycles>,
     /// Seconds at the machine's clock.
     pub seconds: f64,
     /// Energy.
@@ -94,7 +96,7 @@ pub struct Totals {
     pub useful_products: u64,
     /// Products with both operands not zero.
     pub nonzero_products: u64,
-    /// Useful products of those the array had room for in its cycles.
+    /// Useful products of those the array has multipliers for in these cycles.
     pub utilisation: f64,
     /// Outputs whose register differs from the exact sum.
     pub wrong_outputs: u64,
@@ -111,10 +113,12 @@ pub struct Totals {
 pub struct Part {
     /// The phase.
     pub phase: String,
-    /// Cycles.
+    /// Cycles in which the oldest instruction not ended was of this part; the parts' add up to the total.
     pub cycles: u64,
-    /// Cycles of the array.
+    /// Cycles in which the array was busy with it.
     pub array_cycles: u64,
+    /// Where the cycles of its instructions go, by unit: busy, and the waits before they start.
+    pub units: BTreeMap<Unit, UnitCycles>,
     /// Energy.
     pub energy_pj: f64,
     /// Products, padding's zeros among them.
@@ -123,7 +127,7 @@ pub struct Part {
     pub useful_products: u64,
     /// Products with both operands not zero.
     pub nonzero_products: u64,
-    /// Useful products of those the array had room for in its cycles.
+    /// Useful products of those the array has multipliers for in these cycles.
     pub utilisation: f64,
     /// Outputs whose register differs from the exact sum.
     pub wrong_outputs: u64,
@@ -136,13 +140,13 @@ pub struct Part {
 pub struct Layer {
     /// Its name.
     pub name: String,
-    /// Cycles.
+    /// Cycles in which the oldest instruction not ended was of this layer.
     pub cycles: u64,
-    /// Cycles of the array.
+    /// Cycles in which the array was busy with it.
     pub array_cycles: u64,
     /// Energy.
     pub energy_pj: f64,
-    /// Useful products of those the array had room for in its cycles.
+    /// Useful products of those the array has multipliers for in these cycles.
     pub utilisation: f64,
     /// Its phases, in the order of a step.
     pub phases: Vec<Part>,

@@ -5,11 +5,13 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
 use super::{Part, Report, Totals};
+use crate::isa::Unit;
+use crate::timing::Wait;
 
 /// The end of a run in a terminal.
 pub fn table(report: &Report) -> String {
     let mut out = String::new();
-    let sections = [outcome(report), costs(report), widths(report)];
+    let sections = [outcome(report), costs(report), units(report), widths(report)];
     for section in sections.iter().filter(|s| !s.is_empty()) {
         let _ = writeln!(out, "{section}\n");
     }
@@ -122,7 +124,8 @@ fn costs(report: &Report) -> String {
         "layer",
         "phase",
         "cycles",
-        "array cycles",
+        "array busy",
+        "array waits for",
         "utilisation",
         "energy",
         "products",
@@ -136,6 +139,7 @@ fn costs(report: &Report) -> String {
             part.phase.clone(),
             grouped(part.cycles),
             grouped(part.array_cycles),
+            greatest_wait(part),
             if part.array_cycles > 0 { percent(part.utilisation) } else { "-".to_owned() },
             joules(part.energy_pj),
             counted(part.products, ""),
@@ -150,6 +154,32 @@ fn costs(report: &Report) -> String {
     }
     report.phases.iter().for_each(|part| row("all", part));
     table.trim_fmt()
+}
+
+/// What the array waits for most before instructions of a part.
+fn greatest_wait(part: &Part) -> String {
+    let waits = part.units.get(&Unit::Array).map(|u| &u.waits);
+    let greatest = waits.and_then(|w| w.iter().max_by_key(|(_, cycles)| **cycles));
+    match greatest {
+        Some((wait, &cycles)) if part.array_cycles > 0 => format!("{} {}", wait.name(), grouped(cycles)),
+        _ => "-".to_owned(),
+    }
+}
+
+/// Where the cycles of training go, by unit; waits that no unit has are left out.
+fn units(report: &Report) -> String {
+    let units = &report.totals.units;
+    let met = |wait: &Wait| units.values().any(|u| u.waits.contains_key(wait));
+    let waits: Vec<Wait> = Wait::ALL.into_iter().filter(met).collect();
+    let head: Vec<&str> = ["unit", "busy"].into_iter().chain(waits.iter().map(|w| w.name())).collect();
+    let mut table = plain(&head, 1);
+    for (unit, cycles) in units {
+        #[expect(clippy::cast_precision_loss, reason = "shares to be read")]
+        let share = |part: u64| percent(part as f64 / cycles.total().max(1) as f64);
+        let waited = waits.iter().map(|w| cycles.waits.get(w).map_or("-".to_owned(), |&c| share(c)));
+        table.add_row([unit.name().to_owned(), share(cycles.busy)].into_iter().chain(waited));
+    }
+    if units.is_empty() { String::new() } else { table.trim_fmt() }
 }
 
 fn widths(report: &Report) -> String {

@@ -245,6 +245,21 @@ impl<'d> Section<'d> {
         self.child(node, self.dotted(key))
     }
 
+    /// The tables of this one, whose keys are numbers; the first has no number: it is what any of them may hold.
+    pub(crate) fn numbered(&self) -> Result<Vec<(Option<u32>, Section<'d>)>, SourceError> {
+        let mut tables = vec![(None, self.child(None, format!("{}.0", self.path))?)];
+        if let Some(Node { item: Item::Table(entries), .. }) = self.node {
+            for (key, entry) in entries {
+                let number = key.parse::<u32>().map_err(|_| {
+                    let message = format!("`{}.{key}`: a layer's number is expected here", self.path);
+                    self.document.error(&entry.key, message).with_hint("layers are counted from 0")
+                })?;
+                tables.push((Some(number), self.child(Some(&entry.node), format!("{}.0", self.path))?));
+            }
+        }
+        Ok(tables)
+    }
+
     /// The list of tables `key`, in order; none where it was not written.
     pub(crate) fn sections(&mut self, key: &'static str) -> Result<Vec<Section<'d>>, SourceError> {
         self.known.insert(key);

@@ -11,6 +11,8 @@ pub use diagnostic::SourceError;
 pub(crate) use document::{Document, Section, general};
 pub use setting::{Setting, nearest};
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::number::{AccumulatorRule, Overflow, Rounding};
@@ -109,6 +111,16 @@ pub enum Dataflow {
     WeightStationary,
 }
 
+impl Dataflow {
+    /// As files and reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OutputStationary => "output-stationary",
+            Self::WeightStationary => "weight-stationary",
+        }
+    }
+}
+
 /// How the time of moving a fold's sums out of the array is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -121,6 +133,17 @@ pub enum Drain {
     Ignore,
 }
 
+impl Drain {
+    /// As files and reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overlap => "overlap",
+            Self::Serial => "serial",
+            Self::Ignore => "ignore",
+        }
+    }
+}
+
 /// The accumulators' rules (`ARITHMETIC`: the accumulator's rules).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Accumulators {
@@ -130,6 +153,9 @@ pub struct Accumulators {
     pub error: AccumulatorRule,
     /// Rule of the gradient phase.
     pub gradient: AccumulatorRule,
+    /// Rules of single layers, where they differ from their phase's. An error's layer is the one whose weights it takes.
+    #[serde(skip)]
+    pub layers: BTreeMap<(Phase, u32), AccumulatorRule>,
     /// Bytes an accumulator takes in memories and DRAM.
     pub packing: Packing,
     /// The order in which products join.
@@ -137,7 +163,13 @@ pub struct Accumulators {
 }
 
 impl Accumulators {
-    /// The rule of a phase.
+    /// The rule of a phase in one layer.
+    pub fn rule_of(&self, phase: Phase, layer: usize) -> AccumulatorRule {
+        let own = u32::try_from(layer).ok().and_then(|layer| self.layers.get(&(phase, layer)));
+        own.copied().unwrap_or_else(|| self.rule(phase))
+    }
+
+    /// The rule of a phase, in layers that have none of their own.
     pub fn rule(&self, phase: Phase) -> AccumulatorRule {
         match phase {
             Phase::Forward => self.forward,
@@ -191,6 +223,19 @@ pub struct Memory {
     pub accumulator: Scratchpad,
     /// States of activations and places of pools.
     pub mask: Scratchpad,
+}
+
+impl Memory {
+    /// A scratchpad by its name in the instruction set; DRAM is none.
+    pub fn scratchpad(&self, memory: crate::isa::Memory) -> Option<Scratchpad> {
+        match memory {
+            crate::isa::Memory::Operand => Some(self.operand),
+            crate::isa::Memory::Weight => Some(self.weight),
+            crate::isa::Memory::Accumulator => Some(self.accumulator),
+            crate::isa::Memory::Mask => Some(self.mask),
+            crate::isa::Memory::Dram => None,
+        }
+    }
 }
 
 /// One scratchpad.
@@ -267,6 +312,7 @@ impl Default for Machine {
                 forward: rule,
                 error: rule,
                 gradient: rule,
+                layers: BTreeMap::new(),
                 packing: Packing::Bytes,
                 order: Order::Kernel,
             },
@@ -311,7 +357,12 @@ impl Machine {
         };
         let rules = per_phase(|phase| short_rule(self.accumulators.rule(phase)));
         let flows = per_phase(|phase| flow(self.array.dataflow_of(phase)).to_owned());
-        format!("{}x{}_{flows}_acc{rules}", self.array.rows, self.array.columns)
+        let layers = &self.accumulators.layers;
+        let layers: String = layers
+            .iter()
+            .map(|(&(phase, layer), &rule)| format!("_{}{layer}acc{}", phase.name(), short_rule(rule)))
+            .collect();
+        format!("{}x{}_{flows}_acc{rules}{layers}", self.array.rows, self.array.columns)
     }
 }
 

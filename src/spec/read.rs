@@ -1,5 +1,6 @@
 //! The machine file: as typed, then checked. Owns the file's keys, ranges and reasons, and what is not available yet.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use crate::number::{AccumulatorRule, Overflow, Rounding};
@@ -64,7 +65,7 @@ fn machine(document: &Document) -> Result<Machine, SourceError> {
     let mut root = document.root();
     let name = root.text("name")?.map_or(default.name, str::to_owned);
     let array = array(root.section("array")?, default.array)?;
-    let accumulators = accumulators(root.section("accumulators")?)?;
+    let accumulators = accumulators(root.section("accumulators")?, &array)?;
     let vector = vector(root.section("vector")?, default.vector)?;
     let memory = memory(root.section("memory")?, &default.memory)?;
     let dram = dram(root.section("dram")?, &default.dram)?;
@@ -112,13 +113,7 @@ fn array(mut section: Section<'_>, default: Array) -> Result<Array, SourceError>
 }
 
 fn dataflow(section: &mut Section<'_>) -> Result<Option<Dataflow>, SourceError> {
-    let flow = section.choice("dataflow", DATAFLOWS)?;
-    if flow == Some(Dataflow::WeightStationary) {
-        return Err(section
-            .refuse("dataflow", "not available yet: weight-stationary execution")
-            .with_hint("use dataflow = \"output-stationary\""));
-    }
-    Ok(flow)
+    section.choice("dataflow", DATAFLOWS)
 }
 
 /// What a table says of a rule; the rest comes from the table around it.
@@ -150,40 +145,82 @@ impl PartialRule {
         })
     }
 
-    /// This rule where it speaks, else `general`, else the default; the outer width is the inner where neither speaks.
-    fn over(self, general: Self) -> AccumulatorRule {
+    /// This rule where it speaks, else `general`.
+    fn over(self, general: Self) -> Self {
+        Self {
+            bits: self.bits.or(general.bits),
+            overflow: self.overflow.or(general.overflow),
+            tree: self.tree.or(general.tree),
+            chunk: self.chunk.or(general.chunk),
+            outer_bits: self.outer_bits.or(general.outer_bits),
+        }
+    }
+
+    /// The default where it does not speak; the outer width is the inner. Weights that stay are summed by columns, so
+    /// there the chunk is the array's rows.
+    fn rule(self, phase: Phase, array: &Array) -> AccumulatorRule {
         let default = AccumulatorRule::default();
-        let bits = self.bits.or(general.bits).unwrap_or(default.bits);
+        let chunk = match array.dataflow_of(phase) {
+            Dataflow::OutputStationary => default.chunk,
+            Dataflow::WeightStationary => array.rows,
+        };
+        let bits = self.bits.unwrap_or(default.bits);
         AccumulatorRule {
             bits,
-            overflow: self.overflow.or(general.overflow).unwrap_or(default.overflow),
-            tree: self.tree.or(general.tree).unwrap_or(default.tree),
-            chunk: self.chunk.or(general.chunk).unwrap_or(default.chunk),
-            outer_bits: self.outer_bits.or(general.outer_bits).unwrap_or(bits),
+            overflow: self.overflow.unwrap_or(default.overflow),
+            tree: self.tree.unwrap_or(default.tree),
+            chunk: self.chunk.unwrap_or(chunk),
+            outer_bits: self.outer_bits.unwrap_or(bits),
         }
     }
 }
 
-fn accumulators(mut section: Section<'_>) -> Result<Accumulators, SourceError> {
+fn accumulators(mut section: Section<'_>, array: &Array) -> Result<Accumulators, SourceError> {
     let general = PartialRule::read(&mut section)?;
     let packing = section.choice("packing", PACKINGS)?.unwrap_or(Packing::Bytes);
     let order = order(&mut section)?;
     let mut rules = [AccumulatorRule::default(); 3];
+    let mut layers = BTreeMap::new();
     for (phase, rule) in Phase::ALL.into_iter().zip(&mut rules) {
         let mut part = section.section(phase.name())?;
-        let special = PartialRule::read(&mut part)?;
-        part.section("layer")?;
-        part.finish()?;
-        if part.has("layer") {
-            return Err(part
-                .refuse("layer", "not available yet: accumulators of one layer")
-                .with_hint(format!("use accumulators.{}.bits, for all layers", phase.name())));
+        let special = PartialRule::read(&mut part)?.over(general);
+        for (layer, mut own) in part.section("layer")?.numbered()? {
+            let rule = PartialRule::read(&mut own)?.over(special).rule(phase, array);
+            own.finish()?;
+            if let Some(layer) = layer {
+                check_chunk(&own, rule, phase, array)?;
+                layers.insert((phase, layer), rule);
+            }
         }
-        *rule = special.over(general);
+        part.finish()?;
+        *rule = special.rule(phase, array);
+        check_chunk(if part.has("chunk") { &part } else { &section }, *rule, phase, array)?;
     }
     section.finish()?;
     let [forward, error, gradient] = rules;
-    Ok(Accumulators { forward, error, gradient, packing, order })
+    layers.retain(|(phase, _), rule| *rule != [forward, error, gradient][*phase as usize]);
+    Ok(Accumulators { forward, error, gradient, layers, packing, order })
+}
+
+/// A column of weights that stay sums as many products as it has rows, whatever a file says.
+fn check_chunk(
+    section: &Section<'_>,
+    rule: AccumulatorRule,
+    phase: Phase,
+    array: &Array,
+) -> Result<(), SourceError> {
+    let rows = array.rows;
+    if array.dataflow_of(phase) == Dataflow::OutputStationary || rule.chunk == rows {
+        return Ok(());
+    }
+    let phase = phase.name();
+    let message = format!(
+        "the {phase} phase keeps weights in the array: a column sums {rows} rows, not a chunk of {}",
+        rule.chunk
+    );
+    Err(section
+        .refuse("chunk", message)
+        .with_hint(format!("leave accumulators.{phase}.chunk out, or set it to array.rows, {rows}")))
 }
 
 fn order(section: &mut Section<'_>) -> Result<Order, SourceError> {
@@ -342,17 +379,35 @@ mod tests {
 
     #[test]
     fn what_no_engine_executes_is_refused_with_what_to_use() {
-        for text in [
-            "array.dataflow = \"weight-stationary\"",
-            "array.gradient.dataflow = \"weight-stationary\"",
-            "accumulators.order = \"channels:16\"",
-            "accumulators.forward.layer.3.bits = 16",
-        ] {
-            let error = read(text, &[]).expect_err(text);
-            assert!(error.message.starts_with("not available yet: "), "{error}");
-            assert!(error.hint.as_deref().is_some_and(|hint| hint.starts_with("use ")), "{error}");
-            assert!(error.to_string().contains("m.toml:1:"), "{error}");
-        }
+        let error = read("accumulators.order = \"channels:16\"", &[]).expect_err("an order");
+        assert!(error.message.starts_with("not available yet: "), "{error}");
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.starts_with("use ")), "{error}");
+        assert!(error.to_string().contains("m.toml:1:"), "{error}");
+    }
+
+    #[test]
+    fn weights_that_stay_are_summed_by_columns() {
+        let machine =
+            read("[array]\nrows = 8\nerror.dataflow = \"weight-stationary\"\n", &[]).expect("a machine");
+        assert_eq!(Phase::ALL.map(|phase| machine.accumulators.rule(phase).chunk), [0, 8, 0]);
+        let error = read("", &["array.dataflow=weight-stationary", "accumulators.error.chunk=16"])
+            .expect_err("a chunk");
+        assert!(error.message.contains("a column sums 32 rows"), "{error}");
+    }
+
+    #[test]
+    fn one_layer_may_have_a_rule_of_its_own() {
+        let text =
+            "[accumulators]\nbits = 24\n[accumulators.forward.layer.3]\nbits = 14\noverflow = \"wrap\"\n";
+        let machine = read(text, &["accumulators.error.layer.1.bits=12"]).expect("a machine");
+        let bits = |phase, layer| machine.accumulators.rule_of(phase, layer).bits;
+        assert_eq!([bits(Phase::Forward, 3), bits(Phase::Forward, 2), bits(Phase::Error, 1)], [14, 24, 12]);
+        let again = Machine::from_toml(&machine.to_toml(), "again", &[]).expect("a machine");
+        assert_eq!(again, machine);
+        let error = read("accumulators.forward.layer.x.bits = 3", &[]).expect_err("no number");
+        assert!(error.message.contains("a layer's number"), "{error}");
+        let error = read("accumulators.forward.layer.0.bit = 3", &[]).expect_err("no key");
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("bits")), "{error}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::number::{AccumulatorRule, Overflow, Rounding};
-use crate::spec::{Dataflow, Drain, Generator, Machine, Order, Packing, Phase, Scratchpad};
+use crate::spec::{Generator, Machine, Order, Packing, Phase, Scratchpad};
 
 impl Machine {
     /// The full file: every key with its value and what it means.
@@ -66,19 +66,24 @@ impl Machine {
         writeln!(out, "\n[array]")?;
         line(out, "rows", array.rows, "rows of processing elements")?;
         line(out, "columns", array.columns, "columns of processing elements")?;
-        line(out, "dataflow", quoted(dataflow(array.dataflow)), "what stays: output-stationary (the sum)")?;
+        line(
+            out,
+            "dataflow",
+            quoted(array.dataflow.name()),
+            "what stays in place: output- or weight-stationary",
+        )?;
         for (phase, own) in Phase::ALL.into_iter().zip([array.forward, array.error, array.gradient]) {
             if let Some(own) = own {
                 let key = format!("{}.dataflow", phase.name());
-                line(out, &key, quoted(dataflow(own)), "for this phase")?;
+                line(out, &key, quoted(own.name()), "here")?;
             }
         }
-        let drain = match array.drain {
-            Drain::Overlap => "overlap",
-            Drain::Serial => "serial",
-            Drain::Ignore => "ignore",
-        };
-        line(out, "drain", quoted(drain), "overlap, serial or ignore: how moving sums out is paid")?;
+        line(
+            out,
+            "drain",
+            quoted(array.drain.name()),
+            "overlap, serial or ignore: how moving sums out is paid",
+        )?;
         line(out, "shared", array.shared, "one array for all phases, or one each")
     }
 
@@ -102,28 +107,26 @@ impl Machine {
         };
         line(out, "order", quoted(&order), "kernel row, kernel column, channel")?;
         for phase in [Phase::Error, Phase::Gradient] {
-            write_rule(out, phase, accumulators.rule(phase), general)?;
+            write_rule(out, phase.name(), accumulators.rule(phase), general)?;
+        }
+        for (&(phase, layer), &rule) in &accumulators.layers {
+            write_rule(out, &format!("{}.layer.{layer}", phase.name()), rule, accumulators.rule(phase))?;
         }
         Ok(())
     }
 }
 
-/// What a phase has otherwise than `general`.
-fn write_rule(
-    out: &mut String,
-    phase: Phase,
-    rule: AccumulatorRule,
-    general: AccumulatorRule,
-) -> fmt::Result {
+/// What a part has otherwise than `general`.
+fn write_rule(out: &mut String, part: &str, rule: AccumulatorRule, general: AccumulatorRule) -> fmt::Result {
     if rule == general {
         return Ok(());
     }
-    writeln!(out, "\n[accumulators.{}]", phase.name())?;
-    line(out, "bits", rule.bits, "for this phase")?;
-    line(out, "overflow", quoted(overflow(rule.overflow)), "for this phase")?;
-    line(out, "tree", rule.tree, "for this phase")?;
-    line(out, "chunk", rule.chunk, "for this phase")?;
-    line(out, "outer_bits", rule.outer_bits, "for this phase")
+    writeln!(out, "\n[accumulators.{part}]")?;
+    line(out, "bits", rule.bits, "here")?;
+    line(out, "overflow", quoted(overflow(rule.overflow)), "here")?;
+    line(out, "tree", rule.tree, "here")?;
+    line(out, "chunk", rule.chunk, "here")?;
+    line(out, "outer_bits", rule.outer_bits, "here")
 }
 
 fn write_scratchpad(out: &mut String, name: &str, scratchpad: Scratchpad, meaning: &str) -> fmt::Result {
@@ -139,13 +142,6 @@ fn line(out: &mut String, key: &str, value: impl fmt::Display, meaning: &str) ->
 
 fn quoted(text: &str) -> toml::Value {
     toml::Value::String(text.to_owned())
-}
-
-fn dataflow(dataflow: Dataflow) -> &'static str {
-    match dataflow {
-        Dataflow::OutputStationary => "output-stationary",
-        Dataflow::WeightStationary => "weight-stationary",
-    }
 }
 
 fn overflow(overflow: Overflow) -> &'static str {
@@ -167,6 +163,7 @@ fn rounding(rounding: Rounding) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{Dataflow, Drain};
 
     #[test]
     fn the_file_reads_back_as_the_same_machine() {

@@ -83,6 +83,9 @@ impl<'a> Run<'a> {
             .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX));
         let trainer = Trainer::new(program, scratchpads, recipe.seed, engine)?;
         let plans = trainer.plans();
+        for plan in [&plans.quantise, &plans.train, &plans.evaluate] {
+            plan.verify_rows(machine.array.rows)?;
+        }
         let ledger = |plan| Ledger::new(plan, machine);
         let run = Run {
             recipe,
