@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::load::Choice;
+use super::map::Map;
 use super::{Failure, failed, given, print};
 use crate::program::{Plan, Program};
 
@@ -16,13 +17,17 @@ use crate::program::{Plan, Program};
 #[command(after_help = "\
 Examples:
   wagesim compile -o quick.safetensors
-  wagesim compile programs/lenet5-mnist.toml --machine programs/machines/tiny-16k.toml -o tiny.safetensors")]
+  wagesim compile programs/lenet5-mnist.toml --machine programs/machines/tiny-16k.toml -o tiny.safetensors
+  wagesim compile --map --set memory.operand.kib=32      where tiles lie, and what each choice was")]
 pub(super) struct Compile {
     #[command(flatten)]
     choice: Choice,
     /// The program file; NAME.safetensors if left out
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print where everything lies, and how each product was tiled and why
+    #[arg(long)]
+    map: bool,
     /// Print what was written as JSON
     #[arg(long)]
     json: bool,
@@ -36,6 +41,8 @@ struct Summary {
     instructions: usize,
     dram_bytes: u64,
     entries: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<Map>,
 }
 
 #[derive(serde::Serialize)]
@@ -66,6 +73,7 @@ impl Compile {
             instructions: inputs.program.code.len(),
             dram_bytes: inputs.program.dram_bytes,
             entries: entries(&inputs.program)?,
+            map: self.map.then(|| Map::new(&inputs.program, inputs.tilings)),
         };
         if self.json {
             return print(&(serde_json::to_string_pretty(&summary).map_err(failed)? + "\n"));
@@ -80,6 +88,7 @@ impl Compile {
             summary.dram_bytes,
             summary.file.display(),
             executed.join(", ")
-        ))
+        ))?;
+        summary.map.map_or(Ok(()), |map| print(&map.text()))
     }
 }

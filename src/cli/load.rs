@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 
 use super::{Failure, given};
-use crate::compiler::compile;
+use crate::compiler::{self, explain};
 use crate::network::{self, Network, Recipe};
 use crate::program::Program;
 use crate::spec::{Machine, Setting};
@@ -36,6 +36,8 @@ pub(super) struct Inputs {
     pub(super) recipe: Recipe,
     pub(super) machine: Machine,
     pub(super) program: Program,
+    /// How the compiler tiled each product; nothing for a compiled program.
+    pub(super) tilings: Vec<compiler::Choice>,
 }
 
 impl Choice {
@@ -64,8 +66,8 @@ impl Choice {
         // What the recipe within this binary names is the default machine.
         let named = folder.and_then(|folder| named.map(|name| folder.join(name)));
         let machine = machine(self.machine.clone().or(named).as_deref(), &routed.machine)?;
-        let program = compile(&network, &recipe, &machine, &text).map_err(given)?;
-        Ok(Inputs { network, recipe, machine, program })
+        let (program, tilings) = explain(&network, &recipe, &machine, &text).map_err(given)?;
+        Ok(Inputs { network, recipe, machine, program, tilings })
     }
 
     fn load_compiled(&self, path: &Path, more: &[String]) -> Result<Inputs, Failure> {
@@ -90,7 +92,7 @@ impl Choice {
             network::load(&training.source, &format!("source of {origin}"), &settings).map_err(given)?;
         let machine = format!("machine of {origin}");
         let machine = Machine::from_toml(&training.machine, &machine, &[]).map_err(given)?;
-        Ok(Inputs { network, recipe, machine, program })
+        Ok(Inputs { network, recipe, machine, program, tilings: Vec::new() })
     }
 }
 

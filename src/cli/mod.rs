@@ -6,6 +6,7 @@ mod disasm;
 mod execute;
 mod load;
 mod machine;
+mod map;
 mod progress;
 mod show;
 mod train;

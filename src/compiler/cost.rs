@@ -1,6 +1,7 @@
-//! What a tile costs: the cycles of its instructions one after another, and whether its memories hold it.
-//!
-//! Only ranks tilings; the report's cycles come from the observers.
+//! What a tile costs each unit, roughly: the order in which tilings are tried. Which of the best is taken the schedule decides
+//! ([`super::choice`]); the report's cycles come from the schedule too.
+
+use std::ops::{Add, Mul};
 
 use super::moves::Region3;
 use crate::isa::Memory;
@@ -13,6 +14,54 @@ pub(super) struct Cost<'a> {
     machine: &'a Machine,
 }
 
+/// Cycles of each unit, and those in which none of them is busy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Work {
+    /// The way to DRAM.
+    way: u64,
+    array: u64,
+    vector: u64,
+    /// Latencies and drains.
+    latency: u64,
+}
+
+impl Add for Work {
+    type Output = Work;
+
+    fn add(self, other: Work) -> Work {
+        Work {
+            way: self.way + other.way,
+            array: self.array + other.array,
+            vector: self.vector + other.vector,
+            latency: self.latency + other.latency,
+        }
+    }
+}
+
+impl Mul<u64> for Work {
+    type Output = Work;
+
+    fn mul(self, times: u64) -> Work {
+        Work {
+            way: self.way * times,
+            array: self.array * times,
+            vector: self.vector * times,
+            latency: self.latency * times,
+        }
+    }
+}
+
+impl Work {
+    /// Cycles where units work side by side, or one after another.
+    pub(super) fn cycles(&self, side_by_side: bool) -> u64 {
+        if side_by_side {
+            self.way.max(self.array).max(self.vector)
+        } else {
+            self.way + self.array + self.vector + self.latency
+        }
+    }
+}
+
 impl<'a> Cost<'a> {
     pub(super) fn new(machine: &'a Machine) -> Self {
         Cost { machine }
@@ -20,26 +69,28 @@ impl<'a> Cost<'a> {
 
     /// Bytes of a scratchpad.
     pub(super) fn capacity(&self, memory: Memory) -> u64 {
-        let memories = &self.machine.memory;
-        match memory {
-            Memory::Operand => memories.operand.bytes(),
-            Memory::Weight => memories.weight.bytes(),
-            Memory::Accumulator => memories.accumulator.bytes(),
-            Memory::Mask => memories.mask.bytes(),
-            Memory::Dram => u64::MAX,
-        }
+        self.machine.memory.scratchpad(memory).map_or(u64::MAX, crate::spec::Scratchpad::bytes)
+    }
+
+    /// Whether tiles of so many bytes can take turns in two places of a scratchpad.
+    pub(super) fn twice(&self, memory: Memory, bytes: u64) -> bool {
+        bytes <= self.capacity(memory) / 2 / super::emit::BANK_ALIGNMENT * super::emit::BANK_ALIGNMENT
     }
 
     /// Moving a box of each of `images` images.
-    pub(super) fn transfer(&self, region: &Region3, images: u64, bits: u64) -> u64 {
+    pub(super) fn transfer(&self, region: &Region3, images: u64, bits: u64) -> Work {
         let bytes = (region.elements() * images * bits).div_ceil(8);
         self.bytes(bytes, region.instructions(images))
     }
 
     /// Moving bytes in so many instructions.
-    pub(super) fn bytes(&self, bytes: u64, instructions: u64) -> u64 {
+    pub(super) fn bytes(&self, bytes: u64, instructions: u64) -> Work {
         let dram = &self.machine.dram;
-        instructions * u64::from(dram.latency_cycles) + bytes.div_ceil(u64::from(dram.bytes_per_cycle))
+        Work {
+            way: bytes.div_ceil(u64::from(dram.bytes_per_cycle)).max(instructions),
+            latency: instructions * u64::from(dram.latency_cycles),
+            ..Work::default()
+        }
     }
 
     /// A product of rows by length by columns.
@@ -48,14 +99,17 @@ impl<'a> Cost<'a> {
         [rows, length, columns]: [u64; 3],
         tree: u32,
         weight_stationary: bool,
-    ) -> u64 {
+    ) -> Work {
         let folds = Folds::of(rows, length, columns, tree, weight_stationary, self.machine);
-        folds.duration(weight_stationary, false, self.machine).latency_cycles
+        let duration = folds.duration(weight_stationary, false, self.machine);
+        let array = duration.occupancy_cycles;
+        Work { array, latency: duration.latency_cycles.saturating_sub(array), ..Work::default() }
     }
 
-    /// A vector instruction over so many elements.
-    pub(super) fn vector(&self, elements: u64) -> u64 {
-        4 + elements.div_ceil(u64::from(self.machine.vector.lanes))
+    /// Vector instructions over so many elements each.
+    pub(super) fn vector(&self, elements: u64, instructions: u64) -> Work {
+        let each = elements.div_ceil(u64::from(self.machine.vector.lanes));
+        Work { vector: instructions * each, latency: 3 * instructions, ..Work::default() }
     }
 }
 
@@ -82,11 +136,6 @@ pub(super) fn image_tiles(batch: u64) -> Vec<u64> {
         (1..=batch).filter(|n| batch.is_multiple_of(*n) || n.is_power_of_two()).collect();
     sizes.reverse();
     sizes
-}
-
-/// The candidate of least cost; the first of equals, so that the choice is the same everywhere.
-pub(super) fn cheapest<T: Copy>(candidates: impl Iterator<Item = (u64, T)>) -> Option<T> {
-    candidates.min_by_key(|&(cost, _)| cost).map(|(_, tiling)| tiling)
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 //! and the way back through the pool.
 
 use super::emit::{Emitter, Tile};
-use super::forward::{aligned, at, boxed, image_shape, input_region, output_region};
+use super::forward::{aligned, boxed, image_shape, input_region, output_region};
 use super::layout::{map_shape, output_shape, place_format};
 use super::moves::{BoxMove, Extent, Region3};
-use super::taps::{Done, Needs, Rows, TapsProduct, Weights, narrow, runs};
+use super::taps::{Done, Needs, Rows, TapsProduct, TapsTiling, Weights, narrow, runs};
 use super::window::{Run, Window};
 use super::{CompileError, ERROR, Lowering, MAXIMUM};
 use crate::isa::{Instr, Memory, VMask, VMaxabs, VUnpool, XExponent, XSet};
@@ -22,6 +22,10 @@ const NOT_INACTIVE: u32 = 0b110;
 struct Routing {
     images: u64,
     units: u64,
+}
+
+fn all_columns(layer: &Layer) -> Run {
+    Run::new(0, layer.channels.into())
 }
 
 impl Lowering<'_> {
@@ -43,8 +47,8 @@ impl Lowering<'_> {
             }
             let states = map.state.format.bytes(elements);
             let cost = self.cost();
-            let cycles = cost.bytes(states + out.bytes(elements), 2) + 2 * cost.vector(elements);
-            Some(Needs { operand: 0, accumulator: 0, mask: states, cycles })
+            let work = cost.bytes(states + out.bytes(elements), 2) + cost.vector(elements, 2);
+            Some(Needs { operand: 0, accumulator: 0, mask: states, work })
         };
         let probe = format!("layer.{i}.error_acc");
         let product = TapsProduct {
@@ -68,22 +72,44 @@ impl Lowering<'_> {
             class: Class::ErrorAccumulator,
         };
         debug_assert_eq!(rows * cols * product.columns, layer.output.elements());
-        let tiling = product.tiling(&self.cost())?;
-        let mut resident = false;
+        let emit = |e: &mut Emitter, tiling: TapsTiling| {
+            let mut resident = false;
+            self.banks(e, product.tile_bytes(&tiling).unwrap_or_default());
+            product.emit(e, &tiling, &mut |e, done| {
+                resident = done.only && self.routing(i, true).is_some();
+                self.clip_mask(e, i, done, resident);
+            });
+            e.one_bank();
+            resident
+        };
+        let fastest = self.fastest(
+            product.candidates(&self.cost()),
+            || product.no_tile(),
+            |e, tiling| {
+                e.accumulators(ERROR, rule, self.stationary(Array::Error));
+                emit(e, tiling);
+            },
+        )?;
+        let bytes = product.tile_bytes(&fastest.tiling).unwrap_or_default();
+        self.chosen(e, &fastest, Phase::Error, i + 1, bytes);
         e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
-        product.emit(e, &tiling, &mut |e, done| {
-            resident = done.only && self.routing(i, true).is_some();
-            self.clip_mask(e, i, done, resident);
-        });
+        let resident = emit(e, fastest.tiling);
         e.push(Instr::XExponent(XExponent { dst: MAXIMUM, a: MAXIMUM }));
         let routing = self.routing(i, resident).ok_or_else(|| CompileError::NoTile {
             layer: i,
             phase: "error",
             what: "one row of activations".into(),
         })?;
-        for units in runs(layer.output.height.into(), routing.units) {
-            e.tiles(0, self.batch, routing.images, &mut |e, tile| self.route(e, i, tile, units, resident));
+        if !resident {
+            self.banks(e, self.routing_bytes(i, &routing));
         }
+        for units in runs(layer.output.height.into(), routing.units) {
+            e.tiles(0, self.batch, routing.images, &mut |e, tile| {
+                self.route(e, i, tile, units, resident);
+                e.turn(&[Memory::Operand, Memory::Accumulator, Memory::Mask]);
+            });
+        }
+        e.one_bank();
         Ok(())
     }
 
@@ -93,7 +119,8 @@ impl Lowering<'_> {
         let above = &self.network.layers[i + 1];
         let region = input_region(above, done.units, done.columns);
         let count = narrow(done.tile.count * region.elements());
-        let (values, states, format) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0), map.waiting.format);
+        let (values, states, format) =
+            (e.at(Memory::Accumulator, 0), e.at(Memory::Mask, 0), map.waiting.format);
         BoxMove { tensor: map.state, scratch: states, region }.load(e, done.tile);
         e.push(Instr::VMask(VMask { dst: values, src: values, format, states, keep: NOT_CLIPPED, count }));
         e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src: values, src_format: format, count }));
@@ -114,40 +141,46 @@ impl Lowering<'_> {
         Run::new(first, end - first)
     }
 
-    /// The tile of the second pass.
-    fn routing(&self, i: usize, resident: bool) -> Option<Routing> {
+    /// Bytes of a tile of the second pass in each scratchpad.
+    fn routing_bytes(&self, i: usize, r: &Routing) -> [u64; 4] {
         let (layer, waiting) = (&self.network.layers[i], self.layout.layers[i].waiting.format);
         let whole = u64::from(layer.output.height);
-        let overlapping = layer.pool.is_some_and(|p| p.window > p.step);
-        let fits = |r: &Routing| {
-            let units = Run::new(0, r.units);
-            let region = output_region(layer, units, Run::new(0, layer.channels.into()));
-            let elements = r.images * region.elements();
-            let mapped = r.images
-                * Self::routed_rows(layer, units).count.max(r.units)
-                * u64::from(layer.out_w)
-                * u64::from(layer.channels);
-            let last = Self::routed_rows(layer, Run::new(whole - r.units.min(whole), r.units.min(whole)));
-            let mapped =
-                mapped.max(r.images * last.count * u64::from(layer.out_w) * u64::from(layer.channels));
-            let code = self.formats.error_code;
-            let codes = code.bytes(elements).next_multiple_of(8);
-            let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
-            let states = (2 * elements).div_ceil(8).next_multiple_of(8);
-            let places = if layer.pool.is_some() { place_format(layer).bytes(elements) } else { 0 };
-            let cost = self.cost();
-            let map_aligned = [2, place_format(layer).bits()].iter().all(|&bits| {
+        let elements = r.images * output_region(layer, Run::new(0, r.units), all_columns(layer)).elements();
+        let most = r.units.min(whole);
+        let [first, last] =
+            [Run::new(0, most), Run::new(whole - most, most)].map(|u| Self::routed_rows(layer, u).count);
+        let mapped = r.images * first.max(last) * u64::from(layer.out_w) * u64::from(layer.channels);
+        let code = self.formats.error_code;
+        let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
+        let states = (2 * elements).div_ceil(8).next_multiple_of(8);
+        let places = if layer.pool.is_some() { place_format(layer).bytes(elements) } else { 0 };
+        [code.bytes(elements).next_multiple_of(8) + routed, 0, waiting.bytes(elements), states + places]
+    }
+
+    /// The tile of the second pass: one that can take turns where there is one.
+    fn routing(&self, i: usize, resident: bool) -> Option<Routing> {
+        let layer = &self.network.layers[i];
+        let whole = u64::from(layer.output.height);
+        let aligned_at = |r: &Routing| {
+            let region = output_region(layer, Run::new(0, r.units), all_columns(layer));
+            [2, place_format(layer).bits()].iter().all(|&bits| {
                 let format = crate::isa::Format::new(bits).expect("a small width");
                 aligned(&region, r.images, self.batch, format)
-            });
-            codes + routed <= cost.capacity(Memory::Operand)
-                && waiting.bytes(elements) <= cost.capacity(Memory::Accumulator)
-                && states + places <= cost.capacity(Memory::Mask)
-                && map_aligned
+            })
+        };
+        let cost = self.cost();
+        let in_places = |r: &Routing, places: u64| {
+            let bytes = self.routing_bytes(i, r);
+            let fits = |m: Memory| match places {
+                1 => bytes[m.index()] <= cost.capacity(m),
+                _ => cost.twice(m, bytes[m.index()]),
+            };
+            Memory::SCRATCHPADS.into_iter().all(fits) && aligned_at(r)
         };
         if resident {
-            return Some(Routing { images: self.batch, units: whole }).filter(fits);
+            return Some(Routing { images: self.batch, units: whole }).filter(|r| in_places(r, 1));
         }
+        let overlapping = layer.pool.is_some_and(|p| p.window > p.step);
         let mut choices: Vec<Routing> = super::cost::image_tiles(self.batch)
             .into_iter()
             .map(|images| Routing { images, units: whole })
@@ -156,7 +189,8 @@ impl Lowering<'_> {
             let rows = super::cost::halvings(whole, 1).into_iter().filter(|&u| u < whole);
             choices.extend(rows.map(|units| Routing { images: 1, units }));
         }
-        choices.into_iter().find(fits)
+        let first = |places| choices.iter().copied().find(|r| in_places(r, places));
+        first(2).or_else(|| first(1))
     }
 
     /// `Q_E`, ReLU mask and pool of one tile.
@@ -166,8 +200,8 @@ impl Lowering<'_> {
         let elements = tile.count * region.elements();
         let count = narrow(elements);
         let format = self.formats.error_code;
-        let (values, states) = (at(Memory::Accumulator, 0), at(Memory::Mask, 0));
-        let codes = at(Memory::Operand, 0);
+        let (values, states) = (e.at(Memory::Accumulator, 0), e.at(Memory::Mask, 0));
+        let codes = e.at(Memory::Operand, 0);
         if !resident {
             BoxMove { tensor: map.waiting, scratch: values, region }.load(e, tile);
         }
@@ -191,9 +225,9 @@ impl Lowering<'_> {
         };
         let mut routed = codes;
         if let Some(pool) = layer.pool {
-            let place = at(Memory::Mask, (2 * elements).div_ceil(8).next_multiple_of(8));
+            let place = e.at(Memory::Mask, (2 * elements).div_ceil(8).next_multiple_of(8));
             BoxMove { tensor: map.place, scratch: place, region }.load(e, tile);
-            routed = at(Memory::Operand, format.bytes(elements).next_multiple_of(8));
+            routed = e.at(Memory::Operand, format.bytes(elements).next_multiple_of(8));
             e.push(Instr::VUnpool(VUnpool {
                 dst: routed,
                 src: codes,

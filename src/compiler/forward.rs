@@ -1,9 +1,10 @@
 //! Forward: weights as used, input codes, products, pooling, ReLU, states, codes; the loss and the score.
 
+use super::choice::{Describe, Fastest};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::{self, Stored, input_shape, loss_shift, output_shape, place_format, weight_shape};
 use super::moves::{BoxMove, Extent, Region3};
-use super::taps::{Done, Needs, Rows, TapsProduct, Weights, narrow};
+use super::taps::{Done, Needs, Rows, TapsProduct, TapsTiling, Weights, narrow};
 use super::window::{Run, Window};
 use super::{CompileError, FIRST, FORWARD, LOSS, Lowering, MAXIMUM, TIES};
 use crate::isa::{
@@ -37,10 +38,36 @@ pub(super) fn units(tensor: Stored, scratch: Address, elements: u64) -> BoxMove 
 impl Lowering<'_> {
     /// The greatest tile of single elements, a multiple of 64 bounded by `per_element` bits of each scratchpad.
     pub(super) fn flat_tile(&self, total: u64, bits: &[(Memory, u64)]) -> Option<u64> {
-        let fits =
-            bits.iter().map(|&(m, b)| (self.cost().capacity(m) * 8).saturating_sub(256) / b.max(1)).min();
-        let most = fits.unwrap_or(total) / 64 * 64;
+        let fits = |parts: u64| {
+            let of = |&(m, b): &(Memory, u64)| {
+                (self.cost().capacity(m) / parts * 8).saturating_sub(256) / b.max(1)
+            };
+            bits.iter().map(of).min().unwrap_or(total) / 64 * 64
+        };
+        // Two places for tiles that take turns, where two have room.
+        let most = if fits(2) > 0 { fits(2) } else { fits(1) };
         (most > 0).then(|| most.min(total))
+    }
+
+    /// Tiles of so many bytes take turns in the scratchpads that hold two.
+    pub(super) fn banks(&self, e: &mut Emitter, bytes: [u64; 4]) {
+        for (memory, need) in Memory::SCRATCHPADS.into_iter().zip(bytes) {
+            e.bank(memory, 0, self.cost().capacity(memory), need);
+        }
+    }
+
+    /// Notes what was chosen.
+    pub(super) fn chosen<T: Describe>(
+        &self,
+        e: &mut Emitter,
+        fastest: &Fastest<T>,
+        phase: Phase,
+        layer: usize,
+        bytes: [u64; 4],
+    ) {
+        let twice = std::array::from_fn(|m| self.cost().twice(Memory::SCRATCHPADS[m], bytes[m]));
+        let entry = if e.observed { "train" } else { "evaluate" };
+        e.choices.push(fastest.choice(entry, phase, layer, bytes, twice));
     }
 
     fn no_tile(&self, layer: usize, phase: &'static str) -> CompileError {
@@ -55,9 +82,10 @@ impl Lowering<'_> {
             let (stored, used) = (map.weight.format, map.weight_q.format);
             let needs = [(Memory::Operand, u64::from(stored.bits() + used.bits()))];
             let size = self.flat_tile(layer.weights(), &needs).ok_or_else(|| self.no_tile(i, "quantise"))?;
-            let from = at(Memory::Operand, 0);
-            let to = at(Memory::Operand, stored.bytes(size).next_multiple_of(8));
+            let second = stored.bytes(size).next_multiple_of(8);
+            self.banks(e, [second + used.bytes(size), 0, 0, 0]);
             e.tiles(0, layer.weights(), size, &mut |e, tile| {
+                let (from, to) = (e.at(Memory::Operand, 0), e.at(Memory::Operand, second));
                 units(map.weight, from, 1).load(e, tile);
                 for (what, name, class) in
                     [(Yield::Source, "weight", Class::StoredWeight), (Yield::Output, "weight_q", Class::W)]
@@ -77,7 +105,9 @@ impl Lowering<'_> {
                     count: narrow(tile.count),
                 }));
                 units(map.weight_q, to, 1).store(e, tile);
+                e.turn(&[Memory::Operand]);
             });
+            e.one_bank();
         }
         Ok(())
     }
@@ -100,17 +130,18 @@ impl Lowering<'_> {
         let total = self.batch * image.elements();
         let table = at(Memory::Operand, 0);
         let table_bytes = codes.format.bytes(256);
-        let free = (self.cost().capacity(Memory::Operand)).saturating_sub(table_bytes + 64) * 8;
-        let size = (free / u64::from(8 + codes.format.bits()) / 64 * 64).min(total);
+        let free = self.cost().capacity(Memory::Operand).saturating_sub(table_bytes);
+        let most = |bytes: u64| bytes.saturating_sub(64) * 8 / u64::from(8 + codes.format.bits()) / 64 * 64;
+        let size = if most(free / 2) > 0 { most(free / 2) } else { most(free) }.min(total);
         if size == 0 {
             return Err(self.no_tile(0, "forward"));
         }
-        let once = Tile { first: 0, count: 256, looped: false };
-        units(self.layout.table, table, 1).load(e, once);
-        let bytes = at(Memory::Operand, table_bytes);
-        let to = at(Memory::Operand, (table_bytes + size).next_multiple_of(8));
+        units(self.layout.table, table, 1).load(e, Tile::once(0, 256));
+        let second = size.next_multiple_of(8);
+        e.bank(Memory::Operand, table_bytes, free, second + codes.format.bytes(size));
         debug_assert_eq!(layer.input_bits, self.network.bits.a);
         e.tiles(0, total, size, &mut |e, tile| {
+            let (bytes, to) = (e.at(Memory::Operand, 0), e.at(Memory::Operand, second));
             units(self.layout.input, bytes, 1).load(e, tile);
             e.push_probed(
                 Instr::VLookup(VLookup {
@@ -125,7 +156,9 @@ impl Lowering<'_> {
                 tile,
             );
             units(codes, to, 1).store(e, tile);
+            e.turn(&[Memory::Operand]);
         });
+        e.one_bank();
         Ok(())
     }
 
@@ -151,8 +184,10 @@ impl Lowering<'_> {
             let states = map.state.format.bytes(elements).next_multiple_of(8);
             let places = if layer.pool.is_some() { map.place.format.bytes(elements) } else { 0 };
             let cost = self.cost();
-            let cycles = cost.bytes(codes + states + places, 2) + 4 * cost.vector(elements);
-            Some(Needs { operand: codes, accumulator: pooled, mask: states + places, cycles })
+            let pools = layer.pool.map_or(0, |p| u64::from(p.window * p.window));
+            let vector = cost.vector(elements, 3 + pools);
+            let work = cost.bytes(codes + states + places, 2) + vector;
+            Some(Needs { operand: codes, accumulator: pooled, mask: states + places, work })
         };
         let probe = format!("layer.{i}.acc");
         let product = TapsProduct {
@@ -179,16 +214,30 @@ impl Lowering<'_> {
             probe_shape: image_shape(self.batch, layout::map_shape(layer)),
             class: Class::ForwardAccumulator,
         };
-        let tiling = product.tiling(&self.cost())?;
-        product.emit(e, &tiling, &mut |e, done| {
-            if layer.last {
-                let region = output_region(layer, done.units, done.columns);
-                BoxMove { tensor: map.waiting, scratch: at(Memory::Accumulator, 0), region }
-                    .store(e, done.tile);
-            } else {
-                self.activate(e, i, done, keep);
-            }
-        });
+        let emit = |e: &mut Emitter, tiling: TapsTiling| {
+            self.banks(e, product.tile_bytes(&tiling).unwrap_or_default());
+            product.emit(e, &tiling, &mut |e, done| {
+                if layer.last {
+                    let region = output_region(layer, done.units, done.columns);
+                    let scratch = e.at(Memory::Accumulator, 0);
+                    BoxMove { tensor: map.waiting, scratch, region }.store(e, done.tile);
+                } else {
+                    self.activate(e, i, done, keep);
+                }
+            });
+            e.one_bank();
+        };
+        let fastest = self.fastest(
+            product.candidates(&self.cost()),
+            || product.no_tile(),
+            |e, tiling| {
+                e.accumulators(FORWARD, rule, self.stationary(Array::Forward));
+                emit(e, tiling);
+            },
+        )?;
+        let bytes = product.tile_bytes(&fastest.tiling).unwrap_or_default();
+        self.chosen(e, &fastest, Phase::Forward, i, bytes);
+        emit(e, fastest.tiling);
         Ok(())
     }
 
@@ -200,11 +249,11 @@ impl Lowering<'_> {
         let region = output_region(layer, done.units, done.columns);
         let elements = done.tile.count * region.elements();
         let count = narrow(elements);
-        let state = at(Memory::Mask, 0);
-        let place = at(Memory::Mask, map.state.format.bytes(elements).next_multiple_of(8));
-        let mut values = at(Memory::Accumulator, 0);
+        let state = e.at(Memory::Mask, 0);
+        let place = e.at(Memory::Mask, map.state.format.bytes(elements).next_multiple_of(8));
+        let mut values = e.at(Memory::Accumulator, 0);
         if let Some(pool) = layer.pool {
-            let pooled = at(Memory::Accumulator, done.free[1]);
+            let pooled = e.at(Memory::Accumulator, done.free[1]);
             e.push(Instr::VPool(VPool {
                 dst: pooled,
                 src: values,
@@ -241,7 +290,7 @@ impl Lowering<'_> {
             BoxMove { tensor: map.state, scratch: state, region }.store(e, done.tile);
         }
         let next = self.layout.layers[i + 1].input;
-        let codes = at(Memory::Operand, done.free[0]);
+        let codes = e.at(Memory::Operand, done.free[0]);
         let name = format!("layer.{i}.activation");
         let place = boxed(&name, self.batch, output_shape(layer), &region, done.tile, Class::A);
         e.push_probed(

@@ -1,10 +1,10 @@
 //! Gradients, and the update of the weights they are for.
 
 use super::emit::{Emitter, Tile};
-use super::forward::{at, flat, units};
+use super::forward::{flat, units};
 use super::layout::weight_shape;
 use super::moves::{BoxMove, Extent, Region3};
-use super::positions::PositionsProduct;
+use super::positions::{PositionsProduct, PositionsTiling};
 use super::taps::narrow;
 use super::window::Window;
 use super::{CompileError, GRADIENT, LEARNING_RATE, Lowering, MAXIMUM, STEP_SHIFT};
@@ -47,26 +47,39 @@ impl Lowering<'_> {
             probe: &name,
             shape: &shape,
         };
-        let tiling = product.tiling(&self.cost())?;
-        let (values, format) = (at(Memory::Accumulator, 0), map.gradient.format);
         let taps = product.window.tap_count();
-        let mut resident = false;
+        let emit = |e: &mut Emitter, tiling: PositionsTiling| {
+            let mut resident = false;
+            self.banks(e, product.tile_bytes(&tiling).unwrap_or_default());
+            product.emit(e, &tiling, &mut |e, block| {
+                let (src, src_format) = (e.at(Memory::Accumulator, 0), map.gradient.format);
+                let count = narrow(block.taps.count * block.columns.count);
+                e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src, src_format, count }));
+                resident = block.only;
+                if !resident {
+                    let region = Region3 {
+                        rows: Extent::run(block.taps.first, block.taps.count, taps),
+                        cols: Extent::full(1),
+                        channels: Extent::run(block.columns.first, block.columns.count, product.columns),
+                    };
+                    BoxMove { tensor: map.gradient, scratch: src, region }.store(e, Tile::once(0, 1));
+                }
+            });
+            e.one_bank();
+            resident
+        };
+        let fastest = self.fastest(
+            product.candidates(&self.cost()),
+            || product.no_tile(),
+            |e, tiling| {
+                e.accumulators(GRADIENT, rule, self.stationary(Array::Gradient));
+                emit(e, tiling);
+            },
+        )?;
+        let bytes = product.tile_bytes(&fastest.tiling).unwrap_or_default();
+        self.chosen(e, &fastest, Phase::Gradient, i, bytes);
         e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
-        product.emit(e, &tiling, &mut |e, block| {
-            let count = narrow(block.taps.count * block.columns.count);
-            e.push(Instr::VMaxabs(VMaxabs { dst: MAXIMUM, src: values, src_format: format, count }));
-            resident = block.only;
-            if !resident {
-                let region = Region3 {
-                    rows: Extent::run(block.taps.first, block.taps.count, taps),
-                    cols: Extent::full(1),
-                    channels: Extent::run(block.columns.first, block.columns.count, product.columns),
-                };
-                let once = Tile { first: 0, count: 1, looped: false };
-                BoxMove { tensor: map.gradient, scratch: values, region }.store(e, once);
-            }
-        });
-        Ok(resident)
+        Ok(emit(e, fastest.tiling))
     }
 
     /// Stochastic step and update (ARITHMETIC: gradient and update 2 to 5).
@@ -86,9 +99,11 @@ impl Lowering<'_> {
         e.push(Instr::XSub(XSub { dst: STEP_SHIFT, a: MAXIMUM, b: LEARNING_RATE }));
         let first_number: u64 = self.network.layers[..i].iter().map(crate::network::Layer::weights).sum();
         let limit = u64::try_from(self.network.stored_weight_limit()).expect("a limit is positive");
-        let weights = at(Memory::Operand, 0);
-        let steps = at(Memory::Operand, stored.bytes(size).next_multiple_of(8));
+        let second = stored.bytes(size).next_multiple_of(8);
+        let waiting = if resident { u64::MAX } else { gradient.bytes(size) };
+        self.banks(e, [second + step.bytes(size), 0, waiting, 0]);
         e.tiles(0, total, size, &mut |e, tile| {
+            let (weights, steps) = (e.at(Memory::Operand, 0), e.at(Memory::Operand, second));
             let count = narrow(tile.count);
             let values = self.gradient_values(e, i, tile, resident);
             units(map.weight, weights, 1).load(e, tile);
@@ -125,7 +140,9 @@ impl Lowering<'_> {
                 tile,
             );
             units(map.weight, weights, 1).store(e, tile);
+            e.turn(&[Memory::Operand, Memory::Accumulator]);
         });
+        e.one_bank();
         Ok(())
     }
 
@@ -137,7 +154,7 @@ impl Lowering<'_> {
             let dram = e.dram(&place, tile, tensor.format.bits().into(), 0);
             return Address { memory: Memory::Accumulator, ..dram };
         }
-        let values = at(Memory::Accumulator, 0);
+        let values = e.at(Memory::Accumulator, 0);
         units(tensor, values, 1).load(e, tile);
         values
     }

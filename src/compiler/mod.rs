@@ -3,6 +3,7 @@
 //! Each phase of training is lowered by a file of its own onto two tiled products (over taps, over positions)
 //! and a few vector passes; the emitter keeps order, names and loops. Nothing here executes anything.
 
+mod choice;
 mod cost;
 mod emit;
 mod error;
@@ -21,6 +22,7 @@ use crate::network::{InputTable, Network, Recipe};
 use crate::number::{Rounding, clip, rsh};
 use crate::program::{Phase, Program, Training};
 use crate::spec::{Dataflow, Machine};
+pub use choice::Choice;
 use cost::Cost;
 use emit::Emitter;
 use layout::{Formats, Layout};
@@ -98,6 +100,19 @@ pub fn compile(
     machine: &Machine,
     source: &str,
 ) -> Result<Program, CompileError> {
+    explain(network, recipe, machine, source).map(|(program, _)| program)
+}
+
+/// The same, with what was chosen for each product and why.
+///
+/// # Errors
+/// As [`compile`].
+pub fn explain(
+    network: &Network,
+    recipe: &Recipe,
+    machine: &Machine,
+    source: &str,
+) -> Result<(Program, Vec<Choice>), CompileError> {
     let last = network.layers.len() - 1;
     let beyond = |layer: u32| usize::try_from(layer).is_ok_and(|layer| layer > last);
     if let Some(&(phase, layer)) = machine.accumulators.layers.keys().find(|(_, layer)| beyond(*layer)) {
@@ -118,6 +133,7 @@ pub fn compile(
     };
     let mut quantise = Emitter::new(false);
     lowering.quantise(&mut quantise)?;
+    let mut choices = Vec::new();
     append(&mut program, "quantise", quantise);
     let mut train = Emitter::new(true);
     lowering.begin(&mut train);
@@ -125,13 +141,15 @@ pub fn compile(
     lowering.forward(&mut train, true)?;
     lowering.loss(&mut train)?;
     lowering.backward(&mut train)?;
+    choices.append(&mut train.choices);
     append(&mut program, "train", train);
     let mut evaluate = Emitter::new(false);
     lowering.begin(&mut evaluate);
     lowering.forward(&mut evaluate, false)?;
     lowering.score(&mut evaluate);
+    choices.append(&mut evaluate.choices);
     append(&mut program, "evaluate", evaluate);
-    Ok(program)
+    Ok((program, choices))
 }
 
 fn append(program: &mut Program, entry: &str, mut part: Emitter) {

@@ -3,14 +3,17 @@
 //! A tile of accumulators (taps by columns) stays while the batch goes by in pieces: whole images, or runs of
 //! positions that are whole numbers of chunks.
 
+use std::fmt;
+
 use super::CompileError;
-use super::cost::{Cost, cheapest, halvings, image_tiles};
+use super::choice::Candidate;
+use super::cost::{Cost, Work, halvings, image_tiles};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::Stored;
 use super::moves::{BoxMove, Extent, Region3};
 use super::taps::{narrow, runs, small};
 use super::window::{Run, View, Window, bounding, signed};
-use crate::isa::{Address, Format, Instr, Matrix, Memory, ModeIndex};
+use crate::isa::{Format, Instr, Matrix, Memory, ModeIndex};
 use crate::number::AccumulatorRule;
 use crate::program::{Class, Yield};
 
@@ -50,6 +53,16 @@ pub(super) struct PositionsTiling {
     pieces: Pieces,
 }
 
+impl fmt::Display for PositionsTiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PositionsTiling { taps, columns, pieces } = self;
+        match pieces {
+            Pieces::Images(n) => write!(f, "{taps} taps × {columns} columns, {n} images deep"),
+            Pieces::Positions(n) => write!(f, "{taps} taps × {columns} columns, {n} positions deep"),
+        }
+    }
+}
+
 /// One tile of accumulators, finished.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
@@ -74,11 +87,8 @@ impl PositionsProduct<'_> {
         u64::from(self.rule.tree) * u64::from(self.rule.chunk.max(1))
     }
 
-    /// Least cost tiling.
-    ///
-    /// # Errors
-    /// When no tile fits the scratchpads.
-    pub(super) fn tiling(&self, cost: &Cost<'_>) -> Result<PositionsTiling, CompileError> {
+    /// Every tiling that fits the scratchpads.
+    pub(super) fn candidates(&self, cost: &Cost<'_>) -> Vec<Candidate<PositionsTiling>> {
         let all = self.batch * self.window.positions();
         let image = self.window.positions();
         let mut pieces: Vec<Pieces> = image_tiles(self.batch)
@@ -95,46 +105,71 @@ impl PositionsProduct<'_> {
             taps.extend(halvings(*taps.last().expect("never empty"), unit).into_iter().skip(1));
         }
         let columns = halvings(self.columns, 1);
-        let candidates = taps.iter().flat_map(|&taps| {
+        let tilings = taps.iter().flat_map(|&taps| {
             let pieces = &pieces;
             columns.iter().flat_map(move |&columns| {
                 pieces.iter().map(move |&pieces| PositionsTiling { taps, columns, pieces })
             })
         });
-        cheapest(candidates.filter_map(|t| self.cost(&t, cost).map(|c| (c, t)))).ok_or(CompileError::NoTile {
+        tilings.filter_map(|t| self.candidate(t, cost)).collect()
+    }
+
+    /// That no tiling fits.
+    pub(super) fn no_tile(&self) -> CompileError {
+        let all = self.batch * self.window.positions();
+        CompileError::NoTile {
             layer: self.layer,
             phase: "gradient",
             what: format!("one tap, one column and {} positions at a time", self.group().min(all)),
-        })
+        }
     }
 
-    fn cost(&self, t: &PositionsTiling, cost: &Cost<'_>) -> Option<u64> {
-        let taps = Run::new(0, t.taps);
-        if self.out.bytes(t.taps * t.columns) > cost.capacity(Memory::Accumulator) {
+    /// The greatest piece of a tiling.
+    fn greatest_piece(&self, t: &PositionsTiling) -> Option<Piece> {
+        self.pieces(t).into_iter().max_by_key(|p| p.tile.count * p.rows.count * p.cols.count)
+    }
+
+    /// Bytes of the greatest tile in each scratchpad.
+    pub(super) fn tile_bytes(&self, t: &PositionsTiling) -> Option<[u64; 4]> {
+        let piece = self.greatest_piece(t)?;
+        let left = self.view(Run::new(0, t.taps), &piece).region.elements();
+        let right = self.right_region(&piece, Run::new(0, t.columns)).elements();
+        let of =
+            |format: Format, elements: u64| format.bytes(elements * piece.tile.count).next_multiple_of(8);
+        let out = self.out.bytes(t.taps * t.columns);
+        Some([of(self.left.format, left), of(self.right.format, right), out, 0])
+    }
+
+    /// What a step's product under a tiling costs, roughly; `None` when it does not fit.
+    fn candidate(&self, t: PositionsTiling, cost: &Cost<'_>) -> Option<Candidate<PositionsTiling>> {
+        let bytes = self.tile_bytes(&t)?;
+        if !Memory::SCRATCHPADS.into_iter().all(|m| bytes[m.index()] <= cost.capacity(m)) {
             return None;
         }
-        let piece = self.pieces(t).into_iter().max_by_key(|p| p.tile.count * p.rows.count * p.cols.count)?;
+        let piece = self.greatest_piece(&t)?;
         let count = match t.pieces {
             Pieces::Images(n) => self.batch.div_ceil(n),
             Pieces::Positions(n) => (self.batch * self.window.positions()).div_ceil(n),
         };
-        let view = self.view(taps, &piece);
+        let view = self.view(Run::new(0, t.taps), &piece);
         let right = self.right_region(&piece, Run::new(0, t.columns));
         let images = piece.tile.count;
-        let (left_bits, right_bits) =
-            (u64::from(self.left.format.bits()), u64::from(self.right.format.bits()));
-        let fits = view.region.elements() * images * left_bits / 8 <= cost.capacity(Memory::Operand)
-            && right.elements() * images * right_bits / 8 <= cost.capacity(Memory::Weight);
-        if !fits {
-            return None;
-        }
-        let each = cost.transfer(&view.region, images, left_bits)
-            + cost.transfer(&right, images, right_bits)
+        let each = cost.transfer(&view.region, images, self.left.format.bits().into())
+            + cost.transfer(&right, images, self.right.format.bits().into())
             + cost.product([t.taps, piece.length, t.columns], self.rule.tree, self.weight_stationary);
         let blocks = self.window.tap_count().div_ceil(t.taps) * self.columns.div_ceil(t.columns);
-        let bytes = self.out.bytes(t.taps * t.columns);
-        let spill = if blocks > 1 { 2 * cost.bytes(bytes, 1) } else { 0 };
-        Some(blocks * (count * each + spill + cost.vector(t.taps * t.columns)))
+        // Gradients that wait go to DRAM and come back.
+        let spill =
+            if blocks > 1 { cost.bytes(self.out.bytes(t.taps * t.columns), 1) * 2 } else { Work::default() };
+        let work = (each * count + spill + cost.vector(t.taps * t.columns, 1)) * blocks;
+        let side_by_side =
+            [Memory::Operand, Memory::Weight].into_iter().all(|m| cost.twice(m, bytes[m.index()]));
+        let moves = view.region.instructions(images) + right.instructions(images);
+        Some(Candidate {
+            tiling: t,
+            cycles: work.cycles(side_by_side && blocks * count > 1),
+            instructions: blocks * count * (moves + 2),
+        })
     }
 
     /// The pieces of a tiling; of whole images only the first, which stands for all.
@@ -142,13 +177,13 @@ impl PositionsProduct<'_> {
         let [rows, cols] = self.window.out;
         match t.pieces {
             Pieces::Images(n) => {
-                vec![self.whole_images(Tile { first: 0, count: n.min(self.batch), looped: false })]
+                vec![self.whole_images(Tile::once(0, n.min(self.batch)))]
             }
             Pieces::Positions(n) => runs(self.batch * rows * cols, n)
                 .into_iter()
                 .map(|run| {
                     let [images, rows, cols] = bounding(run, [self.batch, rows, cols]);
-                    let tile = Tile { first: images.first, count: images.count, looped: false };
+                    let tile = Tile::once(images.first, images.count);
                     // Positions are numbered in the box of the images that are loaded.
                     let skipped = images.first * self.window.positions()
                         + if images.count == 1 { rows.first * self.window.out[1] } else { 0 }
@@ -198,6 +233,7 @@ impl PositionsProduct<'_> {
                     }
                 }
                 finish(e, &Block { taps, columns, only });
+                e.turn(&[Memory::Accumulator]);
             }
         }
     }
@@ -205,7 +241,7 @@ impl PositionsProduct<'_> {
     /// The first piece starts from zero, the last one finishes; a loop goes over those between.
     fn emit_images(&self, e: &mut Emitter, taps: Run, columns: Run, n: u64) {
         let count = self.batch.div_ceil(n);
-        let tile = |first: u64| Tile { first, count: n.min(self.batch - first), looped: false };
+        let tile = |first: u64| Tile::once(first, n.min(self.batch - first));
         self.piece(e, taps, columns, &self.whole_images(tile(0)), false, count > 1);
         if count > 2 {
             e.tiles(n, (count - 1) * n, n, &mut |e, tile| {
@@ -228,10 +264,9 @@ impl PositionsProduct<'_> {
     ) {
         let view = self.view(taps, piece);
         let right = self.right_region(piece, columns);
-        BoxMove { tensor: self.left, scratch: Address::at(Memory::Operand, 0), region: view.region }
+        BoxMove { tensor: self.left, scratch: e.at(Memory::Operand, 0), region: view.region }
             .load(e, piece.tile);
-        BoxMove { tensor: self.right, scratch: Address::at(Memory::Weight, 0), region: right }
-            .load(e, piece.tile);
+        BoxMove { tensor: self.right, scratch: e.at(Memory::Weight, 0), region: right }.load(e, piece.tile);
         let region = view.region;
         let [kernel_rows, kernel_cols] = self.window.kernel;
         let (width, rows) = (signed(columns.count), signed(piece.rows.count));
@@ -245,13 +280,14 @@ impl PositionsProduct<'_> {
             strides: vec![self.columns, 1],
             class: Class::GradientAccumulator,
         };
+        let [out, left, right] = [Memory::Accumulator, Memory::Operand, Memory::Weight].map(|m| e.at(m, 0));
         e.probe(Yield::Output, place, piece.tile);
         e.push(Instr::MPositions(Matrix {
-            out: Address::at(Memory::Accumulator, 0),
+            out,
             out_format: self.out,
-            left: Address::at(Memory::Operand, 0),
+            left,
             left_format: self.left.format,
-            right: Address::at(Memory::Weight, 0),
+            right,
             right_format: self.right.format,
             mode: self.mode,
             accumulate,
@@ -288,5 +324,6 @@ impl PositionsProduct<'_> {
             column_stride: 1,
             out_stride: narrow(columns.count),
         }));
+        e.turn(&[Memory::Operand, Memory::Weight]);
     }
 }

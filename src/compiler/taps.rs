@@ -4,13 +4,16 @@
 //! whole numbers of chunks, so that tiling never changes the order of joins. What becomes of a tile's
 //! accumulators is the caller's (`finish`).
 
+use std::fmt;
+
 use super::CompileError;
-use super::cost::{Cost, cheapest, halvings, image_tiles};
+use super::choice::Candidate;
+use super::cost::{Cost, Work, halvings, image_tiles};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::Stored;
 use super::moves::{BoxMove, Extent, Region3};
 use super::window::{Run, Window, bounding, signed};
-use crate::isa::{Address, Format, Instr, Matrix, Memory, ModeIndex};
+use crate::isa::{Format, Instr, Matrix, Memory, ModeIndex};
 use crate::number::AccumulatorRule;
 use crate::program::{Class, Yield};
 
@@ -60,13 +63,13 @@ pub(super) struct TapsProduct<'a> {
     pub(super) class: Class,
 }
 
-/// Scratchpad bytes beyond the product's own, and cycles.
+/// Scratchpad bytes beyond the product's own, and work.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Needs {
     pub(super) operand: u64,
     pub(super) accumulator: u64,
     pub(super) mask: u64,
-    pub(super) cycles: u64,
+    pub(super) work: Work,
 }
 
 /// A choice of tile sizes.
@@ -76,6 +79,13 @@ pub(super) struct TapsTiling {
     units: u64,
     columns: u64,
     length: u64,
+}
+
+impl fmt::Display for TapsTiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TapsTiling { images, units, columns, length } = self;
+        write!(f, "{images} images × {units} rows × {columns} columns, {length} products deep")
+    }
 }
 
 /// One tile as `finish` sees it: where its accumulators lie and what they are.
@@ -120,81 +130,109 @@ impl TapsProduct<'_> {
         RightTile::new(self.weights, [d0, d1, d2], self.columns, taps, reduction, columns, bits)
     }
 
-    /// Least cost tiling.
-    ///
-    /// # Errors
-    /// When no tile fits the scratchpads.
-    pub(super) fn tiling(&self, cost: &Cost<'_>) -> Result<TapsTiling, CompileError> {
-        let batch_images = image_tiles(self.batch);
+    /// Every tiling that fits the scratchpads.
+    pub(super) fn candidates(&self, cost: &Cost<'_>) -> Vec<Candidate<TapsTiling>> {
         let whole = self.rows.units;
-        let mut spatial: Vec<(u64, u64)> = batch_images.iter().map(|&n| (n, whole)).collect();
+        let mut spatial: Vec<(u64, u64)> = image_tiles(self.batch).iter().map(|&n| (n, whole)).collect();
         spatial.extend(halvings(whole, 1).into_iter().filter(|&u| u < whole).map(|u| (1, u)));
-        let columns: Vec<u64> = if self.split_columns && self.columns.is_multiple_of(8) {
-            halvings(self.columns, 8)
-        } else {
-            vec![self.columns]
-        };
         let lengths = halvings(self.window.tap_count(), self.group());
-        let candidates = spatial.iter().flat_map(|&(images, units)| {
+        let columns = self.column_tiles();
+        let tilings = spatial.iter().flat_map(|&(images, units)| {
             let lengths = &lengths;
             columns.iter().flat_map(move |&columns| {
                 lengths.iter().map(move |&length| TapsTiling { images, units, columns, length })
             })
         });
-        cheapest(candidates.filter_map(|t| self.cost(&t, cost).map(|c| (c, t)))).ok_or_else(|| {
-            CompileError::NoTile {
-                layer: self.layer,
-                phase: self.phase,
-                what: format!(
-                    "one row of the map, {} columns and {} products at a time",
-                    columns.last().copied().unwrap_or(0),
-                    self.group().min(self.window.tap_count())
-                ),
-            }
-        })
+        tilings.filter_map(|t| self.candidate(t, cost)).collect()
     }
 
-    /// Cycles of a step's product under a tiling; `None` when it does not fit.
-    fn cost(&self, t: &TapsTiling, cost: &Cost<'_>) -> Option<u64> {
-        let unit_runs = self.unit_runs(t);
-        let image_tiles = self.batch.div_ceil(t.images);
-        let column_tiles = self.columns.div_ceil(t.columns);
-        let pieces = runs(self.window.tap_count(), t.length);
+    fn column_tiles(&self) -> Vec<u64> {
+        if self.split_columns && self.columns.is_multiple_of(8) {
+            halvings(self.columns, 8)
+        } else {
+            vec![self.columns]
+        }
+    }
+
+    /// That no tiling fits.
+    pub(super) fn no_tile(&self) -> CompileError {
+        CompileError::NoTile {
+            layer: self.layer,
+            phase: self.phase,
+            what: format!(
+                "one row of the map, {} columns and {} products at a time",
+                self.column_tiles().last().copied().unwrap_or(0),
+                self.group().min(self.window.tap_count())
+            ),
+        }
+    }
+
+    /// Bytes of the greatest tile in each scratchpad; none where a tile cannot be had or loaded.
+    pub(super) fn tile_bytes(&self, t: &TapsTiling) -> Option<[u64; 4]> {
         let columns = Run::new(0, t.columns);
-        let mut cycles = 0;
-        let mut weight_cycles = 0;
-        for &units in &unit_runs {
+        let left_bits = u64::from(self.left.format.bits());
+        let mut bytes = [0; 4];
+        let mut most = |memory: Memory, need: u64| {
+            let greatest = &mut bytes[memory.index()];
+            *greatest = need.next_multiple_of(8).max(*greatest);
+        };
+        for units in self.unit_runs(t) {
             let rows = self.unit_rows(units);
             let needs = (self.needs)(t.images, units, columns)?;
-            let out_elements = t.images * rows.count * self.window.out[1] * t.columns;
-            let acc = self.out.bytes(out_elements).next_multiple_of(8) + needs.accumulator;
-            let mut tile_cycles = needs.cycles;
-            for &piece in &pieces {
-                let view = self.view(rows, piece);
-                let left_bits = u64::from(self.left.format.bits());
-                let left = (view.region.elements() * t.images * left_bits / 8).next_multiple_of(8);
-                let right = self.right_tile(columns, piece)?;
-                let fits = left + needs.operand <= cost.capacity(Memory::Operand)
-                    && right.bytes() <= cost.capacity(Memory::Weight)
-                    && acc <= cost.capacity(Memory::Accumulator)
-                    && needs.mask <= cost.capacity(Memory::Mask);
-                if !fits || !view.region.aligned(left_bits) {
+            let outputs = t.images * rows.count * self.window.out[1] * t.columns;
+            most(Memory::Accumulator, self.out.bytes(outputs).next_multiple_of(8) + needs.accumulator);
+            most(Memory::Mask, needs.mask);
+            for piece in runs(self.window.tap_count(), t.length) {
+                let region = self.view(rows, piece).region;
+                if !region.aligned(left_bits) {
                     return None;
                 }
-                tile_cycles += cost.transfer(&view.region, t.images, left_bits);
+                let left = self.left.format.bytes(region.elements() * t.images).next_multiple_of(8);
+                most(Memory::Operand, left + needs.operand);
+                most(Memory::Weight, self.right_tile(columns, piece)?.bytes());
+            }
+        }
+        Some(bytes)
+    }
+
+    /// What a step's product under a tiling costs, roughly; `None` when it does not fit.
+    fn candidate(&self, t: TapsTiling, cost: &Cost<'_>) -> Option<Candidate<TapsTiling>> {
+        let bytes = self.tile_bytes(&t)?;
+        let fits = |m: Memory| bytes[m.index()] <= cost.capacity(m);
+        if !Memory::SCRATCHPADS.into_iter().all(fits) {
+            return None;
+        }
+        let unit_runs = self.unit_runs(&t);
+        let (image_tiles, column_tiles) = (self.batch.div_ceil(t.images), self.columns.div_ceil(t.columns));
+        let pieces = runs(self.window.tap_count(), t.length);
+        let columns = Run::new(0, t.columns);
+        let left_bits = u64::from(self.left.format.bits());
+        let (mut work, mut weights, mut moves) = (Work::default(), Work::default(), 0);
+        for &units in &unit_runs {
+            let rows = self.unit_rows(units);
+            work = work + (self.needs)(t.images, units, columns)?.work;
+            for &piece in &pieces {
+                let region = self.view(rows, piece).region;
+                moves += region.instructions(t.images);
+                work = work + cost.transfer(&region, t.images, left_bits);
                 let rows = t.images * rows.count * self.window.out[1];
-                tile_cycles +=
-                    cost.product([rows, piece.count, t.columns], self.rule.tree, self.weight_stationary);
-                let weights = cost.bytes(right.bytes(), 1);
+                let product = [rows, piece.count, t.columns];
+                work = work + cost.product(product, self.rule.tree, self.weight_stationary);
+                weights = cost.bytes(self.right_tile(columns, piece)?.bytes(), 1);
                 if pieces.len() > 1 {
-                    tile_cycles += weights;
-                } else {
-                    weight_cycles = weights;
+                    work = work + weights;
                 }
             }
-            cycles += tile_cycles;
         }
-        Some(column_tiles * (image_tiles * cycles + weight_cycles))
+        let whole = work * image_tiles + if pieces.len() > 1 { Work::default() } else { weights };
+        let side_by_side = Memory::SCRATCHPADS
+            .into_iter()
+            .all(|m| cost.twice(m, bytes[m.index()]) || m == Memory::Weight && pieces.len() == 1);
+        Some(Candidate {
+            tiling: t,
+            cycles: column_tiles * whole.cycles(side_by_side && unit_runs.len() as u64 * image_tiles > 1),
+            instructions: column_tiles * image_tiles * (moves + 10 * unit_runs.len() as u64),
+        })
     }
 
     fn view(&self, rows: Run, reduction: Run) -> super::window::View {
@@ -202,7 +240,7 @@ impl TapsProduct<'_> {
         self.window.view(rows, Run::new(0, self.window.out[1]), taps)
     }
 
-    /// Emits the product: for each tile, loads, the matrix instructions, and `finish`.
+    /// Emits the product: for each tile, loads, the matrix instructions, and `finish`. Tiles lie in banks.
     pub(super) fn emit(&self, e: &mut Emitter, t: &TapsTiling, finish: &mut dyn FnMut(&mut Emitter, &Done)) {
         let pieces = runs(self.window.tap_count(), t.length);
         let unit_runs = self.unit_runs(t);
@@ -216,6 +254,9 @@ impl TapsProduct<'_> {
                     let rows = self.unit_rows(units);
                     let mut left_bytes = 0;
                     for (index, &piece) in pieces.iter().enumerate() {
+                        if index > 0 {
+                            e.turn(&[Memory::Operand, Memory::Weight]);
+                        }
                         left_bytes = left_bytes.max(self.load_left(e, tile, rows, piece));
                         if pieces.len() > 1 {
                             self.load_right(e, columns, piece);
@@ -226,23 +267,30 @@ impl TapsProduct<'_> {
                     let outputs = tile.count * rows.count * self.window.out[1] * columns.count;
                     let free = [left_bytes, self.out.bytes(outputs), 0].map(|b| b.next_multiple_of(8));
                     finish(e, &Done { tile, units, rows, columns, free, only });
+                    e.turn(&[Memory::Operand, Memory::Accumulator, Memory::Mask]);
+                    if pieces.len() > 1 {
+                        e.turn(&[Memory::Weight]);
+                    }
                 }
             });
+            if pieces.len() == 1 {
+                e.turn(&[Memory::Weight]);
+            }
         }
     }
 
     fn load_left(&self, e: &mut Emitter, tile: Tile, rows: Run, piece: Run) -> u64 {
         let region = self.view(rows, piece).region;
-        BoxMove { tensor: self.left, scratch: Address::at(Memory::Operand, 0), region }.load(e, tile);
+        let scratch = e.at(Memory::Operand, 0);
+        BoxMove { tensor: self.left, scratch, region }.load(e, tile);
         self.left.format.bytes(region.elements() * tile.count)
     }
 
     fn load_right(&self, e: &mut Emitter, columns: Run, piece: Run) {
         let right = self.right_tile(columns, piece).expect("the tiling was checked");
-        let tile = Tile { first: 0, count: 1, looped: false };
         for (part, offset) in right.moves() {
-            let scratch = Address::at(Memory::Weight, offset);
-            BoxMove { tensor: self.right, scratch, region: part }.load(e, tile);
+            let scratch = e.at(Memory::Weight, offset);
+            BoxMove { tensor: self.right, scratch, region: part }.load(e, Tile::once(0, 1));
         }
     }
 
@@ -263,11 +311,11 @@ impl TapsProduct<'_> {
         let region = view.region;
         let cols = self.window.out[1];
         let matrix = Matrix {
-            out: Address::at(Memory::Accumulator, 0),
+            out: e.at(Memory::Accumulator, 0),
             out_format: self.out,
-            left: Address::at(Memory::Operand, 0),
+            left: e.at(Memory::Operand, 0),
             left_format: self.left.format,
-            right: Address::at(Memory::Weight, 0),
+            right: e.at(Memory::Weight, 0),
             right_format: self.right.format,
             mode: self.mode,
             accumulate,
