@@ -1,9 +1,10 @@
 //! Whole training steps on different machines: tiling never changes a byte, narrow accumulators do.
 
 use wagesim::compiler::compile;
-use wagesim::data::Images;
+use wagesim::data::{Images, mnist};
 use wagesim::machine::Fast;
 use wagesim::network;
+use wagesim::program::Plan;
 use wagesim::spec::{Machine, Setting};
 use wagesim::train::Trainer;
 
@@ -35,22 +36,119 @@ fn images() -> Images {
     Images { shape: [28, 28, 1], pixels: (0..8 * 784).map(byte).collect(), labels }
 }
 
+fn machine(settings: &[&str]) -> Machine {
+    let settings: Vec<Setting> = settings.iter().map(|s| Setting::parse(s).unwrap()).collect();
+    Machine::from_toml("", "test", &settings).unwrap()
+}
+
 /// The kept weights after three steps under these settings.
 fn weights(settings: &[&str]) -> Vec<u8> {
-    let settings: Vec<Setting> = settings.iter().map(|s| Setting::parse(s).unwrap()).collect();
-    let machine = Machine::from_toml("", "test", &settings).unwrap();
-    let (network, recipe, _) = network::load(NET, "small.toml", &[]).unwrap();
-    let program = compile(&network, &recipe, &machine, NET).unwrap();
+    trained(NET, &[], &images(), &machine(settings))
+}
+
+/// The kept weights after three steps of a network on a machine, each on all images.
+fn trained(net: &str, sets: &[&str], images: &Images, machine: &Machine) -> Vec<u8> {
+    let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+    let (network, recipe, _) = network::load(net, "net.toml", &sets).unwrap();
+    let program = compile(&network, &recipe, machine, net).unwrap();
     let memory = &machine.memory;
     let sizes = [memory.operand, memory.weight, memory.accumulator, memory.mask]
         .map(|m| usize::try_from(m.bytes()).unwrap());
     let mut trainer = Trainer::new(&program, sizes, recipe.seed, Box::new(Fast::new())).unwrap();
-    let images = images();
+    let all: Vec<u32> = (0..recipe.batch).collect();
     for step in 1..=3 {
-        trainer.step(&images, &[0, 1, 2, 3, 4, 5, 6, 7], step, 3, &mut []).unwrap();
+        trainer.step(images, &all, step, 3, &mut []).unwrap();
     }
     let dram = &trainer.state.memories[4];
     program.tensors.iter().filter(|t| t.kept).flat_map(|t| dram[t.range()].to_vec()).collect()
+}
+
+/// The LeNet's machines: KiB of the operand, weight, accumulator and mask memory, rows and columns, what stays, and more.
+const SIXTEEN: [([u32; 4], [u32; 2], &str, &[&str]); 16] = [
+    ([6, 4, 5, 1], [1, 1], "output", &[]),
+    ([6, 4, 5, 1], [8, 8], "weight", &[]),
+    ([8, 8, 12, 4], [4, 4], "output", &["control.queue_depth=1"]),
+    ([16, 8, 8, 4], [3, 5], "output", &["dram.channels=2"]),
+    ([16, 16, 16, 8], [16, 16], "weight", &[]),
+    ([32, 8, 16, 4], [64, 1], "output", &["array.drain=serial"]),
+    ([32, 32, 32, 8], [1, 64], "weight", &["memory.operand.ports=1"]),
+    ([64, 16, 64, 8], [16, 64], "output", &["array.gradient.dataflow=weight-stationary"]),
+    ([64, 64, 64, 16], [7, 9], "weight", &["array.error.dataflow=output-stationary"]),
+    ([128, 32, 64, 32], [32, 16], "output", &["dram.bytes_per_cycle=1"]),
+    ([256, 128, 128, 32], [32, 32], "output", &[]),
+    ([256, 128, 128, 32], [32, 32], "weight", &["array.drain=ignore"]),
+    ([512, 64, 256, 64], [64, 64], "output", &["vector.lanes=1"]),
+    ([512, 512, 256, 64], [64, 64], "weight", &["vector.lanes=256"]),
+    ([1024, 512, 1024, 256], [48, 24], "output", &["accumulators.packing=words"]),
+    ([2048, 512, 1280, 256], [64, 64], "output", &["dram.latency_cycles=0", "dram.burst_bytes=1"]),
+];
+
+fn digits(count: usize) -> Images {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
+    let all = mnist(Some(std::path::Path::new(folder))).unwrap().train;
+    let pixels = all.pixels[..count * 784].to_vec();
+    Images { shape: all.shape, pixels, labels: all.labels[..count].to_vec() }
+}
+
+#[test]
+fn sixteen_machines_compute_the_same_bytes_for_the_lenet() {
+    let (net, images) = (include_str!("../programs/lenet5-mnist.toml"), digits(32));
+    let machines = SIXTEEN.map(|(kib, [rows, columns], stays, more)| {
+        let [operand, weight, accumulator, mask] = kib;
+        let sets = [
+            format!("memory.operand.kib={operand}"),
+            format!("memory.weight.kib={weight}"),
+            format!("memory.accumulator.kib={accumulator}"),
+            format!("memory.mask.kib={mask}"),
+            format!("array.rows={rows}"),
+            format!("array.columns={columns}"),
+            format!("array.dataflow={stays}-stationary"),
+        ];
+        machine(&sets.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>())
+    });
+    let weights = |machine: &Machine| trained(net, &["recipe.batch=32"], &images, machine);
+    let first = weights(&machines[0]);
+    for machine in &machines[1..] {
+        assert!(weights(machine) == first, "{}", machine.short_name());
+    }
+}
+
+/// Small memories, odd batches and widths: what the compiler makes of them is proved to stay in its memories, or refused
+/// with what does not fit.
+#[test]
+fn what_is_compiled_for_any_machine_is_proved() {
+    let mut seed = 1u32;
+    let mut of = |choices: &[u32]| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        choices[usize::try_from(seed >> 16).unwrap() % choices.len()]
+    };
+    let mut refused = 0;
+    for _ in 0..60 {
+        let kib = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
+        let memories =
+            ["operand", "weight", "accumulator", "mask"].map(|m| format!("memory.{m}.kib={}", of(&kib)));
+        let machine = machine(&memories.each_ref().map(String::as_str));
+        let sets = [
+            format!("recipe.batch={}", of(&[1, 7, 8, 100, 120])),
+            format!("wage.bits.W={}", of(&[2, 3, 4, 8])),
+        ];
+        let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+        let (network, recipe, _) = network::load(NET, "net.toml", &sets).unwrap();
+        match compile(&network, &recipe, &machine, NET) {
+            Err(_) => refused += 1,
+            Ok(program) => {
+                let memory = &machine.memory;
+                let [a, b, c, d] =
+                    [memory.operand, memory.weight, memory.accumulator, memory.mask].map(|m| m.bytes());
+                for entry in program.entries.keys() {
+                    let plan = Plan::new(&program, entry).unwrap();
+                    let proved = plan.verify(&[a, b, c, d, program.dram_bytes]);
+                    assert!(proved.is_ok(), "{memories:?} {sets:?}: {proved:?}");
+                }
+            }
+        }
+    }
+    assert!(refused < 40, "{refused} of 60 refused");
 }
 
 fn sized(kib: u32, rules: &[&str]) -> Vec<u8> {

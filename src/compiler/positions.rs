@@ -132,7 +132,9 @@ impl PositionsProduct<'_> {
     /// Bytes of the greatest tile in each scratchpad.
     pub(super) fn tile_bytes(&self, t: &PositionsTiling) -> Option<[u64; 4]> {
         let piece = self.greatest_piece(t)?;
-        let left = self.view(Run::new(0, t.taps), &piece).region.elements();
+        // Taps that go over the end of a kernel row reach further than the first.
+        let reach = |taps: Run| self.view(taps, &piece).region.elements();
+        let left = runs(self.window.tap_count(), t.taps).into_iter().map(reach).max()?;
         let right = self.right_region(&piece, Run::new(0, t.columns)).elements();
         let of =
             |format: Format, elements: u64| format.bytes(elements * piece.tile.count).next_multiple_of(8);

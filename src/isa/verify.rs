@@ -3,7 +3,7 @@
 
 use super::field::{Address, Format, Memory};
 use super::instr::{Instr, Load, Matrix, Store};
-use super::window::Covered;
+use super::window::{Covered, boxes};
 
 /// Why an instruction is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -349,7 +349,7 @@ impl Walk<'_> {
         self.elements("out", m.out, m.out_format, 0, last)?;
         let covered = Covered::of(m, positions_reduced);
         self.left(m, &covered)?;
-        self.right(m, &covered, positions_reduced)
+        self.right(m, positions_reduced)
     }
 
     fn left(&mut self, m: &Matrix, c: &Covered) -> Checked {
@@ -381,19 +381,22 @@ impl Walk<'_> {
         self.elements("left", m.left, m.left_format, least, greatest)
     }
 
-    fn right(&mut self, m: &Matrix, c: &Covered, positions_reduced: bool) -> Checked {
-        let spans = match positions_reduced {
-            true => [c.images, c.rows, c.columns],
-            false => [c.tap_rows, c.tap_columns, c.channels],
+    fn right(&mut self, m: &Matrix, positions_reduced: bool) -> Checked {
+        let reduced = match positions_reduced {
+            true => [m.images, m.out_rows, m.out_cols],
+            false => [m.tap_rows, m.tap_cols, m.channels],
         };
         let wide = |n: usize| i128::try_from(n).unwrap_or(i128::MAX >> 8);
         let strides = [m.right_stride_0, m.right_stride_1, m.right_stride_2];
-        let mut least = i128::from(m.right_first);
-        let mut greatest = least;
-        for (span, stride) in spans.into_iter().zip(strides) {
-            let ends = [span.first, span.last()].map(|n| wide(n) * i128::from(stride));
-            least += ends[0].min(ends[1]);
-            greatest += ends[0].max(ends[1]);
+        let (mut least, mut greatest) = (i128::MAX, i128::MIN);
+        for spans in boxes(m.first_k, m.length, reduced) {
+            let (mut low, mut high) = (i128::from(m.right_first), i128::from(m.right_first));
+            for (span, stride) in spans.into_iter().zip(strides) {
+                let ends = [span.first, span.last()].map(|n| wide(n) * i128::from(stride));
+                low += ends[0].min(ends[1]);
+                high += ends[0].max(ends[1]);
+            }
+            (least, greatest) = (least.min(low), greatest.max(high));
         }
         let columns = i128::from(m.columns - 1) * i128::from(m.column_stride);
         self.elements("right", m.right, m.right_format, least + columns.min(0), greatest + columns.max(0))
