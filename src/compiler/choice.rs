@@ -13,7 +13,7 @@ use crate::timing::Schedule;
 const TRIED: usize = 12;
 
 /// Instructions that all schedules compared have together, roughly.
-const INSTRUCTIONS: u64 = 150_000;
+const INSTRUCTIONS: u64 = 50_000;
 
 /// A tiling that may be taken.
 #[derive(Debug, Clone, Copy)]

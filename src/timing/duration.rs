@@ -94,14 +94,36 @@ impl Folds {
     }
 }
 
-fn matrix(m: &Matrix, step: &Step, machine: &Machine) -> Duration {
-    let stationary = step.weight_stationary;
+fn folds(m: &Matrix, step: &Step, machine: &Machine) -> Folds {
     let (rows, length, columns) = (m.rows.into(), m.length.into(), m.columns.into());
-    Folds::of(rows, length, columns, step.rule.tree, stationary, machine).duration(
-        stationary,
-        m.accumulate,
-        machine,
-    )
+    Folds::of(rows, length, columns, step.rule.tree, step.weight_stationary, machine)
+}
+
+fn matrix(m: &Matrix, step: &Step, machine: &Machine) -> Duration {
+    folds(m, step, machine).duration(step.weight_stationary, m.accumulate, machine)
+}
+
+fn product(step: &Step) -> Option<&Matrix> {
+    match &step.instr {
+        Instr::MTaps(m) | Instr::MPositions(m) => Some(m),
+        _ => None,
+    }
+}
+
+/// Cycles beyond the occupancy of the product before it that a product waits for the array's registers.
+pub(super) fn gap(older: &Step, younger: &Step, machine: &Machine) -> u64 {
+    let (Some(before), Some(m)) = (product(older), product(younger)) else { return 0 };
+    if machine.array.drain != Drain::Overlap || younger.weight_stationary || m.accumulate {
+        return 0;
+    }
+    if older.weight_stationary {
+        // Rows of the left operand enter at the same edge.
+        let duration = matrix(before, older, machine);
+        return duration.reading_cycles.saturating_sub(duration.occupancy_cycles);
+    }
+    // Two folds' sums come to the bottom of a column as many cycles apart as it has rows.
+    let streamed = folds(before, older, machine).streamed_cycles.min(machine.array.rows.into());
+    streamed.saturating_sub(folds(m, younger, machine).streamed_cycles)
 }
 
 #[cfg(test)]

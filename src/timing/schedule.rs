@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::account::{Accounts, UNITS, Wait, place};
+use super::duration::gap;
 use super::{Account, Duration};
 use crate::isa::{Footprint, Memory, Unit};
 use crate::program::{Phase, Plan, Step};
@@ -87,6 +88,10 @@ struct Dependency {
 struct Live {
     index: usize,
     footprint: Footprint,
+    /// Scratchpads it reads or writes, and those it writes.
+    touches: [bool; 4],
+    writes: [bool; 4],
+    /// Those that may still hold it up, the oldest first.
     dependencies: Vec<Dependency>,
     duration: Duration,
 }
@@ -192,7 +197,9 @@ impl<'a> Scheduler<'a> {
         };
         let dependencies = self.live.iter().filter_map(dependency).collect();
         let duration = Duration::of(step, self.machine);
-        self.live.push(Live { index, footprint, dependencies, duration });
+        let touches = Memory::SCRATCHPADS.map(|m| footprint.touches(m));
+        let writes = Memory::SCRATCHPADS.map(|m| footprint.writes_to(m));
+        self.live.push(Live { index, footprint, touches, writes, dependencies, duration });
         self.queues[unit].push_back(index);
         self.coming[unit].pop_front();
         self.times[index].issued = self.now;
@@ -217,11 +224,12 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The heads of the queues with their units, the oldest first.
-    fn heads(&self) -> Vec<(usize, usize)> {
-        let mut heads: Vec<(usize, usize)> =
-            (0..4).filter_map(|u| Some((*self.queues[u].front()?, u))).collect();
+    fn heads(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        const NONE: usize = usize::MAX;
+        let mut heads: [(usize, usize); 4] =
+            std::array::from_fn(|unit| (self.queues[unit].front().copied().unwrap_or(NONE), unit));
         heads.sort_unstable();
-        heads
+        heads.into_iter().take_while(|(index, _)| *index != NONE)
     }
 
     fn live(&self, index: usize) -> &Live {
@@ -236,10 +244,13 @@ impl<'a> Scheduler<'a> {
         if self.unit_free[unit] > self.now || self.times[index].issued >= self.now {
             return Head::Waits(Wait::Control);
         }
+        if self.unit_ready(index, unit) > self.now {
+            return Head::Waits(Wait::Drain);
+        }
         if let Some((wait, _)) = self.blocker(live) {
             return Head::Waits(wait);
         }
-        let touches = Memory::SCRATCHPADS.map(|m| live.footprint.touches(m));
+        let touches = live.touches;
         let ports: [bool; 4] = std::array::from_fn(|m| touches[m] && !self.port_available(unit, m));
         let way = channel_of(UNITS[unit], self.machine);
         let channel: [bool; 2] = std::array::from_fn(|c| way == Some(c) && self.channel_free[c] > self.now);
@@ -283,6 +294,13 @@ impl<'a> Scheduler<'a> {
         })
     }
 
+    /// The first cycle in which a unit has room for a head: behind some products the array's registers are not free yet.
+    fn unit_ready(&self, index: usize, unit: usize) -> u64 {
+        let before = self.running[unit].filter(|_| UNITS[unit] == Unit::Array);
+        let gap = before.map_or(0, |older| gap(&self.plan.steps[older], &self.plan.steps[index], self.machine));
+        self.unit_free[unit] + gap
+    }
+
     fn port_available(&self, unit: usize, memory: usize) -> bool {
         let ports = self.machine.memory.scratchpad(Memory::SCRATCHPADS[memory]).map_or(0, |s| s.ports.into());
         let held = |u: usize| self.ports_held[u][memory] > self.now;
@@ -292,15 +310,15 @@ impl<'a> Scheduler<'a> {
     fn start(&mut self, index: usize, unit: usize) {
         let now = self.now;
         let at = self.live.partition_point(|l| l.index < index);
-        let Live { footprint, duration, .. } = &self.live[at];
+        let Live { touches, writes, duration, .. } = self.live[at];
         let times = &mut self.times[index];
         (times.started, times.unit_free) = (now, now + duration.occupancy_cycles);
         times.ended = now + duration.latency_cycles;
         self.reading_ends[index] = now + duration.reading_cycles;
-        for (held, memory) in self.ports_held[unit].iter_mut().zip(Memory::SCRATCHPADS) {
-            if footprint.writes_to(memory) {
+        for (memory, held) in self.ports_held[unit].iter_mut().enumerate() {
+            if writes[memory] {
                 *held = (*held).max(now + duration.latency_cycles);
-            } else if footprint.touches(memory) {
+            } else if touches[memory] {
                 *held = (*held).max(now + duration.reading_cycles);
             }
         }
@@ -328,8 +346,9 @@ impl<'a> Scheduler<'a> {
             }
         }
         self.unit_free.iter().for_each(|&free| at(free));
-        for (index, _) in self.heads() {
+        for (index, unit) in self.heads() {
             at(self.times[index].issued + 1);
+            at(self.unit_ready(index, unit));
             if let Some((_, Some(time))) = self.blocker(self.live(index)) {
                 at(time);
             }
