@@ -18,4 +18,4 @@ pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use reference::Reference;
 pub use state::{State, element};
-pub use stepped::{Joins, Stepped, Stopped, Timing, Trace, run_stepped};
+pub use stepped::{Joins, Stepped, Timing, Trace, run_stepped};

@@ -32,9 +32,9 @@ use scoreboard::Scoreboard;
 use sum::Outputs;
 use vector::Vector;
 
-use super::{Fault, Observer, Outcome, State};
+use super::{Engine, Fault, Observer, Outcome, State};
 use crate::isa::Footprint;
-use crate::program::Plan;
+use crate::program::{Plan, Step};
 use crate::spec::Machine;
 
 /// What executing a plan came to, instruction by instruction of it.
@@ -50,69 +50,41 @@ pub struct Trace {
     pub joins: Vec<Joins>,
 }
 
-/// Why a plan was not executed to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Stopped {
-    /// The first fault in program order.
-    #[error(transparent)]
-    Fault(#[from] Fault),
-    /// A weight-stationary product sums a column of the array before it joins.
-    #[error(
-        "instruction {pc}: chunk is {chunk}; where weights stay in the array it is the array's rows, {rows}"
-    )]
-    Chunk {
-        /// The instruction.
-        pc: u32,
-        /// Its mode's chunk.
-        chunk: u32,
-        /// Rows of the array.
-        rows: u32,
-    },
-    /// An instruction whose destination runs ahead of its own source.
-    #[error(
-        "instruction {pc} reads elements it has overwritten itself; let dst begin where the source does, in no wider format, or elsewhere"
-    )]
-    Overtaken {
-        /// The instruction.
-        pc: u32,
-    },
-}
-
 /// Executes plans cycle by cycle; keeps the exact sums of reductions not finished between them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stepped {
+    machine: Machine,
     outputs: Outputs,
 }
 
 /// Executes a plan, verified for the state's memories, cycle by cycle.
 ///
 /// # Errors
-/// As [`Stepped::run`].
-pub fn run_stepped(plan: &Plan, machine: &Machine, state: &mut State) -> Result<Trace, Stopped> {
-    Stepped::new().run(plan, machine, state, &mut [])
+/// As [`Stepped::trace`].
+pub fn run_stepped(plan: &Plan, machine: &Machine, state: &mut State) -> Result<Trace, Fault> {
+    Stepped::new(machine.clone()).trace(plan, state, &mut [])
 }
 
 impl Stepped {
-    /// An engine with nothing under way.
-    pub fn new() -> Self {
-        Self::default()
+    /// A machine with nothing under way.
+    pub fn new(machine: Machine) -> Self {
+        Stepped { machine, outputs: Outputs::default() }
     }
 
-    /// Executes a plan, verified for the state's memories; observers are told of an instruction in the cycle it ends, when what
-    /// it wrote is still there.
+    /// Executes a plan, verified for the state's memories. Observers are told of an instruction in the cycle it ends, which may be
+    /// before an older one: what it wrote is there, what it read may not be any more.
     ///
     /// # Errors
-    /// The first fault in program order, found when all older instructions have ended; younger ones may have begun, and
-    /// the state counts for nothing. [`Stopped::Chunk`] before anything is executed.
-    pub fn run(
+    /// The first fault in program order, found when all older instructions have ended: younger ones may have begun, and
+    /// the state counts for nothing. [`Fault::Chunk`] before anything is executed.
+    pub fn trace(
         &mut self,
         plan: &Plan,
-        machine: &Machine,
         state: &mut State,
         observers: &mut [&mut dyn Observer],
-    ) -> Result<Trace, Stopped> {
-        check(plan, machine)?;
-        let mut units = Units::new(plan, machine, std::mem::take(&mut self.outputs));
+    ) -> Result<Trace, Fault> {
+        check(plan, &self.machine)?;
+        let mut units = Units::new(plan, &self.machine, std::mem::take(&mut self.outputs));
         let mut records: Vec<Record> = plan.steps.iter().map(|_| Record::default()).collect();
         let (mut now, mut retired) = (0, 0);
         while !units.are_done() {
@@ -124,7 +96,7 @@ impl Stepped {
                 }
             }
             while let Some(record) = records.get(retired).filter(|record| record.has_ended()) {
-                stop_at(record, plan.steps[retired].pc)?;
+                record.fault.map_or(Ok(()), Err)?;
                 retired += 1;
             }
         }
@@ -136,6 +108,28 @@ impl Stepped {
             outcomes: records.iter().map(|record| record.outcome).collect(),
             joins: records.iter().map(|record| record.joins).collect(),
         })
+    }
+}
+
+impl Engine for Stepped {
+    fn name(&self) -> &'static str {
+        "stepped"
+    }
+
+    /// The instruction alone, with no other under way.
+    fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+        let plan = Plan { entry: String::new(), steps: vec![*step], probes: Vec::new(), control_after: 1 };
+        let trace = self.trace(&plan, state, &mut [])?;
+        Ok(trace.outcomes.first().copied().unwrap_or_default())
+    }
+
+    fn run(
+        &mut self,
+        plan: &Plan,
+        state: &mut State,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), Fault> {
+        self.trace(plan, state, observers).map(|_| ())
     }
 }
 
@@ -213,19 +207,12 @@ impl<'a> Units<'a> {
 }
 
 /// What no register of this machine can do.
-fn check(plan: &Plan, machine: &Machine) -> Result<(), Stopped> {
+fn check(plan: &Plan, machine: &Machine) -> Result<(), Fault> {
     let rows = machine.array.rows;
     match plan.steps.iter().find(|step| step.weight_stationary && step.rule.chunk != rows) {
-        Some(step) => Err(Stopped::Chunk { pc: step.pc, chunk: step.rule.chunk, rows }),
+        Some(step) => Err(Fault::Chunk { pc: step.pc, chunk: step.rule.chunk, rows }),
         None => Ok(()),
     }
-}
-
-fn stop_at(record: &Record, pc: u32) -> Result<(), Stopped> {
-    if record.overtaken {
-        return Err(Stopped::Overtaken { pc });
-    }
-    record.fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
 /// A number as a place in a list.

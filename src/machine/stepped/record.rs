@@ -52,8 +52,6 @@ pub(super) struct Record {
     pub(super) outcome: Outcome,
     pub(super) joins: Joins,
     pub(super) fault: Option<Fault>,
-    /// Its destination ran ahead of its own source.
-    pub(super) overtaken: bool,
 }
 
 impl Record {

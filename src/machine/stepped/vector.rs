@@ -170,7 +170,9 @@ impl Vector {
         let reader = Reader { state: cycle.state, written: &self.written };
         let lanes: Result<Vec<Lane>, Overtaken> =
             (first..end).map(|number| reader.lane(&cycle.step(id).instr, number)).collect();
-        cycle.records[id].overtaken |= lanes.is_err();
+        if lanes.is_err() {
+            cycle.records[id].fault = Some(Fault::Overtaken { pc: cycle.step(id).pc });
+        }
         if last {
             self.feed = None;
             cycle.signal(id, Signal::Free);
