@@ -5,13 +5,6 @@ use crate::isa::{Memory, Unit};
 use crate::program::Plan;
 use crate::spec::Machine;
 
-/// What an older head waits for and no younger one may take in this cycle.
-#[derive(Default)]
-struct Claims {
-    memories: Vec<Memory>,
-    channel: bool,
-}
-
 /// Instructions in queues and under way, and what they hold.
 pub(super) struct Scoreboard<'a> {
     plan: &'a Plan,
@@ -50,7 +43,8 @@ impl<'a> Scoreboard<'a> {
         records: &mut [Record],
         array_takes: impl Fn(usize) -> bool,
     ) -> Vec<usize> {
-        let mut claims = Claims::default();
+        // Memories whose port an older head waits for. The channel needs no claim: while one lacks it, it is taken.
+        let mut claimed = Vec::new();
         let mut started = Vec::new();
         for &id in heads {
             let unit = place(&self.plan.steps[id]);
@@ -58,16 +52,14 @@ impl<'a> Scoreboard<'a> {
             if !unit_is_free || !array_takes(id) || self.depends(id, records) {
                 continue;
             }
-            let memories = self.lacking_ports(id, records);
-            let channel = self.lacks_channel(id, records);
-            if memories.is_empty() && !channel && !self.is_claimed(id, &claims, records) {
+            let lacking = self.lacking_ports(id, records);
+            let is_claimed = claimed.iter().any(|&memory| records[id].footprint.touches(memory));
+            if lacking.is_empty() && !is_claimed && !self.lacks_channel(id, records) {
                 records[id].started = Some(now);
                 self.last[unit] = Some(id);
                 started.push(id);
-            } else {
-                claims.memories.extend(memories);
-                claims.channel |= channel;
             }
+            claimed.extend(lacking);
         }
         started
     }
@@ -125,10 +117,5 @@ impl<'a> Scoreboard<'a> {
             self.is_move(other) && records[other].is_under_way() && !records[other].has_freed_its_unit()
         };
         shared && self.is_move(id) && self.alive.iter().any(|other| taken(&other))
-    }
-
-    fn is_claimed(&self, id: usize, claims: &Claims, records: &[Record]) -> bool {
-        claims.memories.iter().any(|&memory| records[id].footprint.touches(memory))
-            || (claims.channel && self.is_move(id))
     }
 }
