@@ -22,7 +22,7 @@ fn group(first: u32, tree: u32, length: u32) -> std::ops::Range<u32> {
 
 impl Array {
     pub(super) fn os_folds(&self, m: &Matrix) -> u32 {
-        self.row_folds(m) * self.column_folds(m)
+        self.row_folds(m).saturating_mul(self.column_folds(m))
     }
 
     fn row_folds(&self, m: &Matrix) -> u32 {

@@ -30,7 +30,7 @@ impl Array {
     }
 
     pub(super) fn ws_folds(&self, step: &Step, m: &Matrix) -> u32 {
-        self.reduction_folds(step, m) * self.column_folds(m)
+        self.reduction_folds(step, m).saturating_mul(self.column_folds(m))
     }
 
     /// Reduction indices of a row of the array in a fold.
