@@ -49,6 +49,22 @@ fn a_folder_imports_only_folders_above_it() {
 }
 
 #[test]
+fn the_stepped_engine_and_the_schedule_share_no_code() {
+    const SHARED: [&str; 5] = ["number", "isa", "spec", "program", "machine"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let stepped = sources(&root.join("machine/stepped"));
+    assert!(stepped.len() > 5, "the engine has files");
+    for file in stepped {
+        let text = fs::read_to_string(&file).unwrap();
+        let barred = imports(&text).into_iter().find(|import| !SHARED.contains(import));
+        assert_eq!(barred, None, "{}", file.display());
+        let others = ["machine::fast", "machine::kernels", "machine::vector", "machine::matrix", "Cost"];
+        let engine = others.iter().find(|other| text.contains(**other));
+        assert_eq!(engine, None, "{}", file.display());
+    }
+}
+
+#[test]
 fn the_host_does_no_arithmetic_of_training() {
     each(|folder, text, file| {
         if folder == "train" {

@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::load::{machine, read};
+use super::load::{EngineName, machine, read};
 use super::{Failure, failed, given, print};
 use crate::isa::Memory;
-use crate::machine::{Engine, Fast, Observer, Outcome, State, run};
+use crate::machine::{Engine, Observer, Outcome, State, run};
 use crate::observe::Ledger;
 use crate::program::{Plan, Program, Step, Tensor};
 use crate::spec::{Machine, Setting};
@@ -46,6 +46,9 @@ pub(super) struct Execute {
     /// Seed of initial values and of rounding
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What executes the program; the same bits
+    #[arg(long, value_enum, default_value = "fast")]
+    engine: EngineName,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
@@ -94,7 +97,8 @@ impl Execute {
         if let Some(path) = &self.input {
             take_inputs(&program, path, &mut state)?;
         }
-        let counts = execute(&plan, entry, &machine, &mut state)?;
+        let mut engine = self.engine.on(&machine);
+        let counts = execute(&plan, entry, &machine, engine.as_mut(), &mut state)?;
         if let Some(path) = &self.output {
             write_outputs(&program, path, &self.tensors, &state)?;
         }
@@ -128,10 +132,15 @@ impl Execute {
     }
 }
 
-fn execute(plan: &Plan, entry: String, machine: &Machine, state: &mut State) -> Result<Counts, Failure> {
+fn execute(
+    plan: &Plan,
+    entry: String,
+    machine: &Machine,
+    engine: &mut dyn Engine,
+    state: &mut State,
+) -> Result<Counts, Failure> {
     let mut counts = Counts { entry, ..Counts::default() };
     let mut ledger = Ledger::new(plan, machine);
-    let engine: &mut dyn Engine = &mut Fast::new();
     run(plan, engine, state, &mut [&mut counts, &mut ledger]).map_err(failed)?;
     for tally in ledger.tallies().values() {
         counts.instructions += tally.instructions;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{Failure, given};
 use crate::compiler::{self, explain};
+use crate::machine::{Engine, Fast, Reference, Stepped};
 use crate::network::{self, Network, Recipe};
 use crate::program::Program;
 use crate::spec::{Machine, Setting};
@@ -16,6 +17,25 @@ const QUICK: &str = include_str!("../../programs/quick.toml");
 const COMPILED: &str = "safetensors";
 /// Settings that a compiled program takes: only the host reads them.
 const HOST_KEYS: [&str; 2] = ["recipe.epochs", "recipe.seed"];
+
+/// The engines there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum EngineName {
+    Fast,
+    Reference,
+    Stepped,
+}
+
+impl EngineName {
+    /// The engine, for a machine.
+    pub(super) fn on(self, machine: &Machine) -> Box<dyn Engine> {
+        match self {
+            EngineName::Fast => Box::new(Fast::new()),
+            EngineName::Reference => Box::new(Reference::new()),
+            EngineName::Stepped => Box::new(Stepped::new(machine.clone())),
+        }
+    }
+}
 
 /// Program, machine and settings, as every command takes them.
 #[derive(Debug, Clone, Default, Args)]

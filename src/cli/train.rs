@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::load::{Choice, Inputs};
+use super::load::{Choice, EngineName, Inputs};
 use super::progress::Display;
 use super::{Failure, failed, given, print};
 use crate::data::mnist;
-use crate::machine::{Engine, Fast, Observer, Reference};
+use crate::machine::Observer;
 use crate::network::{self, Recipe};
 use crate::observe::{Preset, TensorDump};
 use crate::report::{self, Host, Report};
@@ -54,7 +54,8 @@ pub(super) struct Train {
     /// Go on with the run in the run directory
     #[arg(long)]
     resume: bool,
-    /// What executes the program: `reference` is the plain definition, slow, the same bits
+    /// What executes the program: `reference` is the plain definition, `stepped` moves every register of the machine a cycle
+    /// at a time; both slow, the same bits
     #[arg(long, value_enum, default_value = "fast")]
     engine: EngineName,
     /// Worker threads; all cores if left out
@@ -69,13 +70,6 @@ pub(super) struct Train {
     /// The steps to write, counted from 1 over the run
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "LIST")]
     dump_steps: Vec<u32>,
-}
-
-/// The engines there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum EngineName {
-    Fast,
-    Reference,
 }
 
 impl Train {
@@ -143,10 +137,7 @@ impl Train {
         let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
         let dir = self.data.as_deref().or(inputs.recipe.data_path.as_deref());
         let data = mnist(dir).map_err(given)?;
-        let engine: Box<dyn Engine> = match self.engine {
-            EngineName::Fast => Box::new(Fast::new()),
-            EngineName::Reference => Box::new(Reference::new()),
-        };
+        let engine = self.engine.on(&inputs.machine);
         let mut run =
             Run::new(&inputs.program, &inputs.machine, &inputs.recipe, &data, engine).map_err(stopped)?;
         if self.resume && directory.checkpoint().exists() {

@@ -14,6 +14,26 @@ pub trait Engine {
     /// When a `trap` accumulator overflows or a value does not fit its format; the instruction's results then
     /// count for nothing.
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault>;
+
+    /// Executes a plan from its first instruction to its last.
+    ///
+    /// # Errors
+    /// As [`Engine::execute`]; what was executed before stays.
+    fn run(
+        &mut self,
+        plan: &Plan,
+        state: &mut State,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<(), Fault> {
+        for step in &plan.steps {
+            let outcome = self.execute(step, state)?;
+            for observer in observers.iter_mut() {
+                observer.executed(plan, step, &outcome, state);
+            }
+        }
+        observers.iter_mut().for_each(|observer| observer.finished(plan));
+        Ok(())
+    }
 }
 
 /// What happened when an instruction was executed, besides its effect on the state.
@@ -73,6 +93,38 @@ pub enum Fault {
         /// The first element that does not fit.
         element: u64,
     },
+    /// A weight-stationary product sums a column of the array before it joins; only an engine that moves registers minds.
+    #[error(
+        "instruction {pc}: chunk is {chunk}; where weights stay in the array it is the array's rows, {rows}"
+    )]
+    Chunk {
+        /// The instruction.
+        pc: u32,
+        /// Its mode's chunk.
+        chunk: u32,
+        /// Rows of the array.
+        rows: u32,
+    },
+    /// An instruction whose destination runs ahead of its own source; only an engine that moves values with time minds.
+    #[error(
+        "instruction {pc} reads elements it has overwritten; let dst begin where the source does, in no wider format, or elsewhere"
+    )]
+    Overtaken {
+        /// The instruction.
+        pc: u32,
+    },
+}
+
+impl Fault {
+    /// The instruction that stopped the run.
+    pub fn pc(&self) -> u32 {
+        match self {
+            Fault::Trap { pc, .. }
+            | Fault::Range { pc, .. }
+            | Fault::Chunk { pc, .. }
+            | Fault::Overtaken { pc } => *pc,
+        }
+    }
 }
 
 /// Is told of every instruction after it was executed; changes nothing.
@@ -96,12 +148,5 @@ pub fn run(
     state: &mut State,
     observers: &mut [&mut dyn Observer],
 ) -> Result<(), Fault> {
-    for step in &plan.steps {
-        let outcome = engine.execute(step, state)?;
-        for observer in observers.iter_mut() {
-            observer.executed(plan, step, &outcome, state);
-        }
-    }
-    observers.iter_mut().for_each(|observer| observer.finished(plan));
-    Ok(())
+    engine.run(plan, state, observers)
 }

@@ -1,7 +1,7 @@
 //! Machine state, units and the engines that execute instructions.
 //!
 //! An engine makes an instruction's effect on the [`State`] and says what happened in an [`Outcome`]. It knows
-//! nothing of time, energy, layers or tensors.
+//! nothing of time, energy, layers or tensors. [`Stepped`] alone moves values with time, a whole plan at once.
 
 mod engine;
 mod fast;
@@ -10,6 +10,7 @@ mod matrix;
 mod moves;
 mod reference;
 mod state;
+mod stepped;
 mod values;
 mod vector;
 
@@ -17,3 +18,4 @@ pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use reference::Reference;
 pub use state::{State, element};
+pub use stepped::{Joins, Stepped, Timing, Trace, run_stepped};

@@ -297,7 +297,8 @@ impl<'a> Scheduler<'a> {
     /// The first cycle in which a unit has room for a head: behind some products the array's registers are not free yet.
     fn unit_ready(&self, index: usize, unit: usize) -> u64 {
         let before = self.running[unit].filter(|_| UNITS[unit] == Unit::Array);
-        let gap = before.map_or(0, |older| gap(&self.plan.steps[older], &self.plan.steps[index], self.machine));
+        let gap =
+            before.map_or(0, |older| gap(&self.plan.steps[older], &self.plan.steps[index], self.machine));
         self.unit_free[unit] + gap
     }
 

@@ -224,8 +224,7 @@ impl<'a> Trainer<'a> {
 
 /// A fault with the phase and layer it happened in, and what its user can do.
 fn stopped(plan: &Plan, step: u32, fault: Fault) -> TrainError {
-    let (Fault::Trap { pc, .. } | Fault::Range { pc, .. }) = fault;
-    let at = plan.steps.iter().find(|s| s.pc == pc);
+    let at = plan.steps.iter().find(|s| s.pc == fault.pc());
     let phase = at.map_or("other", |s| s.phase.name());
     let place = match at.and_then(|s| s.layer) {
         Some(layer) => format!("{phase} of layer {layer}"),
@@ -238,6 +237,7 @@ fn stopped(plan: &Plan, step: u32, fault: Fault) -> TrainError {
         Fault::Range { .. } => {
             "a smaller learning rate or more gradient bits (wage.bits.G) make it fit".to_owned()
         }
+        Fault::Chunk { .. } | Fault::Overtaken { .. } => "compile the program for this machine".to_owned(),
     };
     TrainError::Fault { step, place, fault, way_out }
 }

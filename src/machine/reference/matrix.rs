@@ -47,6 +47,37 @@ fn right(m: &Matrix, state: &State, [a, b, c]: [i64; 3], column: u32) -> i64 {
     get(state, m.right, m.right_format, u64::try_from(index).unwrap_or(u64::MAX))
 }
 
+/// The left operand of a row of the product and a reduction index, both counted from the instruction's first.
+pub(in crate::machine) fn left_operand(
+    m: &Matrix,
+    positions_reduced: bool,
+    state: &State,
+    row: u32,
+    k: u32,
+) -> i64 {
+    let (positions, taps) = indices(m);
+    let (row, k) = (m.first_row + row, m.first_k + k);
+    let (position, tap) = if positions_reduced { (k, row) } else { (row, k) };
+    left(m, state, split(position, positions), split(tap, taps))
+}
+
+/// The right operand of a reduction index, counted from the instruction's first, and a column of the product.
+pub(in crate::machine) fn right_operand(
+    m: &Matrix,
+    positions_reduced: bool,
+    state: &State,
+    k: u32,
+    column: u32,
+) -> i64 {
+    let (positions, taps) = indices(m);
+    right(m, state, split(m.first_k + k, if positions_reduced { positions } else { taps }), column)
+}
+
+/// How far the indices of positions and taps run.
+fn indices(m: &Matrix) -> ([u32; 3], [u32; 3]) {
+    ([m.images, m.out_rows, m.out_cols], [m.tap_rows, m.tap_cols, m.channels])
+}
+
 impl Reference {
     pub(super) fn matrix(
         &mut self,
@@ -55,8 +86,6 @@ impl Reference {
         positions_reduced: bool,
         state: &mut State,
     ) -> Result<Outcome, Fault> {
-        let positions = [m.images, m.out_rows, m.out_cols];
-        let taps = [m.tap_rows, m.tap_cols, m.channels];
         let mut outcome = Outcome::default();
         let mut outputs = Vec::new();
         for row in 0..m.rows {
@@ -69,16 +98,9 @@ impl Reference {
                 let unfinished = self.unfinished.get(&bit).filter(|_| m.accumulate);
                 let started = unfinished.copied().unwrap_or(register.into());
                 let mut accumulator = Accumulator::new(step.rule, register, started);
-                for k in m.first_k..m.first_k + m.length {
-                    let number = m.first_row + row;
-                    let (position, tap, reduced) = if positions_reduced {
-                        let position = split(k, positions);
-                        (position, split(number, taps), position)
-                    } else {
-                        let tap = split(k, taps);
-                        (split(number, positions), tap, tap)
-                    };
-                    let (a, b) = (left(m, state, position, tap), right(m, state, reduced, column));
+                for k in 0..m.length {
+                    let a = left_operand(m, positions_reduced, state, row, k);
+                    let b = right_operand(m, positions_reduced, state, k, column);
                     accumulator.product(a * b);
                     outcome.nonzero_products += u64::from(a != 0 && b != 0);
                 }

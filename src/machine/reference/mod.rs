@@ -1,9 +1,10 @@
 //! The plain engine: each instruction as `isa/table.toml` says it, one element and one join after another.
 //!
 //! To be read beside the manual. It shares no code with the fast engine but what an element and an accumulator are;
-//! `tests/engines.rs` holds the two together.
+//! `tests/engines.rs` holds the two together. The stepped engine takes from here what one element comes to.
 
-mod matrix;
+pub(super) mod elements;
+pub(super) mod matrix;
 mod moves;
 mod vector;
 
@@ -56,12 +57,12 @@ fn start(address: Address) -> usize {
 }
 
 /// Element `index`, two's complement.
-fn get(state: &State, address: Address, format: Format, index: u64) -> i64 {
+pub(super) fn get(state: &State, address: Address, format: Format, index: u64) -> i64 {
     element(state.memory(address.memory), start(address), format, index)
 }
 
 /// Element `index`, unsigned.
-fn get_unsigned(state: &State, address: Address, format: Format, index: u64) -> u64 {
+pub(super) fn get_unsigned(state: &State, address: Address, format: Format, index: u64) -> u64 {
     unsigned_element(state.memory(address.memory), start(address), format, index)
 }
 

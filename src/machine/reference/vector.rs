@@ -1,9 +1,9 @@
 //! The vector unit, an element at a time. An instruction reads all it reads before it writes.
 
+use super::elements::{self, Clipped};
 use super::{get, get_unsigned, set};
 use crate::isa::{Address, Format, Instr, VPool, VStochastic, VUnpool};
 use crate::machine::{Fault, Outcome, State};
-use crate::number::{Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
 
 fn bits(n: u32) -> Format {
     Format::new(n).expect("a fixed width")
@@ -35,13 +35,10 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
             put(state, i.dst, i.dst_format, &values);
         }
         Instr::VShift(i) => {
-            let n = i64::from(i.shift) + state.scales[usize::from(i.scale.0)];
-            let n = i32::try_from(n.clamp(-200, 200)).unwrap_or(0);
-            let shifted = |k| rsh(get(state, i.src, i.src_format, k).into(), n, i.rounding);
-            let shifted: Vec<i128> = (0..u64::from(i.count)).map(shifted).collect();
-            let values: Vec<i64> = shifted.iter().map(|&q| clip(q, i.bits)).collect();
-            outcome.clipped = changed(shifted.iter().copied(), &values);
-            put(state, i.dst, i.dst_format, &values);
+            let scale = state.scales[usize::from(i.scale.0)];
+            let shifted = |k| elements::shift(i, scale, get(state, i.src, i.src_format, k));
+            let values: Vec<Clipped> = (0..u64::from(i.count)).map(shifted).collect();
+            outcome.clipped = put_clipped(state, i.dst, i.dst_format, &values);
         }
         Instr::VRelu(i) => {
             let values: Vec<i64> =
@@ -49,23 +46,14 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
             put(state, i.dst, i.format, &values);
         }
         Instr::VState(i) => {
-            // |x| > c · 2^shift, compared exactly: both sides times 2^-shift where it is negative.
-            let limit = i128::from(max_code(i.bits));
-            let values = (0..u64::from(i.count)).map(|n| {
-                let x = i128::from(get(state, i.src, i.src_format, n));
-                let clipped = match u32::try_from(i.shift) {
-                    Ok(up) => x.abs() > limit << up.min(90),
-                    Err(_) => x.abs() << i.shift.unsigned_abs().min(60) > limit,
-                };
-                if clipped { 2 } else { i64::from(x > 0) }
-            });
+            let values =
+                (0..u64::from(i.count)).map(|n| elements::state(i, get(state, i.src, i.src_format, n)));
             let values: Vec<i64> = values.collect();
             put(state, i.dst, bits(2), &values);
         }
         Instr::VMask(i) => {
             let kept = |n| {
-                let value = get(state, i.src, i.format, n);
-                if i.keep >> get_unsigned(state, i.states, bits(2), n) & 1 == 1 { value } else { 0 }
+                elements::mask(i, get(state, i.src, i.format, n), get_unsigned(state, i.states, bits(2), n))
             };
             let values: Vec<i64> = (0..u64::from(i.count)).map(kept).collect();
             put(state, i.dst, i.format, &values);
@@ -74,22 +62,22 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
         Instr::VUnpool(i) => outcome.clipped = unpool(i, state),
         Instr::VMaxabs(i) => {
             for n in 0..u64::from(i.count) {
-                let magnitude = get(state, i.src, i.src_format, n).checked_abs().unwrap_or(i64::MAX);
+                let magnitude = elements::magnitude(get(state, i.src, i.src_format, n));
                 set_scale(state, i.dst.0, state.scales[usize::from(i.dst.0)].max(magnitude));
             }
         }
         Instr::VOnehot(i) => {
             let columns = u64::from(i.columns);
             let difference = |n| {
-                let target = get_unsigned(state, i.labels, bits(16), n / columns) == n % columns;
-                get(state, i.src, i.src_format, n) - if target { 1 << i.shift } else { 0 }
+                let label = get_unsigned(state, i.labels, bits(16), n / columns);
+                elements::onehot(i, get(state, i.src, i.src_format, n), label, n % columns)
             };
             let values: Vec<i64> = (0..u64::from(i.rows) * columns).map(difference).collect();
             put(state, i.dst, i.dst_format, &values);
         }
         Instr::VSumsq(i) => {
             for n in 0..u64::from(i.count) {
-                let square = u128::from(get(state, i.src, i.src_format, n).unsigned_abs()).pow(2);
+                let square = elements::square(get(state, i.src, i.src_format, n));
                 let counter = &mut state.counters[usize::from(i.dst.0)];
                 *counter = counter.wrapping_add(square);
             }
@@ -117,8 +105,8 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
         }
         Instr::XSet(i) => set_scale(state, i.dst.0, i.value.into()),
         Instr::XExponent(i) => {
-            let m = u128::try_from(state.scales[usize::from(i.a.0)]).unwrap_or(0);
-            set_scale(state, i.dst.0, exponent(m).unwrap_or(0).into());
+            let exponent = elements::exponent_of(state.scales[usize::from(i.a.0)]);
+            set_scale(state, i.dst.0, exponent);
         }
         Instr::XSub(i) => {
             let difference =
@@ -131,9 +119,12 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
     Ok(outcome)
 }
 
-/// How many values are not what they were.
-fn changed(before: impl Iterator<Item = i128>, after: &[i64]) -> u64 {
-    before.zip(after).filter(|(b, a)| *b != i128::from(**a)).count() as u64
+/// Writes elements 0, 1, …; how many of them a clip changed.
+fn put_clipped(state: &mut State, address: Address, format: Format, values: &[Clipped]) -> u64 {
+    let clipped = values.iter().filter(|(_, clipped)| *clipped).count() as u64;
+    let values: Vec<i64> = values.iter().map(|&(value, _)| value).collect();
+    put(state, address, format, &values);
+    clipped
 }
 
 /// `a + sign · b`, held to `±limit`.
@@ -147,12 +138,8 @@ fn add(
     count: u32,
 ) -> u64 {
     let sum = |n| i128::from(get(state, a, format, n)) + sign * i128::from(get(state, b, b_format, n));
-    let sums: Vec<i128> = (0..u64::from(count)).map(sum).collect();
-    let limit = i128::from(limit);
-    let values: Vec<i64> =
-        sums.iter().map(|s| i64::try_from((*s).clamp(-limit, limit)).unwrap_or(0)).collect();
-    put(state, dst, format, &values);
-    changed(sums.into_iter(), &values)
+    let values: Vec<Clipped> = (0..u64::from(count)).map(|n| elements::held(sum(n), limit)).collect();
+    put_clipped(state, dst, format, &values)
 }
 
 fn pool(i: &VPool, state: &mut State) {
@@ -204,19 +191,16 @@ fn unpool(i: &VUnpool, state: &mut State) -> u64 {
             }
         }
     }
-    let values: Vec<i64> = sums.iter().map(|&s| clip(s, i.bits)).collect();
-    put(state, i.dst, i.format, &values);
-    changed(sums.into_iter(), &values)
+    let values: Vec<Clipped> = sums.iter().map(|&s| elements::routed(i, s)).collect();
+    put_clipped(state, i.dst, i.format, &values)
 }
 
 fn stochastic(pc: u32, i: &VStochastic, state: &mut State) -> Result<(), Fault> {
-    let t = i32::try_from(state.scales[usize::from(i.scale.0)].clamp(-200, 200)).unwrap_or(0);
-    let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
+    let scale = state.scales[usize::from(i.scale.0)];
     let mut values = Vec::new();
     for element in 0..u64::from(i.count) {
-        let random = stream.word(i.number + element) >> (32 - i.random_bits);
-        let step = stochastic_step(get(state, i.src, i.src_format, element), t, random, i.random_bits);
-        let step = i64::try_from(step).ok().filter(|&k| fits(k, i.dst_format.bits()));
+        let gradient = get(state, i.src, i.src_format, element);
+        let step = elements::stochastic(i, state, scale, element, gradient);
         values.push(step.ok_or(Fault::Range { pc, element })?);
     }
     put(state, i.dst, i.dst_format, &values);
