@@ -232,3 +232,34 @@ fn store_beat(moving: &mut Moving, m: &Store, bytes_a_cycle: usize, cycle: &Cycl
     }
     Beat { id: moving.id, memory: Memory::Dram, bytes, last: moving.bursts.is_over() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes and rests of a move's bursts, `b` and `-`.
+    fn bursts(size: [u32; 3], row: i64, plane: i64, burst: u32) -> String {
+        let mut bursts = Bursts::new(size, row, plane, burst);
+        let mut seen = String::new();
+        while let Some(cell) = bursts.next() {
+            seen.push(if matches!(cell, Cell::Byte(_)) { 'b' } else { '-' });
+        }
+        assert!(bursts.is_over());
+        seen
+    }
+
+    #[test]
+    fn a_run_is_whole_bursts() {
+        assert_eq!(bursts([5, 1, 1], 0, 0, 4), "bbbbb---");
+        assert_eq!(bursts([3, 2, 1], 9, 0, 4), "bbb-bbb-");
+        assert_eq!(bursts([3, 2, 1], 3, 0, 4), "bbbbbb--");
+    }
+
+    #[test]
+    fn planes_are_one_run_where_their_rows_are() {
+        assert_eq!(bursts([2, 2, 2], 2, 4, 3), "bbbbbbbb-");
+        assert_eq!(bursts([2, 2, 2], 2, 5, 3), "bbbb--bbbb--");
+        // The second plane begins behind the first's last row, but rows have gaps: a move looks at its strides.
+        assert_eq!(bursts([2, 2, 2], 3, 5, 4), "bb--bb--bb--bb--");
+    }
+}
