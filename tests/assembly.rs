@@ -118,7 +118,8 @@ fn errors_in_text_point_at_their_line() {
         ("  halt\n", 2, "no entry"),
     ];
     for (text, line, message) in cases {
-        let error = Program::from_text(text, "case.s").unwrap_err();
+        let errors = Program::from_text(text, "case.s").unwrap_err();
+        let error = &errors.all()[0].error;
         assert_eq!(error.line, line, "{error}");
         assert!(error.to_string().contains(message), "{error}");
         assert!(error.hint.is_some(), "{error}");
