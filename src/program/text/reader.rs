@@ -252,7 +252,7 @@ impl<'t> Reader<'t> {
         let key = match error {
             ProgramError::TensorTwice(name)
             | ProgramError::TensorOutside { name, .. }
-            | ProgramError::Initial { name, .. } => Some((Thing::Tensor, name.clone())),
+            | ProgramError::Tensor { name, .. } => Some((Thing::Tensor, name.clone())),
             ProgramError::NoInstruction { pc, .. } => {
                 let entry = self.program.entries.iter().find(|(_, at)| *at == pc);
                 entry.map(|(name, _)| (Thing::Entry, name.clone()))
