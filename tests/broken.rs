@@ -200,7 +200,7 @@ fn random_bytes_are_no_program() {
 #[test]
 fn a_damaged_file_is_refused() {
     let files: Vec<Vec<u8>> = programs().iter().map(|p| p.to_bytes().unwrap()).collect();
-    cases(3_000, |d| {
+    cases(2_000, |d| {
         let file = &files[d.below(files.len())];
         let mut bytes = file.clone();
         match d.below(3) {
@@ -326,7 +326,7 @@ fn a_hostile_file_is_refused_or_a_program() {
     let programs = programs();
     let images = Images { shape: [28, 28, 1], pixels: vec![77; 2 * 784], labels: vec![3, 9] };
     let (mut whole, mut all) = (0u64, 0u64);
-    cases(1_000, |d| {
+    cases(800, |d| {
         let program = &programs[d.below(programs.len())];
         all += 1;
         let Some(bytes) = changed(program, d).and_then(|p| p.to_bytes().ok()) else { return };
@@ -454,7 +454,7 @@ fn an_edited_text_is_a_program_or_an_error() {
         compiled.lines().filter(|l| !l.starts_with(".training")).fold(String::new(), |t, l| t + l + "\n"),
     );
     let (mut whole, mut all) = (0u64, 0u64);
-    cases(3_000, |d| {
+    cases(1_500, |d| {
         // The long text one time in eight.
         let at = if d.one_in(8) { texts.len() - 1 } else { d.below(texts.len() - 1) };
         let text = edited(&texts[at], &texts, d);
