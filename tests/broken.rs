@@ -14,6 +14,7 @@ use wagesim::network::load;
 use wagesim::observe::{Statistics, TensorDump};
 use wagesim::program::{Plan, Program};
 use wagesim::spec::{Machine, Setting};
+use wagesim::timing::Schedule;
 use wagesim::train::Trainer;
 
 /// Numbers from a seed: a case is its number.
@@ -125,6 +126,7 @@ fn prove_and_execute(program: &Program) {
         {
             continue;
         }
+        Schedule::of(&plan, &Machine::default());
         let mut state = State::new(sizes.map(|n| usize::try_from(n).unwrap()), 1);
         state.memories[4] = program.initial_dram(1);
         // A trap or a value out of range is the run's to tell.

@@ -110,3 +110,50 @@ fn the_guides_program_runs() {
     let doubled: Vec<i64> = (-50..50).map(|x| 2 * x).collect();
     assert_eq!(values(&std::fs::read(dir.path().join("out.safetensors")).unwrap(), "y"), doubled);
 }
+
+/// What `wagesim run` says of inputs that do not fit `programs/requantise-product.s`.
+#[test]
+fn inputs_that_do_not_fit_are_named_with_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = here("programs/requantise-product.s");
+    let (a, b) = (vec![1u8; 16 * 64], vec![1u8; 64 * 32]);
+    let view = |dtype, shape: &[usize], bytes: &[u8]| (dtype, shape.to_vec(), bytes.to_vec());
+    let good_a = || ("a", view(Dtype::I8, &[16, 64], &a));
+    let good_b = || ("b", view(Dtype::I8, &[64, 32], &b));
+    let mut loud: Vec<u8> = vec![0; 16 * 64 * 2];
+    loud[2 * (64 * 3 + 5)..][..2].copy_from_slice(&257i16.to_le_bytes());
+    type Given<'n> = (&'n str, (Dtype, Vec<usize>, Vec<u8>));
+    let cases: [(Vec<Given<'_>>, &[&str]); 7] = [
+        (vec![good_a(), ("bb", good_b().1)], &["`bb`", "did you mean `b`"]),
+        (vec![good_a(), ("weights", good_b().1)], &["`weights`", "a, b, sums, codes"]),
+        (vec![good_a(), ("b", view(Dtype::I8, &[32, 64], &b))], &["[32, 64]", "[64, 32]", "reshape"]),
+        (vec![good_b(), ("a", view(Dtype::I8, &[64], &a[..64]))], &["[64]", "[16, 64]"]),
+        (vec![good_a(), ("b", view(Dtype::F32, &[64, 32], &[0; 4 * 64 * 32]))], &["F32", "astype"]),
+        (vec![good_b(), ("a", view(Dtype::I16, &[16, 64], &loud))], &["257 at [3, 5]", "-128 to 127"]),
+        (vec![good_a()], &["`b`", "64, 32", "in.safetensors", "--zeros"]),
+    ];
+    let run = |args: &[&str]| {
+        let args = [&["run", source.as_str()], args].concat();
+        Command::new(env!("CARGO_BIN_EXE_wagesim")).args(args).current_dir(dir.path()).output().unwrap()
+    };
+    for (tensors, named) in cases {
+        let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+        });
+        let file = safetensors::serialize(views, None).unwrap();
+        std::fs::write(dir.path().join("in.safetensors"), file).unwrap();
+        let out = run(&["--input", "in.safetensors"]);
+        let error = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        named.iter().for_each(|word| assert!(error.contains(word), "{word}: {error}"));
+    }
+    std::fs::write(dir.path().join("in.safetensors"), b"x").unwrap();
+    let error = String::from_utf8(run(&["--input", "in.safetensors"]).stderr).unwrap();
+    assert!(error.contains("in.safetensors") && error.contains("save_file"), "{error}");
+    let error = String::from_utf8(run(&[]).stderr).unwrap();
+    assert!(error.contains("--input FILE"), "{error}");
+    let out = run(&["--zeros", "--json"]);
+    let counts: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(counts["products"], 16 * 64 * 32);
+    assert_eq!(counts["nonzero_products"], 0);
+}

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod initial;
+mod inputs;
 mod length;
 mod plan;
 mod text;
