@@ -6,34 +6,42 @@
 ;
 ;   wagesim run programs/requantise-product.s --input in.safetensors --output out.safetensors
 
-.const ROWS = 16
-.const DEPTH = 64
-.const COLUMNS = 32
-
 .tensor {"name":"a","bits":8,"signed":true,"shape":[16,64]}
 .tensor {"name":"b","bits":8,"signed":true,"shape":[64,32]}
 .tensor {"name":"sums","bits":32,"signed":true,"shape":[16,32]}
 .tensor {"name":"codes","bits":8,"signed":true,"shape":[16,32]}
 
+.const ROWS = dim(a, 0)
+.const DEPTH = dim(a, 1)
+.const COLUMNS = dim(b, 1)
+
+; Parts of the scratchpads: where is the assembler's matter.
+.place left = operand bytes=sizeof(a)
+.place out = operand bytes=sizeof(codes)
+.place right = weight bytes=sizeof(b)
+.place acc = accumulator bytes=sizeof(sums)
+
+.reg greatest = x1
+.reg exponent = x2
+
 main:
     ; Registers of 32 bits: 64 products of 8-bit codes need 21.
     mode dst=m0 bits=32 overflow=trap outer_bits=32
 
-    ; A tensor's name is its address in DRAM.
-    load dst=operand[0] src=dram[a] bytes=ROWS*DEPTH
-    load dst=weight[0] src=dram[b] bytes=DEPTH*COLUMNS
+    load dst=left src=a bytes=sizeof(a)
+    load dst=right src=b bytes=sizeof(b)
 
     ; A dense product is a window of one pixel: each row of `a` is an image, its elements are channels. Channel k of
     ; `b` lies COLUMNS elements behind channel k-1.
-    m.taps out=accumulator[0] out_format=32 left=operand[0] left_format=8 right=weight[0] right_format=8 mode=m0 images=ROWS channels=DEPTH rows=ROWS columns=COLUMNS length=DEPTH image_stride=DEPTH pixel_stride=DEPTH right_stride_2=COLUMNS out_stride=COLUMNS
+    m.taps out=acc out_format=32 left=left left_format=8 right=right right_format=8 mode=m0 images=ROWS channels=DEPTH rows=ROWS columns=COLUMNS length=DEPTH image_stride=DEPTH pixel_stride=DEPTH right_stride_2=COLUMNS out_stride=COLUMNS
 
-    ; x1 rises to the greatest magnitude, x2 is its logarithm. Only shifts read scale registers, so no address and no
-    ; trip count ever depends on data.
-    x.set dst=x1 value=0
-    v.maxabs dst=x1 src=accumulator[0] src_format=32 count=ROWS*COLUMNS
-    x.exponent dst=x2 a=x1
-    v.shift dst=operand[0] dst_format=8 src=accumulator[0] src_format=32 shift=-6 scale=x2 bits=8 count=ROWS*COLUMNS
+    ; One register rises to the greatest magnitude, another is its logarithm. Only shifts read scale registers, so no
+    ; address and no trip count ever depends on data.
+    x.set dst=greatest value=0
+    v.maxabs dst=greatest src=acc src_format=32 count=elements(sums)
+    x.exponent dst=exponent a=greatest
+    v.shift dst=out dst_format=8 src=acc src_format=32 shift=-6 scale=exponent bits=8 count=elements(codes)
 
-    store dst=dram[sums] src=accumulator[0] bytes=4*ROWS*COLUMNS
-    store dst=dram[codes] src=operand[0] bytes=ROWS*COLUMNS
+    store dst=sums src=acc bytes=sizeof(sums)
+    store dst=codes src=out bytes=sizeof(codes)
     halt

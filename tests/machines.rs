@@ -63,8 +63,11 @@ fn trained(net: &str, sets: &[&str], images: &Images, machine: &Machine) -> Vec<
     program.tensors.iter().filter(|t| t.kept).flat_map(|t| dram[t.range()].to_vec()).collect()
 }
 
-/// The LeNet's machines: KiB of the operand, weight, accumulator and mask memory, rows and columns, what stays, and more.
-const SIXTEEN: [([u32; 4], [u32; 2], &str, &[&str]); 16] = [
+/// KiB of the operand, weight, accumulator and mask memory; rows and columns; what stays; more settings.
+type Machine16 = ([u32; 4], [u32; 2], &'static str, &'static [&'static str]);
+
+/// The LeNet's machines, from 16 KiB to 4 MiB.
+const SIXTEEN: [Machine16; 16] = [
     ([6, 4, 5, 1], [1, 1], "output", &[]),
     ([6, 4, 5, 1], [8, 8], "weight", &[]),
     ([8, 8, 12, 4], [4, 4], "output", &["control.queue_depth=1"]),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::load::read;
 use super::{Failure, failed, given, print};
-use crate::program::Program;
+use crate::program::{Assembled, Program};
 
 /// Assemble a program from text
 ///
@@ -22,8 +22,12 @@ pub(super) struct Asm {
 
 impl Asm {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let program =
-            Program::from_text(&read(&self.source)?, &self.source.display().to_string()).map_err(given)?;
+        let origin = self.source.display().to_string();
+        let Assembled { program, warnings } =
+            Program::assembled(&read(&self.source)?, &origin).map_err(given)?;
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
         let out = self.out.clone().unwrap_or_else(|| self.source.with_extension("safetensors"));
         program.save(&out).map_err(failed)?;
         print(&format!("{}: {} instructions, in {}\n", program.name, program.code.len(), out.display()))

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::Args;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::load::{EngineName, machine, read};
-use super::{Failure, failed, given, print};
+use super::{Failure, failed, given, print, tensors};
 use crate::isa::Memory;
 use crate::machine::{Engine, Observer, Outcome, State, run};
 use crate::observe::Ledger;
-use crate::program::{Plan, Program, Step, Tensor};
+use crate::program::{Plan, Program, Step};
 use crate::spec::{Machine, Setting};
 
 /// Execute a program: from text or compiled, on tensors given
@@ -20,8 +19,23 @@ use crate::spec::{Machine, Setting};
 /// written to the output file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  wagesim run programs/requantise-product.s --input in.safetensors --output out.safetensors")]
+Make inputs with Python (numpy, safetensors), run, look at what came out:
+  python3 -c 'import numpy as np; from safetensors.numpy import save_file
+  a, b = np.ones((16, 64), np.int8), np.eye(64, 32, dtype=np.int8)
+  save_file(dict(a=a, b=b), \"in.safetensors\")'
+  wagesim run programs/requantise-product.s --input in.safetensors --output out.safetensors
+  python3 -c 'from safetensors.numpy import load_file
+  print(load_file(\"out.safetensors\")[\"codes\"])'
+
+More:
+  wagesim run p.s --input in.safetensors --json          counts and cycles as JSON
+  wagesim run p.s --machine programs/machines/tiny-16k.toml --set memory.operand.kib=8
+  wagesim run compiled.safetensors --entry quantise --seed 3 --output out.safetensors
+
+Tensors go by the names of the program's `.tensor` lines, in their shapes, as whole
+numbers of any type. How programs are written: isa/assembly.md.
+
+Exit codes: 0 done, 1 a run that stopped, 2 what was given is wrong.")]
 pub(super) struct Execute {
     /// Assembly text (.s) or compiled program (.safetensors)
     program: PathBuf,
@@ -43,6 +57,9 @@ pub(super) struct Execute {
     /// The tensors to write; all if left out
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     tensors: Vec<String>,
+    /// Take tensors that nothing gives values as zeros
+    #[arg(long)]
+    zeros: bool,
     /// Seed of initial values and of rounding
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -92,15 +109,25 @@ impl Execute {
         ];
         plan.verify(&sizes).map_err(|e| self.refuse(e))?;
         plan.verify_rows(machine.array.rows).map_err(|e| self.refuse(e))?;
-        let mut state = State::new(sizes.map(|n| usize::try_from(n).unwrap_or(usize::MAX)), self.seed);
+        let [operand, weight, accumulator, mask, dram] =
+            sizes.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        if Vec::<u8>::new().try_reserve_exact(dram).is_err() {
+            let what = "more than this host has; give tensors less, or place them closer with `address`";
+            return Err(self.refuse(anyhow!("its DRAM is {dram} bytes: {what}")));
+        }
+        let mut state = State::new([operand, weight, accumulator, mask, 0], self.seed);
         state.memories[Memory::Dram.index()] = program.initial_dram(self.seed);
-        if let Some(path) = &self.input {
-            take_inputs(&program, path, &mut state)?;
+        let given = match &self.input {
+            Some(path) => tensors::take(&program, path, &mut state)?,
+            None => Vec::new(),
+        };
+        if !self.zeros {
+            self.nothing_is_missing(&program, &plan, &given)?;
         }
         let mut engine = self.engine.on(&machine);
         let counts = execute(&plan, entry, &machine, engine.as_mut(), &mut state)?;
         if let Some(path) = &self.output {
-            write_outputs(&program, path, &self.tensors, &state)?;
+            tensors::write(&program, path, &self.tensors, &state)?;
         }
         if self.json {
             return print(&(serde_json::to_string_pretty(&counts).map_err(failed)? + "\n"));
@@ -114,6 +141,20 @@ impl Execute {
 
     fn refuse(&self, error: impl Into<anyhow::Error>) -> Failure {
         given(error.into().context(self.program.display().to_string()))
+    }
+
+    /// Refuses tensors that are read and never had values.
+    fn nothing_is_missing(&self, program: &Program, plan: &Plan, given: &[String]) -> Result<(), Failure> {
+        let missing = plan.read_first(program).into_iter().find(|t| !given.contains(&t.name));
+        let Some(tensor) = missing else { return Ok(()) };
+        let (name, form) = (&tensor.name, tensors::form(tensor));
+        let place = match &self.input {
+            Some(path) => format!("put it into {}", path.display()),
+            None => "give it with --input FILE".to_owned(),
+        };
+        Err(self.refuse(anyhow!(
+            "tensor `{name}` ({form}) is read before anything writes it and has no values: {place}, give it `initial` values, or take it as zeros with --zeros"
+        )))
     }
 
     fn entry(&self, program: &Program) -> Result<String, Failure> {
@@ -157,89 +198,4 @@ fn load(path: &Path) -> Result<Program, Failure> {
         return Program::load(path).map_err(given);
     }
     Program::from_text(&read(path)?, &path.display().to_string()).map_err(given)
-}
-
-/// Signedness and bytes of a file's whole numbers.
-fn whole_number(dtype: Dtype) -> Option<(bool, usize)> {
-    Some(match dtype {
-        Dtype::I8 => (true, 1),
-        Dtype::U8 => (false, 1),
-        Dtype::I16 => (true, 2),
-        Dtype::U16 => (false, 2),
-        Dtype::I32 => (true, 4),
-        Dtype::U32 => (false, 4),
-        Dtype::I64 => (true, 8),
-        _ => return None,
-    })
-}
-
-fn take_inputs(program: &Program, path: &Path, state: &mut State) -> Result<(), Failure> {
-    let origin = path.display().to_string();
-    let bytes = std::fs::read(path).with_context(|| origin.clone()).map_err(given)?;
-    let file = SafeTensors::deserialize(&bytes)
-        .with_context(|| format!("{origin}: not a whole file"))
-        .map_err(given)?;
-    for (name, view) in file.iter() {
-        let refuse = |what: String| given(anyhow!("{origin}: tensor `{name}` {what}"));
-        let tensor = program.tensor(name).ok_or_else(|| {
-            let names: Vec<&str> = program.tensors.iter().map(|t| t.name.as_str()).collect();
-            refuse(format!("is none of the program's: {}", names.join(", ")))
-        })?;
-        let count = view.shape().iter().product::<usize>() as u64;
-        if count != tensor.elements() {
-            return Err(refuse(format!("has {count} elements; the program's has {}", tensor.elements())));
-        }
-        let (signed, size) = whole_number(view.dtype()).ok_or_else(|| {
-            refuse("holds no whole numbers; use i8, u8, i16, u16, i32, u32 or i64".to_owned())
-        })?;
-        let values = view.data().chunks(size).map(|chunk| {
-            let mut wide = if signed && chunk[size - 1] >= 0x80 { [0xff; 8] } else { [0; 8] };
-            wide[..size].copy_from_slice(chunk);
-            i64::from_le_bytes(wide)
-        });
-        let dram = state.memory_mut(Memory::Dram);
-        tensor.put(dram, values).map_err(|(index, value)| {
-            refuse(format!("holds {value} at element {index}, beyond {} bits", tensor.format.bits()))
-        })?;
-    }
-    Ok(())
-}
-
-/// The narrowest type of a file that holds every value of a tensor.
-fn file_values(tensor: &Tensor, state: &State) -> (Dtype, Vec<u8>) {
-    let (bits, signed) = (tensor.format.bits(), tensor.signed);
-    let (dtype, size) = match (bits, signed) {
-        (0..=8, true) => (Dtype::I8, 1),
-        (0..=8, false) => (Dtype::U8, 1),
-        (9..=16, true) => (Dtype::I16, 2),
-        (9..=16, false) => (Dtype::U16, 2),
-        (17..=32, true) => (Dtype::I32, 4),
-        (17..=32, false) => (Dtype::U32, 4),
-        _ => (Dtype::I64, 8),
-    };
-    let values = tensor.values(state.memory(Memory::Dram));
-    (dtype, values.flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect())
-}
-
-fn write_outputs(program: &Program, path: &Path, names: &[String], state: &State) -> Result<(), Failure> {
-    if let Some(unknown) = names.iter().find(|n| program.tensor(n).is_none()) {
-        let known: Vec<&str> = program.tensors.iter().map(|t| t.name.as_str()).collect();
-        return Err(given(anyhow!("--tensors {unknown}: the program has {}", known.join(", "))));
-    }
-    let wanted = program.tensors.iter().filter(|t| names.is_empty() || names.contains(&t.name));
-    let data: Vec<_> = wanted
-        .map(|t| {
-            let (dtype, bytes) = file_values(t, state);
-            let shape = t.shape.iter().map(|&d| usize::try_from(d).unwrap_or(usize::MAX)).collect::<Vec<_>>();
-            (t.name.clone(), dtype, shape, bytes)
-        })
-        .collect();
-    let views: Result<Vec<_>, _> = data
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.clone(), view))
-        })
-        .collect();
-    let bytes = views.and_then(|v| safetensors::serialize(v, None)).map_err(failed)?;
-    std::fs::write(path, bytes).with_context(|| path.display().to_string()).map_err(failed)
 }

@@ -108,8 +108,10 @@ impl Choice {
         let training = training.ok_or_else(|| {
             given(anyhow!("{origin} is no program for training; `wagesim run {origin}` executes it"))
         })?;
-        let (network, recipe, _) =
+        let (mut network, recipe, _) =
             network::load(&training.source, &format!("source of {origin}"), &settings).map_err(given)?;
+        // A source without a name was named by its file when it was compiled.
+        network.name.clone_from(&program.name);
         let machine = format!("machine of {origin}");
         let machine = Machine::from_toml(&training.machine, &machine, &[]).map_err(given)?;
         Ok(Inputs { network, recipe, machine, program, tilings: Vec::new() })

@@ -9,6 +9,7 @@ mod machine;
 mod map;
 mod progress;
 mod show;
+mod tensors;
 mod train;
 
 use clap::{Parser, Subcommand};

@@ -145,10 +145,12 @@ impl Footprint {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isa::{Constants, assemble};
+    use crate::isa::{Names, Scope, assemble};
 
     fn footprint(line: &str) -> Footprint {
-        Footprint::of(&assemble(line, &Constants::new()).expect("a line").expect("an instruction"))
+        let (names, macros) = (Names::default(), std::iter::empty());
+        let read = assemble(line, Scope::new(&names), macros);
+        Footprint::of(&read.expect("a line").expect("an instruction"))
     }
 
     #[test]

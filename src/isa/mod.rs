@@ -13,7 +13,10 @@ pub mod manual;
 mod verify;
 mod window;
 
-pub use assembly::{AssemblyError, Constants, assemble};
+pub use assembly::{
+    AssemblyError, Line, NameError, Names, Place, Scope, Value, assemble, choices, listed, nearest,
+    without_comment,
+};
 pub use encode::{DecodeError, EncodeError, decode, encode};
 pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
 pub use footprint::{Footprint, Range, Registers};

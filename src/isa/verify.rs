@@ -408,3 +408,26 @@ fn corners(steps: &[(i128, i64)]) -> (i128, i128) {
     let ends = steps.iter().map(|&(count, stride)| count * i128::from(stride));
     ends.fold((0, 0), |(least, greatest), end| (least + end.min(0), greatest + end.max(0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::isa::instr::{Kind, TABLE, Unit};
+
+    /// What makes "no branch on data" hold of every program: control reads neither memory nor what comes from it, and no
+    /// other unit writes what control reads.
+    #[test]
+    fn control_reads_nothing_that_depends_on_data() {
+        for spec in TABLE {
+            for field in spec.fields {
+                let from_data = matches!(field.kind, Kind::Address(_) | Kind::Scale | Kind::Counter);
+                let place = format!("{} {}", spec.mnemonic, field.name);
+                if spec.unit == Unit::Control {
+                    assert!(!from_data, "{place}: control reads data");
+                } else {
+                    let written = field.kind == Kind::Scalar && field.name == "dst";
+                    assert!(!written, "{place}: a scalar register is written");
+                }
+            }
+        }
+    }
+}

@@ -74,7 +74,7 @@ impl Program {
     /// The file's bytes.
     ///
     /// # Errors
-    /// When an instruction's field does not fit its width.
+    /// When an instruction's field does not fit its width, or two tensors with initial values have one name.
     pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
         let words = encode(&self.code).map_err(|e| e.to_string())?;
         let mut blobs =
@@ -88,6 +88,9 @@ impl Program {
             }
         }
         blobs.sort();
+        if let Some(pair) = blobs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(format!("tensor `{}` stands twice", pair[0].0));
+        }
         let mut header = Header {
             version: VERSION,
             name: self.name.clone(),

@@ -6,12 +6,15 @@
 mod check;
 mod file;
 mod initial;
+mod inputs;
+mod length;
 mod plan;
 mod text;
 
 pub use check::ProgramError;
 pub use file::FileError;
 pub use plan::{Plan, PlanError, PlanProbe, Step};
+pub use text::{Assembled, TextError, TextErrors};
 
 use std::collections::BTreeMap;
 
@@ -254,6 +257,12 @@ impl Program {
     pub fn mark_at(&self, pc: usize) -> Option<&Mark> {
         let after = self.marks.partition_point(|m| m.pc <= pc);
         after.checked_sub(1).map(|i| &self.marks[i])
+    }
+
+    /// Whether an entry can have a name: letters, digits, `_` and `-`.
+    pub fn is_entry_name(name: &str) -> bool {
+        let letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        !name.is_empty() && name.chars().all(letter)
     }
 
     /// The tensor of that name in the memory map.

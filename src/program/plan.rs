@@ -4,6 +4,7 @@
 //! at every step. A plan is that sequence, addresses absolute, modes and names looked up; engines execute it,
 //! observers are told of it. It does not know what instructions do.
 
+use super::length::Length;
 use super::{Phase, Program};
 use crate::isa::{AccessError, Instr, Sizes, Unit, verify};
 use crate::number::AccumulatorRule;
@@ -118,17 +119,25 @@ pub enum PlanError {
     },
 }
 
-/// Instructions a plan may hold, control counted.
+/// Instructions of control an entry may execute.
 const PLAN_LIMIT: usize = 50_000_000;
+/// Instructions a plan may hold: about 1 GiB of them.
+const STEP_LIMIT: usize = 1 << 22;
 
 impl Plan {
     /// Executes the control of an entry and keeps what it issued.
     ///
     /// # Errors
-    /// When the entry is missing, control leaves the code or does not end within 50,000,000 instructions, or
-    /// an address is out of range.
+    /// When the entry is missing, control leaves the code or does not end within 50,000,000 instructions (4,194,304
+    /// without control), or an address is out of range.
     pub fn new(program: &Program, entry: &str) -> Result<Plan, PlanError> {
         let start = *program.entries.get(entry).ok_or_else(|| PlanError::NoEntry(entry.to_owned()))?;
+        let length = Length::of(program, start);
+        for (count, limit) in [(length.steps, STEP_LIMIT), (length.control, PLAN_LIMIT)] {
+            if count > limit as u64 {
+                return Err(PlanError::TooLong { entry: entry.to_owned(), limit });
+            }
+        }
         Walk::new(program, entry, start).run()
     }
 
@@ -302,10 +311,11 @@ impl<'a> Walk<'a> {
         let first_probe = self.plan.probes.len();
         for &probe in &self.probes_at[pc] {
             let named = &self.program.probes[probe as usize];
-            let moved: i64 = named.loops.iter().zip(&self.loops).map(|(&s, l)| s * i64::from(l.done)).sum();
-            self.plan.probes.push(PlanProbe { probe, origin: named.origin + moved });
+            let moved = named.loops.iter().zip(&self.loops).map(|(&s, l)| s.saturating_mul(l.done.into()));
+            let origin = moved.fold(named.origin, i64::saturating_add);
+            self.plan.probes.push(PlanProbe { probe, origin });
         }
-        let too_long = || PlanError::TooLong { entry: String::new(), limit: PLAN_LIMIT };
+        let too_long = || PlanError::TooLong { entry: self.plan.entry.clone(), limit: PLAN_LIMIT };
         self.plan.steps.push(Step {
             pc: u32::try_from(pc).map_err(|_| too_long())?,
             instr: resolved,

@@ -77,6 +77,9 @@ impl Bytes {
             return None;
         }
         let covered = Covered::of(m, positions_reduced);
+        if !Frame::is_small(m, &covered) {
+            return None;
+        }
         let left = &state.memory(Memory::Operand)[size_of_offset(m.left.offset)..];
         self.frame.fill(m, left, covered);
         if positions_reduced {

@@ -10,6 +10,9 @@ pub(super) const ZERO: u8 = 0x80;
 /// Bytes behind a frame that a last group of four may read.
 const SLACK: usize = 4;
 
+/// Bytes a frame may have: windows far apart would take memory without bound.
+const MOST_BYTES: usize = 1 << 28;
+
 /// Images of codes plus 128, as far as the windows covered reach, padding among them.
 #[derive(Debug, Default)]
 pub(super) struct Frame {
@@ -37,6 +40,15 @@ impl Frame {
     /// Bytes of an image.
     pub(super) fn image(&self) -> usize {
         self.rows * self.row()
+    }
+
+    /// Whether windows lie close enough together for a frame.
+    pub(super) fn is_small(m: &Matrix, covered: &Covered) -> bool {
+        let rows = covered.rows.reach(m.step_y, covered.tap_rows, m.dilate_y).count;
+        let columns = covered.columns.reach(m.step_x, covered.tap_columns, m.dilate_x).count;
+        let counts = [covered.images.count, rows, columns, covered.channels.count];
+        let bytes = counts.into_iter().try_fold(1usize, |product, n| product.checked_mul(n));
+        bytes.is_some_and(|n| n <= MOST_BYTES)
     }
 
     /// Takes what is covered from the codes at `left`.

@@ -1,0 +1,86 @@
+; Sixteen uses within sixteen uses within … : refused, not written out.
+.macro a
+    nop
+    nop
+    nop
+    nop
+    nop
+    nop
+    nop
+    nop
+.endm
+.macro b
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+    a
+.endm
+.macro c
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+    b
+.endm
+.macro d
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+    c
+.endm
+.macro e
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+    d
+.endm
+main:
+    e
+    halt
