@@ -3,6 +3,7 @@
 mod asm;
 mod compile;
 mod disasm;
+mod estimate;
 mod execute;
 mod load;
 mod machine;
@@ -28,6 +29,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Estimate(estimate::Estimate),
     Compile(compile::Compile),
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
@@ -65,6 +67,7 @@ fn print(text: &str) -> Result<(), Failure> {
 pub fn main() -> std::process::ExitCode {
     let result = match Arguments::parse().command {
         Command::Train(command) => command.run(),
+        Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Asm(command) => command.run(),
         Command::Disasm(command) => command.run(),

@@ -111,11 +111,12 @@ impl Ledger {
         Ledger { lines, line_of, control_after, accounts, gating: machine.vector.zero_gating, counts }
     }
 
-    /// Counts every instruction of the plan once, as if executed: what does not depend on data.
+    /// Counts every instruction of the plan once, as if executed and no operand zero: what does not depend on data.
     pub fn count_pass(&mut self, plan: &Plan) {
         for step in &plan.steps {
             if let Some(&line) = self.line_of.get(&(step.pc, step.rule)) {
                 self.counts.lines[line].executions += 1;
+                self.counts.lines[line].nonzero_products += self.lines[line].cost.products;
                 self.counts.lines[line].control += u64::from(step.control_before);
             }
         }

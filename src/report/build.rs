@@ -42,7 +42,7 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
     }
 }
 
-fn time(machine: &Machine) -> Time {
+pub(super) fn time(machine: &Machine) -> Time {
     Time {
         drain: machine.array.drain.name().to_owned(),
         dataflow: spec::Phase::ALL.map(|phase| machine.array.dataflow_of(phase).name().to_owned()),
@@ -63,7 +63,7 @@ fn notes(run: &Run<'_>) -> Vec<String> {
     ]
 }
 
-fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {
+pub(super) fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {
     let mut sum = Tally::default();
     tallies.for_each(|t| sum.add(t));
     sum
@@ -73,11 +73,11 @@ fn units(account: &Account) -> BTreeMap<Unit, UnitCycles> {
     account.units().map(|(unit, cycles)| (unit, cycles.clone())).collect()
 }
 
-type Tallies = BTreeMap<(Phase, Option<u32>), Tally>;
+pub(super) type Tallies = BTreeMap<(Phase, Option<u32>), Tally>;
 
-struct Prices<'a> {
-    machine: &'a Machine,
-    preset: &'a Preset,
+pub(super) struct Prices<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) preset: &'a Preset,
 }
 
 impl Prices<'_> {
@@ -98,7 +98,7 @@ impl Prices<'_> {
         }
     }
 
-    fn totals(&self, tally: &Tally, steps: u64, images: u64) -> Totals {
+    pub(super) fn totals(&self, tally: &Tally, steps: u64, images: u64) -> Totals {
         let cycles = tally.account.cycles;
         #[expect(clippy::cast_precision_loss, reason = "seconds to be read")]
         let seconds = cycles as f64 / (f64::from(self.machine.clock_mhz) * 1e6);
@@ -122,7 +122,7 @@ impl Prices<'_> {
         }
     }
 
-    fn parts(&self, tallies: &Tallies, wanted: impl Fn(Option<u32>) -> bool) -> Vec<Part> {
+    pub(super) fn parts(&self, tallies: &Tallies, wanted: impl Fn(Option<u32>) -> bool) -> Vec<Part> {
         let of = |phase: Phase| {
             let tally = sum(tallies.iter().filter(|((p, l), _)| *p == phase && wanted(*l)).map(|(_, t)| t));
             (tally.instructions > 0).then(|| Part {
@@ -131,6 +131,7 @@ impl Prices<'_> {
                 array_cycles: tally.account.unit(Unit::Array).busy,
                 units: units(&tally.account),
                 energy_pj: self.energy_pj(&tally),
+                dram_bytes: tally.dram_read_bytes + tally.dram_written_bytes,
                 products: tally.products,
                 useful_products: tally.useful_products,
                 nonzero_products: tally.nonzero_products,
@@ -142,7 +143,7 @@ impl Prices<'_> {
         Phase::ALL.into_iter().filter_map(of).collect()
     }
 
-    fn layers(&self, tallies: &Tallies, program: &Program) -> Vec<Layer> {
+    pub(super) fn layers(&self, tallies: &Tallies, program: &Program) -> Vec<Layer> {
         let names = program.training.iter().flat_map(|t| &t.layers);
         (0u32..)
             .zip(names)

@@ -1,12 +1,14 @@
 //! What a run came to, for people and programs: `report.json`, the table at the end, the plots.
 
 mod build;
+mod estimate;
 mod plots;
 mod table;
 
 pub use build::report;
+pub use estimate::{Estimate, estimate};
 pub use plots::{PlotError, plots};
-pub use table::table;
+pub use table::{estimate_table, table};
 
 use std::collections::BTreeMap;
 
@@ -121,6 +123,8 @@ pub struct Part {
     pub units: BTreeMap<Unit, UnitCycles>,
     /// Energy.
     pub energy_pj: f64,
+    /// Bytes to and from DRAM, whole bursts.
+    pub dram_bytes: u64,
     /// Products, padding's zeros among them.
     pub products: u64,
     /// Products without padding's.

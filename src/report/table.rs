@@ -4,18 +4,33 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
-use super::{Part, Report, Totals};
+use super::{Estimate, Layer, Part, Report, Totals};
 use crate::isa::Unit;
 use crate::timing::Wait;
 
 /// The end of a run in a terminal.
 pub fn table(report: &Report) -> String {
     let mut out = String::new();
-    let sections = [outcome(report), costs(report), units(report), widths(report)];
+    let sections =
+        [outcome(report), costs(&report.layers, &report.phases), units(&report.totals), widths(report)];
     for section in sections.iter().filter(|s| !s.is_empty()) {
         let _ = writeln!(out, "{section}\n");
     }
     for note in &report.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    out
+}
+
+/// An estimate in a terminal.
+pub fn estimate_table(estimate: &Estimate) -> String {
+    let Estimate { totals, evaluation, .. } = estimate;
+    let mut out = format!("{} on {}, {} images\n\n", estimate.program, estimate.machine, estimate.batch);
+    let quantities = quantities([("training step", totals), ("evaluation", evaluation)]);
+    for section in [quantities, costs(&estimate.layers, &estimate.phases), units(totals)] {
+        let _ = writeln!(out, "{section}\n");
+    }
+    for note in &estimate.notes {
         let _ = writeln!(out, "note: {note}");
     }
     out
@@ -84,9 +99,8 @@ fn plain(head: &[&str], left: usize) -> Table {
     table
 }
 
-fn outcome(report: &Report) -> String {
-    let mut table = plain(&["", "training", "evaluation"], 1);
-    let (t, e) = (&report.totals, &report.evaluation);
+fn quantities([(first, t), (second, e)]: [(&str, &Totals); 2]) -> String {
+    let mut table = plain(&["", first, second], 1);
     let mut row = |name: &str, of: &dyn Fn(&Totals) -> String| {
         table.add_row([name.to_owned(), of(t), of(e)]);
     };
@@ -104,6 +118,11 @@ fn outcome(report: &Report) -> String {
     row("utilisation", &|t| percent(t.utilisation));
     row("DRAM traffic", &|t| counted(t.dram_read_bytes + t.dram_written_bytes, "B"));
     row("wrong outputs", &|t| grouped(t.wrong_outputs));
+    table.trim_fmt()
+}
+
+fn outcome(report: &Report) -> String {
+    let table = quantities([("training", &report.totals), ("evaluation", &report.evaluation)]);
     let mut out = String::new();
     if let Some(last) = report.epochs.last() {
         let best = report.epochs.iter().map(|e| e.test_error).fold(f64::INFINITY, f64::min);
@@ -116,10 +135,10 @@ fn outcome(report: &Report) -> String {
             percent(1.0 - last.test_error),
         );
     }
-    out + &table.trim_fmt()
+    out + &table
 }
 
-fn costs(report: &Report) -> String {
+fn costs(layers: &[Layer], phases: &[Part]) -> String {
     let head = [
         "layer",
         "phase",
@@ -147,12 +166,12 @@ fn costs(report: &Report) -> String {
             grouped(part.wrong_outputs),
         ]);
     };
-    for layer in &report.layers {
+    for layer in layers {
         for (i, part) in layer.phases.iter().enumerate() {
             row(if i == 0 { &layer.name } else { "" }, part);
         }
     }
-    report.phases.iter().for_each(|part| row("all", part));
+    phases.iter().for_each(|part| row("all", part));
     table.trim_fmt()
 }
 
@@ -167,8 +186,8 @@ fn greatest_wait(part: &Part) -> String {
 }
 
 /// Where the cycles of training go, by unit; waits that no unit has are left out.
-fn units(report: &Report) -> String {
-    let units = &report.totals.units;
+fn units(totals: &Totals) -> String {
+    let units = &totals.units;
     let met = |wait: &Wait| units.values().any(|u| u.waits.contains_key(wait));
     let waits: Vec<Wait> = Wait::ALL.into_iter().filter(met).collect();
     let head: Vec<&str> = ["unit", "busy"].into_iter().chain(waits.iter().map(|w| w.name())).collect();
