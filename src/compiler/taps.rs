@@ -326,6 +326,7 @@ impl TapsProduct<'_> {
             tap_rows: narrow(kernel_rows),
             tap_cols: narrow(kernel_cols),
             channels: narrow(self.window.image[2]),
+            channel_block: 0,
             first_row: 0,
             rows: narrow(tile.count * rows.count * cols),
             columns: narrow(columns.count),

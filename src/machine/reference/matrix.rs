@@ -12,6 +12,20 @@ fn split(number: u32, [_, middle, last]: [u32; 3]) -> [i64; 3] {
     [number / (middle * last), number / last % middle, number % last]
 }
 
+/// The indices of a tap of the reduction: block by block of channels, the last block as many as there are.
+fn tap_of(m: &Matrix, number: u32) -> [i64; 3] {
+    if m.channel_block == 0 || m.channel_block >= m.channels {
+        return split(number, [m.tap_rows, m.tap_cols, m.channels]);
+    }
+    let (number, columns) = (i64::from(number), i64::from(m.tap_cols));
+    let (channels, block) = (i64::from(m.channels), i64::from(m.channel_block));
+    let whole = i64::from(m.tap_rows) * columns * block;
+    let before = number / whole * block;
+    let width = block.min(channels - before);
+    let (place, channel) = (number % whole / width, number % whole % width);
+    [place / columns, place % columns, before + channel]
+}
+
 /// The left operand of a position and a tap; 0 where the window is outside.
 fn left(
     m: &Matrix,
@@ -75,7 +89,7 @@ impl Reference {
                         let position = split(k, positions);
                         (position, split(number, taps), position)
                     } else {
-                        let tap = split(k, taps);
+                        let tap = tap_of(m, k);
                         (split(number, positions), tap, tap)
                     };
                     let (a, b) = (left(m, state, position, tap), right(m, state, reduced, column));
