@@ -101,6 +101,21 @@ fn a_program_written_by_hand_computes_the_numbers_worked_out_outside() {
 }
 
 #[test]
+fn a_reduction_over_positions_has_no_blocks_of_channels() {
+    let verified = |mnemonic: &str| {
+        let text = format!(
+            "main:\n{mnemonic} out=accumulator[0] out_format=32 left=operand[0] left_format=8 right=weight[0] \
+             right_format=8 mode=m0 channels=2 channel_block=1 rows=1 columns=1 length=1 out_stride=1\nhalt\n"
+        );
+        let program = Program::from_text(&text, "blocks.s").unwrap();
+        Plan::new(&program, "main").unwrap().verify(&[64; 5]).map_err(|e| e.to_string())
+    };
+    verified("m.taps").unwrap();
+    let error = verified("m.positions").unwrap_err();
+    assert!(error.contains("channel_block is 1; it is 0: m.positions reduces over positions"), "{error}");
+}
+
+#[test]
 fn errors_in_text_point_at_their_line() {
     let cases = [
         ("main:\n  loop count=2\n  halt\n", 2, "no `end`"),

@@ -121,6 +121,7 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
         tap_rows,
         tap_cols,
         channels,
+        channel_block: if positions_reduced || d.one_in(2) { 0 } else { d.count(1, channels + 1) },
         first_row,
         rows,
         columns,

@@ -126,11 +126,14 @@ fn what_is_compiled_for_any_machine_is_proved() {
         choices[usize::try_from(seed >> 16).unwrap() % choices.len()]
     };
     let mut refused = 0;
-    for _ in 0..60 {
+    for case in 0..60 {
         let kib = [1, 2, 3, 4, 6, 8, 12, 16, 32, 64];
         let memories =
             ["operand", "weight", "accumulator", "mask"].map(|m| format!("memory.{m}.kib={}", of(&kib)));
-        let machine = machine(&memories.each_ref().map(String::as_str));
+        let order = format!("accumulators.order={}", ["kernel", "channels:4", "channels:3"][case % 3]);
+        let mut settings: Vec<&str> = memories.iter().map(String::as_str).collect();
+        settings.push(&order);
+        let machine = machine(&settings);
         let sets = [
             format!("recipe.batch={}", of(&[1, 7, 8, 100, 120])),
             format!("wage.bits.W={}", of(&[2, 3, 4, 8])),
@@ -146,7 +149,7 @@ fn what_is_compiled_for_any_machine_is_proved() {
                 for entry in program.entries.keys() {
                     let plan = Plan::new(&program, entry).unwrap();
                     let proved = plan.verify(&[a, b, c, d, program.dram_bytes]);
-                    assert!(proved.is_ok(), "{memories:?} {sets:?}: {proved:?}");
+                    assert!(proved.is_ok(), "{settings:?} {sets:?}: {proved:?}");
                 }
             }
         }
@@ -216,4 +219,83 @@ fn tiling_keeps_chunks_whole() {
     let large = sized(1024, &rules);
     assert_ne!(large, sized(1024, &[]));
     assert_eq!(sized(16, &rules), large);
+}
+
+const NARROW: [&str; 4] = [
+    "accumulators.overflow=saturate",
+    "accumulators.forward.bits=9",
+    "accumulators.error.bits=8",
+    "accumulators.gradient.bits=12",
+];
+
+fn in_order(kib: u32, order: &str, more: &[&str]) -> Vec<u8> {
+    let order = format!("accumulators.order={order}");
+    sized(kib, &[&NARROW, more, &[order.as_str()]].concat())
+}
+
+#[test]
+fn blocks_of_channels_are_another_order_whatever_the_tiling() {
+    let kernel = in_order(1024, "kernel", &[]);
+    let blocks = in_order(1024, "channels:4", &[]);
+    assert_ne!(blocks, kernel, "the registers are narrow enough to matter");
+    assert_eq!(in_order(4, "channels:4", &[]), blocks);
+    let odd = in_order(1024, "channels:3", &[]);
+    assert!(odd != blocks && odd != kernel);
+    assert_eq!(in_order(4, "channels:3", &[]), odd);
+}
+
+#[test]
+fn a_block_of_all_channels_is_the_kernels_order() {
+    // A dense layer's inputs are channels too.
+    assert_eq!(in_order(64, "channels:1000", &[]), in_order(64, "kernel", &[]));
+}
+
+#[test]
+fn trees_and_chunks_run_on_across_blocks() {
+    let groups = ["accumulators.tree=3", "accumulators.chunk=5", "accumulators.outer_bits=10"];
+    for order in ["channels:4", "channels:3"] {
+        let large = in_order(1024, order, &groups);
+        assert_ne!(large, in_order(1024, "kernel", &groups));
+        assert_eq!(in_order(4, order, &groups), large, "{order}");
+    }
+}
+
+/// Convolutions of so many channels that a KiB does not hold a row of their windows.
+const DEEP: &str = r#"
+name = "deep"
+[[layer]]
+conv = 64
+kernel = 3
+stride = 4
+[[layer]]
+conv = 24
+kernel = 3
+[[layer]]
+fc = 10
+[recipe]
+batch = 8
+epochs = 1
+learning_rate = 8
+seed = 3
+"#;
+
+#[test]
+fn pieces_of_a_reduction_in_blocks_join_in_its_order() {
+    let cramped = ["memory.operand.kib=1", "memory.weight.kib=1"];
+    for (order, groups) in [
+        ("kernel", &[][..]),
+        ("channels:16", &[]),
+        ("channels:16", &["accumulators.forward.tree=3", "accumulators.forward.chunk=5"]),
+        ("channels:7", &["accumulators.forward.tree=4"]),
+    ] {
+        let order = format!("accumulators.order={order}");
+        let rules = [&NARROW, groups, &[order.as_str()]].concat();
+        let cramped = machine(&[&rules, &cramped[..]].concat());
+        let (network, recipe, _) = network::load(DEEP, "deep.toml", &[]).unwrap();
+        let text = compile(&network, &recipe, &cramped, DEEP).unwrap().to_text();
+        let pieces = text.lines().filter(|l| l.contains("m.taps") && l.contains(" first_k=")).count();
+        assert!(pieces > 4, "{order}: {pieces} pieces");
+        let weights = |machine: &Machine| trained(DEEP, &[], &images(), machine);
+        assert!(weights(&cramped) == weights(&machine(&rules)), "{order} with {groups:?}");
+    }
 }

@@ -62,6 +62,7 @@ impl Lowering<'_> {
             right: map_above.weight_q,
             out,
             rule,
+            order: self.machine.accumulators.order,
             weight_stationary: self.stationary(Array::Error),
             mode: ERROR,
             rows: Rows { units: rows, step: 1, window: 1 },

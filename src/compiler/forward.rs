@@ -201,6 +201,7 @@ impl Lowering<'_> {
             right: map.weight_q,
             out,
             rule,
+            order: self.machine.accumulators.order,
             weight_stationary: self.stationary(Array::Forward),
             mode: FORWARD,
             rows: layer.pool.map_or(Rows { units: layer.out_h.into(), step: 1, window: 1 }, |p| Rows {

@@ -300,6 +300,7 @@ impl PositionsProduct<'_> {
             tap_rows: narrow(kernel_rows),
             tap_cols: narrow(kernel_cols),
             channels: narrow(self.window.image[2]),
+            channel_block: 0,
             first_row: narrow(taps.first),
             rows: narrow(taps.count),
             columns: narrow(columns.count),

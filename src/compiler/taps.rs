@@ -12,10 +12,11 @@ use super::cost::{Cost, Work, halvings, image_tiles};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::Stored;
 use super::moves::{BoxMove, Extent, Region3};
-use super::window::{Run, Window, bounding, signed};
+use super::window::{Run, Window, bounding_taps, signed};
 use crate::isa::{Format, Instr, Matrix, Memory, ModeIndex};
 use crate::number::AccumulatorRule;
 use crate::program::{Class, Yield};
+use crate::spec::Order;
 
 /// How the right operand lies: weights as they are, or flipped and with inputs for columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub(super) struct TapsProduct<'a> {
     pub(super) right: Stored,
     pub(super) out: Format,
     pub(super) rule: AccumulatorRule,
+    pub(super) order: Order,
     pub(super) weight_stationary: bool,
     pub(super) mode: ModeIndex,
     pub(super) rows: Rows,
@@ -123,11 +125,39 @@ impl TapsProduct<'_> {
         runs(self.rows.units, t.units)
     }
 
+    /// Channels of a block of the reduction; 0 where one block has all.
+    fn channel_block(&self) -> u64 {
+        match self.order {
+            Order::Channels(block) if u64::from(block) < self.window.image[2] => block.into(),
+            Order::Channels(_) | Order::Kernel => 0,
+        }
+    }
+
+    /// The reduction in pieces of up to so many products: blocks of channels as whole as groups allow.
+    fn pieces(&self, length: u64) -> Vec<Run> {
+        let [kernel_rows, kernel_cols, _] = self.window.taps();
+        let (all, group) = (self.window.tap_count(), self.group());
+        let block = kernel_rows * kernel_cols * self.channel_block();
+        let mut pieces = Vec::new();
+        let mut first = 0;
+        while first < all {
+            let mut end = all.min(first + length);
+            let begun = end.checked_div(block).unwrap_or(0) * block;
+            if end < all && begun > first && begun.is_multiple_of(group) {
+                end = begun;
+            }
+            pieces.push(Run::new(first, end - first));
+            first = end;
+        }
+        pieces
+    }
+
     fn right_tile(&self, columns: Run, reduction: Run) -> Option<RightTile> {
         let bits = u64::from(self.right.format.bits());
-        let [d0, d1, d2] = self.window.taps();
-        let taps = bounding(reduction, [d0, d1, d2]);
-        RightTile::new(self.weights, [d0, d1, d2], self.columns, taps, reduction, columns, bits)
+        let taps = bounding_taps(reduction, self.window.taps(), self.channel_block());
+        // In the order of memory a piece is one run of taps.
+        let run = (self.channel_block() == 0).then_some(reduction);
+        RightTile::new(self.weights, self.window.taps(), self.columns, taps, run, columns, bits)
     }
 
     /// Every tiling that fits the scratchpads.
@@ -182,7 +212,7 @@ impl TapsProduct<'_> {
             let outputs = t.images * rows.count * self.window.out[1] * t.columns;
             most(Memory::Accumulator, self.out.bytes(outputs).next_multiple_of(8) + needs.accumulator);
             most(Memory::Mask, needs.mask);
-            for piece in runs(self.window.tap_count(), t.length) {
+            for piece in self.pieces(t.length) {
                 let region = self.view(rows, piece).region;
                 if !region.aligned(left_bits) {
                     return None;
@@ -204,7 +234,7 @@ impl TapsProduct<'_> {
         }
         let unit_runs = self.unit_runs(&t);
         let (image_tiles, column_tiles) = (self.batch.div_ceil(t.images), self.columns.div_ceil(t.columns));
-        let pieces = runs(self.window.tap_count(), t.length);
+        let pieces = self.pieces(t.length);
         let columns = Run::new(0, t.columns);
         let left_bits = u64::from(self.left.format.bits());
         let (mut work, mut weights, mut moves) = (Work::default(), Work::default(), 0);
@@ -236,13 +266,13 @@ impl TapsProduct<'_> {
     }
 
     fn view(&self, rows: Run, reduction: Run) -> super::window::View {
-        let taps = bounding(reduction, self.window.taps());
+        let taps = bounding_taps(reduction, self.window.taps(), self.channel_block());
         self.window.view(rows, Run::new(0, self.window.out[1]), taps)
     }
 
     /// Emits the product: for each tile, loads, the matrix instructions, and `finish`. Tiles lie in banks.
     pub(super) fn emit(&self, e: &mut Emitter, t: &TapsTiling, finish: &mut dyn FnMut(&mut Emitter, &Done)) {
-        let pieces = runs(self.window.tap_count(), t.length);
+        let pieces = self.pieces(t.length);
         let unit_runs = self.unit_runs(t);
         let only = t.images == self.batch && unit_runs.len() == 1 && t.columns == self.columns;
         for columns in runs(self.columns, t.columns) {
@@ -326,6 +356,7 @@ impl TapsProduct<'_> {
             tap_rows: narrow(kernel_rows),
             tap_cols: narrow(kernel_cols),
             channels: narrow(self.window.image[2]),
+            channel_block: narrow(self.channel_block()),
             first_row: 0,
             rows: narrow(tile.count * rows.count * cols),
             columns: narrow(columns.count),
@@ -398,31 +429,20 @@ impl RightTile {
         [d0, d1, d2]: [u64; 3],
         all_columns: u64,
         taps: [Run; 3],
-        reduction: Run,
+        run: Option<Run>,
         columns: Run,
         bits: u64,
     ) -> Option<Self> {
+        let flat = |run: Run| Self::flat([d0, d1, d2], all_columns, run, columns, bits);
         match weights {
-            Weights::Forward => {
-                // Rows of the flat [taps, columns] matrix; begun early where bytes do not begin with them.
-                let whole_columns = columns.count == all_columns;
-                let mut first = reduction.first;
-                while whole_columns && !(first * all_columns * bits).is_multiple_of(8) {
-                    first -= 1;
-                }
-                let rows = Extent::run(first, reduction.end() - first, d0 * d1 * d2);
-                let columns = Extent::run(columns.first, columns.count, all_columns);
-                let width = signed(columns.count);
-                let part = Region3 { rows, cols: Extent::full(1), channels: columns };
-                let (c, kw) = (signed(d2), signed(d1));
-                (columns.is_full() || part.aligned(bits)).then(|| RightTile {
-                    parts: vec![part],
-                    bits,
-                    first: -signed(first) * width,
-                    strides: [kw * c * width, c * width, width],
-                    column_stride: 1,
-                })
-            }
+            Weights::Forward => match run {
+                Some(run) => flat(run),
+                None => Self::boxes([d0, d1, d2], all_columns, taps, columns, bits).or_else(|| {
+                    let number = |[row, col, channel]: [u64; 3]| (row * d1 + col) * d2 + channel;
+                    let (first, last) = (number(taps.map(|t| t.first)), number(taps.map(Run::last)));
+                    flat(Run::new(first, last + 1 - first))
+                }),
+            },
             Weights::Flipped => {
                 // Stored [tap row, tap column, column, reduced channel]; tap indices count from the last.
                 let row_first = d0 - taps[0].end();
@@ -476,6 +496,65 @@ impl RightTile {
                 })
             }
         }
+    }
+
+    /// Some channels of several taps, a box for each row of taps; none where bytes do not begin with them.
+    fn boxes(
+        [d0, d1, d2]: [u64; 3],
+        all_columns: u64,
+        [rows, cols, channels]: [Run; 3],
+        columns: Run,
+        bits: u64,
+    ) -> Option<Self> {
+        let one_run = channels.count == d2 && (cols.count == d1 || rows.count == 1);
+        if one_run || rows.count * cols.count == 1 {
+            return None;
+        }
+        let columns = Extent::run(columns.first, columns.count, all_columns);
+        let whole = |channels: u64| (channels * columns.count * bits).is_multiple_of(8);
+        let first = (0..=channels.first).rev().find(|&n| whole(n)).unwrap_or(0);
+        let end = (channels.end()..d2).find(|&n| whole(n)).unwrap_or(d2);
+        let cols_of = Extent::run(first, end - first, d2);
+        let part = |tap: u64, count: u64| {
+            let rows = Extent::run(tap, count, d0 * d1);
+            Region3 { rows, cols: cols_of, channels: columns }
+        };
+        let parts: Vec<Region3> = if cols.count == d1 {
+            vec![part(rows.first * d1, rows.count * d1)]
+        } else {
+            (rows.first..rows.end()).map(|row| part(row * d1 + cols.first, cols.count)).collect()
+        };
+        let width = signed(columns.count);
+        let across = signed(cols_of.count) * width;
+        let down = signed(cols.count) * across;
+        let aligned = |p: &Region3| p.aligned(bits) && (p.elements() * bits).is_multiple_of(8);
+        parts.iter().all(aligned).then(|| RightTile {
+            parts,
+            bits,
+            first: -(signed(rows.first) * down + signed(cols.first) * across + signed(first) * width),
+            strides: [down, across, width],
+            column_stride: 1,
+        })
+    }
+
+    /// A run of rows of the flat [taps, columns] matrix; begun early where bytes do not begin with them.
+    fn flat([d0, d1, d2]: [u64; 3], all_columns: u64, run: Run, columns: Run, bits: u64) -> Option<Self> {
+        let (mut first, end) = (run.first, run.end());
+        while columns.count == all_columns && !(first * all_columns * bits).is_multiple_of(8) {
+            first -= 1;
+        }
+        let rows = Extent::run(first, end - first, d0 * d1 * d2);
+        let columns = Extent::run(columns.first, columns.count, all_columns);
+        let width = signed(columns.count);
+        let part = Region3 { rows, cols: Extent::full(1), channels: columns };
+        let (c, kw) = (signed(d2), signed(d1));
+        (columns.is_full() || part.aligned(bits)).then(|| RightTile {
+            parts: vec![part],
+            bits,
+            first: -signed(first) * width,
+            strides: [kw * c * width, c * width, width],
+            column_stride: 1,
+        })
     }
 
     fn bytes(&self) -> u64 {

@@ -2,6 +2,7 @@
 //! instruction's window fields for that tile.
 
 use super::moves::{Extent, Region3};
+use crate::isa::{Span, TapOrder};
 use crate::network::Layer;
 
 /// A run `first..first + count`.
@@ -38,6 +39,18 @@ pub(super) fn bounding(range: Run, [_, d1, d2]: [u64; 3]) -> [Run; 3] {
         return [outer, middle, Run::new(0, d2)];
     }
     [outer, middle, Run::new(first % d2, last % d2 - first % d2 + 1)]
+}
+
+/// The rows, columns and channels that the run `range` of taps touches, channels in blocks of `block` (0: all at once).
+pub(super) fn bounding_taps(range: Run, taps: [u64; 3], block: u64) -> [Run; 3] {
+    let size = |n: u64| usize::try_from(n).expect("sizes are far below 2^63");
+    let order = TapOrder::new(taps.map(size), size(block));
+    let run = |span: Span| {
+        let [first, count] =
+            [span.first, span.count].map(|n| u64::try_from(n).expect("no span is longer than its range"));
+        Run::new(first, count)
+    };
+    order.bounds(size(range.first), size(range.count)).map(run)
 }
 
 /// A product over windows of images: positions by taps.
@@ -155,6 +168,16 @@ mod tests {
     fn a_range_over_kernel_rows_touches_whole_rows() {
         let runs = bounding(Run::new(39, 3), [5, 5, 8]);
         assert_eq!(runs, [Run::new(0, 2), Run::new(0, 5), Run::new(0, 8)]);
+    }
+
+    #[test]
+    fn a_range_over_blocks_touches_both_blocks_channels() {
+        assert_eq!(bounding_taps(Run::new(39, 3), [5, 5, 8], 0), bounding(Run::new(39, 3), [5, 5, 8]));
+        // Blocks of 3, 3 and 2 channels, 75, 75 and 50 taps.
+        let within = bounding_taps(Run::new(75 + 7, 2), [5, 5, 8], 3);
+        assert_eq!(within, [Run::new(0, 1), Run::new(2, 1), Run::new(4, 2)]);
+        let over = bounding_taps(Run::new(149, 3), [5, 5, 8], 3);
+        assert_eq!(over, [Run::new(0, 5), Run::new(0, 5), Run::new(5, 3)]);
     }
 
     #[test]

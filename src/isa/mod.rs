@@ -22,4 +22,4 @@ pub use field::{Address, Counter, Format, Memory, ModeIndex, Scalar, Scale};
 pub use footprint::{Footprint, Range, Registers};
 pub use instr::*;
 pub use verify::{AccessError, Sizes, verify};
-pub use window::{Covered, Span};
+pub use window::{Covered, Span, TapOrder, TapRun};

@@ -3,7 +3,7 @@
 
 use super::field::{Address, Format, Memory};
 use super::instr::{Instr, Load, Matrix, Store};
-use super::window::{Covered, boxes};
+use super::window::{Covered, TapOrder, boxes};
 
 /// Why an instruction is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -315,6 +315,10 @@ impl Walk<'_> {
         within("left_format", m.left_format.bits(), 2, 16, CODES)?;
         within("right_format", m.right_format.bits(), 2, 16, CODES)?;
         within("out_format", m.out_format.bits(), 4, 64, "4 to 64 bits")?;
+        if positions_reduced {
+            const ALL: &str = "0: m.positions reduces over positions, which have no blocks of channels";
+            within("channel_block", m.channel_block, 0, 0, ALL)?;
+        }
         let positions = u64::from(m.images) * u64::from(m.out_rows) * u64::from(m.out_cols);
         let taps = u64::from(m.tap_rows) * u64::from(m.tap_cols) * u64::from(m.channels);
         let (rows, reduced) = if positions_reduced { (taps, positions) } else { (positions, taps) };
@@ -382,14 +386,16 @@ impl Walk<'_> {
     }
 
     fn right(&mut self, m: &Matrix, positions_reduced: bool) -> Checked {
-        let reduced = match positions_reduced {
-            true => [m.images, m.out_rows, m.out_cols],
-            false => [m.tap_rows, m.tap_cols, m.channels],
+        let size = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let reduced = if positions_reduced {
+            boxes(size(m.first_k), size(m.length), [m.images, m.out_rows, m.out_cols].map(size))
+        } else {
+            TapOrder::of(m).boxes(size(m.first_k), size(m.length))
         };
         let wide = |n: usize| i128::try_from(n).unwrap_or(i128::MAX >> 8);
         let strides = [m.right_stride_0, m.right_stride_1, m.right_stride_2];
         let (mut least, mut greatest) = (i128::MAX, i128::MIN);
-        for spans in boxes(m.first_k, m.length, reduced) {
+        for spans in reduced {
             let (mut low, mut high) = (i128::from(m.right_first), i128::from(m.right_first));
             for (span, stride) in spans.into_iter().zip(strides) {
                 let ends = [span.first, span.last()].map(|n| wide(n) * i128::from(stride));

@@ -237,13 +237,14 @@ fn tree_adders(cost: &mut Cost, tree: u32, product_bits: u32, joins: u128) -> u3
     bits
 }
 
-/// How often each of `places` is met by the numbers `first..first + count`, where a place is
-/// `number / inner % places`.
-fn meetings(first: u64, count: u64, inner: u64, places: u64) -> Vec<u64> {
+/// How often each of `places` is met by the numbers `first..first + count` of an order that takes `of` indices in
+/// blocks of `block`: block, place, index of the block, the last fastest.
+fn meetings(first: u64, count: u64, [block, of]: [u64; 2], places: u64) -> Vec<u64> {
     // Numbers below n that fall on a place.
     let below = |n: u64, place: u64| {
-        let (whole, rest) = (n / (inner * places), n % (inner * places));
-        whole * inner + rest.saturating_sub(place * inner).min(inner)
+        let (before, rest) = (n / (block * places) * block, n % (block * places));
+        let width = block.min(of - before);
+        before + rest.saturating_sub(place * width).min(width)
     };
     (0..places).map(|p| below(first + count, p) - below(first, p)).collect()
 }
@@ -254,8 +255,10 @@ fn pairs_inside(m: &Matrix, positions_reduced: bool) -> u64 {
     let (positions, taps) = if positions_reduced { (reduced, rows) } else { (rows, reduced) };
     let pixels = u64::from(m.out_rows) * u64::from(m.out_cols);
     let kernel = u64::from(m.tap_rows) * u64::from(m.tap_cols);
-    let at_pixel = meetings(positions.0.into(), positions.1.into(), 1, pixels);
-    let at_tap = meetings(taps.0.into(), taps.1.into(), m.channels.into(), kernel);
+    let channels = u64::from(m.channels);
+    let block = if m.channel_block == 0 { channels } else { channels.min(m.channel_block.into()) };
+    let at_pixel = meetings(positions.0.into(), positions.1.into(), [1, m.images.into()], pixels);
+    let at_tap = meetings(taps.0.into(), taps.1.into(), [block, channels], kernel);
     let inside = |place: u32, tap: u32, step: u32, dilate: u32, pad: i32, widen: u32, size: u32| {
         let at = i64::from(place) * i64::from(step) + i64::from(tap) * i64::from(dilate) - i64::from(pad);
         at >= 0 && at % i64::from(widen) == 0 && at / i64::from(widen) < i64::from(size)
@@ -286,13 +289,28 @@ mod tests {
 
     #[test]
     fn meetings_are_the_numbers_counted() {
-        for (first, count, inner, places) in [(0, 24, 3, 4), (5, 17, 3, 4), (11, 2, 1, 7), (100, 1000, 4, 9)]
-        {
+        for (first, count, [block, of], places) in [
+            (0, 24, [3, 6], 4),
+            (5, 17, [3, 6], 4),
+            (11, 2, [1, 2], 7),
+            (100, 1000, [4, 124], 9),
+            (7, 60, [3, 17], 4),
+            (5, 40, [9, 9], 5),
+        ] {
             let mut counted = vec![0; usize::try_from(places).unwrap()];
-            for n in first..first + count {
-                counted[usize::try_from(n / inner % places).unwrap()] += 1;
+            let mut number = 0;
+            for before in (0..of).step_by(usize::try_from(block).unwrap()) {
+                for place in 0..places {
+                    for _ in before..of.min(before + block) {
+                        if (first..first + count).contains(&number) {
+                            counted[usize::try_from(place).unwrap()] += 1;
+                        }
+                        number += 1;
+                    }
+                }
             }
-            assert_eq!(meetings(first, count, inner, places), counted);
+            assert!(first + count <= number);
+            assert_eq!(meetings(first, count, [block, of], places), counted);
         }
     }
 
@@ -305,6 +323,7 @@ mod tests {
             columns,
             length,
             channels: length,
+            channel_block: 0,
             images: rows,
             left: Address::at(Memory::Operand, 0),
             left_format: byte,

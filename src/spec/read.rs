@@ -224,13 +224,13 @@ fn check_chunk(
 }
 
 fn order(section: &mut Section<'_>) -> Result<Order, SourceError> {
-    match section.text("order")? {
-        None | Some("kernel") => Ok(Order::Kernel),
-        Some(channels) => Err(match channels.strip_prefix("channels:").map(str::parse::<u32>) {
-            Some(Ok(1..)) => section.refuse("order", "not available yet: the channels order"),
-            _ => section.refuse("order", format!("`accumulators.order` cannot be `{channels}`")),
-        }
-        .with_hint("use order = \"kernel\"")),
+    let Some(text) = section.text("order")? else { return Ok(Order::Kernel) };
+    match (text, text.strip_prefix("channels:").map(str::parse::<u32>)) {
+        ("kernel", _) => Ok(Order::Kernel),
+        (_, Some(Ok(block @ 1..))) => Ok(Order::Channels(block)),
+        _ => Err(section
+            .refuse("order", format!("`accumulators.order` cannot be `{text}`"))
+            .with_hint("use \"kernel\", or \"channels:n\" for blocks of n channels, n at least 1")),
     }
 }
 
@@ -378,11 +378,12 @@ mod tests {
     }
 
     #[test]
-    fn what_no_engine_executes_is_refused_with_what_to_use() {
-        let error = read("accumulators.order = \"channels:16\"", &[]).expect_err("an order");
-        assert!(error.message.starts_with("not available yet: "), "{error}");
-        assert!(error.hint.as_deref().is_some_and(|hint| hint.starts_with("use ")), "{error}");
-        assert!(error.to_string().contains("m.toml:1:"), "{error}");
+    fn channels_may_be_taken_in_blocks() {
+        let machine = read("accumulators.order = \"channels:16\"", &[]).expect("a machine");
+        assert_eq!(machine.accumulators.order, Order::Channels(16));
+        assert_eq!(Machine::from_toml(&machine.to_toml(), "again", &[]), Ok(machine));
+        let machine = read("", &["accumulators.order=channels:3"]).expect("a machine");
+        assert_eq!(machine.accumulators.order, Order::Channels(3));
     }
 
     #[test]
@@ -412,9 +413,10 @@ mod tests {
 
     #[test]
     fn an_order_that_is_none_is_refused_as_such() {
-        for order in ["channels:0", "channels:x", "rows"] {
+        for order in ["channels:0", "channels:x", "channels:", "channels", "rows"] {
             let error = read(&format!("accumulators.order = \"{order}\""), &[]).expect_err(order);
             assert!(error.message.contains("cannot be"), "{error}");
+            assert!(error.to_string().contains("m.toml:1:"), "{error}");
         }
     }
 

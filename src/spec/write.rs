@@ -105,7 +105,12 @@ impl Machine {
             Order::Kernel => "kernel".to_owned(),
             Order::Channels(block) => format!("channels:{block}"),
         };
-        line(out, "order", quoted(&order), "kernel row, kernel column, channel")?;
+        line(
+            out,
+            "order",
+            quoted(&order),
+            "kernel: row, column, channel; channels:n: in blocks of n channels",
+        )?;
         for phase in [Phase::Error, Phase::Gradient] {
             write_rule(out, phase.name(), accumulators.rule(phase), general)?;
         }

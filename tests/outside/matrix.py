@@ -41,6 +41,12 @@ def chunked(settings, forward, error, gradient):
     return {**settings, **outer}
 
 
+def blocked(settings, block, **groups):
+    """Channels in blocks, forward and error; errors saturate, as sums that wrap do not tell one order from another."""
+    ordered = {"accumulators.order": f"channels:{block}", "accumulators.error.overflow": "saturate"}
+    return {**settings, **ordered, **{f"accumulators.{key}": value for key, value in groups.items()}}
+
+
 PAPER, QUANTISED = {"wage.variant": "paper"}, {"wage.quantise_output": "true"}
 WIDER = {"wage.bits.W": 3, "wage.bits.A": 6, "wage.bits.G": 8, "wage.bits.E": 6}
 VARIANTS = {
@@ -54,6 +60,11 @@ VARIANTS = {
     "2-8-8-8 code, 10s 10w 14s, chunk 32, outer 12 12 16": chunked(narrow(10, 10, 14), 12, 12, 16),
     "3-6-8-6 code, 11s 8w 13s": {**WIDER, **narrow(11, 8, 13)},
     "3-6-8-6 code, 9s 6w 11s, chunk 32, outer 11 8 13": {**WIDER, **chunked(narrow(9, 6, 11), 11, 8, 13)},
+    "2-8-8-8 code, 12s 10s 16s, channels:4": blocked(narrow(12, 10, 16), 4),
+    "2-8-8-8 code, 10s 10s 14s, tree 3, chunk 5, outer 12 10 16, channels:3": blocked(
+        chunked(narrow(10, 10, 14), 12, 10, 16), 3, tree=3, chunk=5
+    ),
+    "3-6-8-6 paper, 11s 8s 13s, tree 2, channels:4": blocked({**WIDER, **PAPER, **narrow(11, 8, 13)}, 4, tree=2),
 }
 
 
@@ -95,7 +106,7 @@ def main():
                 verdict += f", nothing wrong in {', '.join(idle)}" if idle else ""
                 bad += found.returncode != 0 or bool(idle)
                 counts = " ".join(f"{wrong[p]:>8}" for p in PHASES.values())
-                print(f"{name:<54} step {step:>3}  wrong outputs {counts}  {verdict}", flush=True)
+                print(f"{name:<72} step {step:>3}  wrong outputs {counts}  {verdict}", flush=True)
     return 1 if bad else 0
 
 

@@ -163,6 +163,7 @@ fn matrices(d: &mut Dice, rule: AccumulatorRule) -> Vec<Instr> {
         tap_rows,
         tap_cols,
         channels,
+        channel_block: if positions_reduced || d.one_in(2) { 0 } else { d.count(1, channels + 1) },
         first_row,
         rows,
         columns,

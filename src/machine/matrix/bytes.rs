@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::frame::{Frame, ZERO, turn};
 use super::{Product, size};
-use crate::isa::{Covered, Matrix, Memory};
+use crate::isa::{Covered, Matrix, Memory, TapOrder};
 use crate::machine::kernels::{self, LANES, MAX_REGISTERS, Segment, TILE_ROWS};
 use crate::machine::{State, values};
 
@@ -48,13 +48,7 @@ fn joined(pieces: impl Iterator<Item = (usize, usize)>, runs: &mut Vec<Run>) {
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
 fn taps(m: &Matrix, first: u32, count: u32) -> impl Iterator<Item = (usize, usize, usize, usize)> {
-    let (channels, columns) = (size(m.channels), size(m.tap_cols));
-    let (first, end) = (size(first), size(first) + size(count));
-    (first / channels..end.div_ceil(channels)).map(move |tap| {
-        let from = first.max(tap * channels) - tap * channels;
-        let to = end.min((tap + 1) * channels) - tap * channels;
-        (tap / columns, tap % columns, from, to - from)
-    })
+    TapOrder::of(m).runs(size(first), size(count)).map(|t| (t.row, t.column, t.channel, t.count))
 }
 
 /// Positions of numbers `first..first + count` as `(image, out_row, first column, columns)`.
@@ -76,6 +70,13 @@ impl Bytes {
         if wide || m.length >= 1 << 17 || (positions_reduced && m.step_x != 1 && !lone) {
             return None;
         }
+        // All taps sum to the same in any order; in the order of memory they lie in the longest runs.
+        let in_memory_order = Matrix { channel_block: 0, ..*m };
+        let m = if size(m.length) == size(m.tap_rows) * size(m.tap_cols) * size(m.channels) {
+            &in_memory_order
+        } else {
+            m
+        };
         let covered = Covered::of(m, positions_reduced);
         if !Frame::is_small(m, &covered) {
             return None;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Product, size};
-use crate::isa::{Address, Matrix, Memory};
+use crate::isa::{Address, Matrix, Memory, TapOrder, TapRun};
 use crate::machine::{State, element, kernels, values};
 
 /// Operands of one instruction: rows of `length` codes each.
@@ -42,15 +42,25 @@ fn split(number: i64, [_, d1, d2]: [u32; 3]) -> [i64; 3] {
     [number / (d1 * d2), number / d2 % d1, number % d2]
 }
 
+fn tap_run(run: TapRun) -> ([i64; 3], usize) {
+    ([run.row, run.column, run.channel].map(|n| i64::try_from(n).unwrap_or(i64::MAX)), run.count)
+}
+
 pub(super) fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed {
     let positions = [m.images, m.out_rows, m.out_cols];
     let taps = [m.tap_rows, m.tap_cols, m.channels];
-    let (row_box, k_box) = if positions_reduced { (taps, positions) } else { (positions, taps) };
+    let row_box = if positions_reduced { taps } else { positions };
     let length = size(m.length);
     let left_bytes = state.memory(Memory::Operand);
     let left_at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
-    let ks: Vec<[i64; 3]> =
-        (0..i64::from(m.length)).map(|k| split(i64::from(m.first_k) + k, k_box)).collect();
+    // Runs of the reduction that lie together: channels of a tap; positions are taken one by one.
+    let runs: Vec<([i64; 3], usize)> = if positions_reduced {
+        (0..i64::from(m.length)).map(|k| (split(i64::from(m.first_k) + k, positions), 1)).collect()
+    } else {
+        TapOrder::of(m).runs(size(m.first_k), length).map(tap_run).collect()
+    };
+    let each = |&([a, b, c], count): &([i64; 3], usize)| (c..).take(count).map(move |c| [a, b, c]);
+    let ks: Vec<[i64; 3]> = runs.iter().flat_map(each).collect();
     let mut left = vec![0i16; size(m.rows) * length];
     let bytes_each = m.left_format.bits() == 8;
     left.par_chunks_mut(length).with_min_len(64).enumerate().for_each(|(r, row)| {
@@ -59,11 +69,8 @@ pub(super) fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed
             return pack_tap(m, &left_bytes[left_at..], &ks, at, row);
         }
         let mut k = 0;
-        while k < length {
-            let (p, t) = if positions_reduced { (ks[k], at) } else { (at, ks[k]) };
-            // A run of channels lies together; positions are taken one by one.
-            let channels_left = size(m.channels) - usize::try_from(t[2]).unwrap_or(0);
-            let run = if positions_reduced { 1 } else { channels_left.min(length - k) };
+        for &(reduced, run) in &runs {
+            let (p, t) = if positions_reduced { (reduced, at) } else { (at, reduced) };
             if let Some(index) = left_index(m, p, t) {
                 let first = usize::try_from(index).unwrap_or(usize::MAX);
                 if bytes_each {

@@ -12,6 +12,20 @@ fn split(number: u32, [_, middle, last]: [u32; 3]) -> [i64; 3] {
     [number / (middle * last), number / last % middle, number % last]
 }
 
+/// The indices of a tap of the reduction: block by block of channels, the last block as many as there are.
+fn tap_of(m: &Matrix, number: u32) -> [i64; 3] {
+    if m.channel_block == 0 || m.channel_block >= m.channels {
+        return split(number, [m.tap_rows, m.tap_cols, m.channels]);
+    }
+    let (number, columns) = (i64::from(number), i64::from(m.tap_cols));
+    let (channels, block) = (i64::from(m.channels), i64::from(m.channel_block));
+    let whole = i64::from(m.tap_rows) * columns * block;
+    let before = number / whole * block;
+    let width = block.min(channels - before);
+    let (place, channel) = (number % whole / width, number % whole % width);
+    [place / columns, place % columns, before + channel]
+}
+
 /// The left operand of a position and a tap; 0 where the window is outside.
 fn left(
     m: &Matrix,
@@ -57,8 +71,11 @@ pub(in crate::machine) fn left_operand(
 ) -> i64 {
     let (positions, taps) = indices(m);
     let (row, k) = (m.first_row + row, m.first_k + k);
-    let (position, tap) = if positions_reduced { (k, row) } else { (row, k) };
-    left(m, state, split(position, positions), split(tap, taps))
+    if positions_reduced {
+        left(m, state, split(k, positions), split(row, taps))
+    } else {
+        left(m, state, split(row, positions), tap_of(m, k))
+    }
 }
 
 /// The right operand of a reduction index, counted from the instruction's first, and a column of the product.
@@ -69,8 +86,9 @@ pub(in crate::machine) fn right_operand(
     k: u32,
     column: u32,
 ) -> i64 {
-    let (positions, taps) = indices(m);
-    right(m, state, split(m.first_k + k, if positions_reduced { positions } else { taps }), column)
+    let k = m.first_k + k;
+    let reduced = if positions_reduced { split(k, indices(m).0) } else { tap_of(m, k) };
+    right(m, state, reduced, column)
 }
 
 /// How far the indices of positions and taps run.
