@@ -62,12 +62,17 @@ fn read(document: &Document, origin: &str) -> Result<(Network, Recipe, Option<St
     let mut root = document.root();
     let name = root.text("name")?.map_or_else(|| file_stem(origin), str::to_owned);
     let machine = root.text("machine")?.map(str::to_owned);
-    let data = data(root.section("data")?)?;
-    let wage = wage(root.section("wage")?)?;
-    let sections = root.sections("layer")?;
-    let recipe = recipe(root.section("recipe")?, &data)?;
-    let layers = layers(sections, &data, &wage)?;
+    let (data_section, wage_section) = (root.section("data")?, root.section("wage")?);
+    let (layer_sections, recipe_section) = (root.sections("layer")?, root.section("recipe")?);
+    let parts = (|| {
+        let (data, wage) = (data(data_section)?, wage(wage_section)?);
+        let recipe = recipe(recipe_section, &data)?;
+        let layers = layers(layer_sections, &data, &wage)?;
+        Ok((data, wage, recipe, layers))
+    })();
+    // A misspelt table is why another is missing.
     root.finish()?;
+    let (data, wage, recipe, layers) = parts?;
     if layers.is_empty() {
         let hint = format!("add at least [[layer]] fc = {}", data.set.classes());
         return Err(root.refuse("layer", "a network needs a layer").with_hint(hint));
@@ -98,9 +103,9 @@ struct Data {
 
 fn data(mut section: Section<'_>) -> Result<Data, SourceError> {
     if let Some(later) = section.text("set")?.filter(|set| LATER_SETS.contains(set)) {
-        return Err(section
-            .refuse("set", format!("not available yet: the data set {later}"))
-            .with_hint("use set = \"mnist\" or \"fashion-mnist\""));
+        return Err(section.refuse("set", format!("not available yet: the data set {later}")).with_hint(
+            "use set = \"mnist\", or \"fashion-mnist\" with the folder of its files (path = \"DIR\")",
+        ));
     }
     let set = section.choice("set", &DataSet::ALL.map(|set| (set.name(), set)))?;
     let input = section.choice("input", &InputTable::ALL.map(|table| (table.name(), table)))?;
@@ -188,8 +193,8 @@ fn layer_choice(section: &mut Section<'_>) -> Result<LayerChoice, SourceError> {
 }
 
 fn recipe(mut section: Section<'_>, data: &Data) -> Result<Recipe, SourceError> {
-    let batch = section.integer("batch", 1..=65_536, "a step needs at least one image")?.unwrap_or(128);
-    let epochs = section.integer("epochs", 1..=1_000_000, "training needs at least one epoch")?;
+    let batch = section.integer("batch", 1..=65_536, "a step takes 1 to 65536 images")?.unwrap_or(128);
+    let epochs = section.integer("epochs", 1..=1_000_000, "a run has 1 to 1000000 epochs")?;
     let seed = section.integer("seed", 0..=i64::MAX, "any number from 0 on")?.unwrap_or(1);
     let schedule = schedule(&mut section)?;
     section.finish()?;
@@ -378,6 +383,19 @@ mod tests {
         }
         let text = "[recipe]\nepochs = 2\nlearning_rate = 8\n";
         assert_eq!(load(text, "small.toml", &[]).expect_err("no layer").message, "a network needs a layer");
+    }
+
+    #[test]
+    fn a_misspelt_table_is_named_before_what_it_left_out() {
+        let error = load(&SMALL.replace("[recipe]", "[recipee]"), "small.toml", &[]).expect_err("recipee");
+        assert_eq!(error.message, "unknown key `recipee`");
+        assert!(error.hint.expect("a hint").starts_with("did you mean `recipe`?"));
+    }
+
+    #[test]
+    fn a_batch_too_large_gets_a_hint_that_fits() {
+        let hint = refused(&["recipe.batch=100000"]).hint.expect("a hint");
+        assert!(hint.contains("65536"), "{hint}");
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Setting {
             return Err(SourceError::new(ORIGIN, text, 0..key.len(), "a key is names joined by dots")
                 .with_hint("for example --set accumulators.forward.bits=20"));
         }
+        if too_large(value) {
+            let message = format!("the number {value} is too large: a whole number has 64 bits");
+            return Err(SourceError::new(ORIGIN, text, text.len() - value.len()..text.len(), message)
+                .with_hint("the greatest is 9223372036854775807"));
+        }
         let value = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
         Ok(Self { key: key.to_owned(), value })
     }
@@ -37,6 +42,13 @@ impl Setting {
     pub fn text(&self) -> String {
         format!("{}={}", self.key, self.value)
     }
+}
+
+/// Whether a value is a whole number that TOML cannot hold.
+fn too_large(value: &str) -> bool {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let number: Result<i64, _> = value.replace('_', "").parse();
+    number.is_err_and(|e| matches!(e.kind(), PosOverflow | NegOverflow))
 }
 
 /// The one of `known` that a user who wrote `written` most likely meant. A bare last name finds its dotted key.
@@ -84,6 +96,14 @@ mod tests {
         );
         assert_eq!(value("a=x=y"), toml::Value::String("x=y".into()));
         assert_eq!(value("a="), toml::Value::String(String::new()));
+    }
+
+    #[test]
+    fn a_number_too_large_is_called_that() {
+        for text in ["a.b=99999999999999999999", "a.b = -9_999_999_999_999_999_999"] {
+            let error = Setting::parse(text).expect_err(text);
+            assert!(error.message.contains("too large"), "{error}");
+        }
     }
 
     #[test]
