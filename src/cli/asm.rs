@@ -18,6 +18,18 @@ pub(super) struct Asm {
     /// The program file; the text's name with .safetensors if left out
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Print what was written as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(serde::Serialize)]
+struct Summary<'a> {
+    file: &'a PathBuf,
+    name: &'a str,
+    instructions: usize,
+    dram_bytes: u64,
+    entries: Vec<&'a String>,
 }
 
 impl Asm {
@@ -30,6 +42,12 @@ impl Asm {
         }
         let out = self.out.clone().unwrap_or_else(|| self.source.with_extension("safetensors"));
         program.save(&out).map_err(failed)?;
+        if self.json {
+            let (name, instructions, dram_bytes) = (&program.name, program.code.len(), program.dram_bytes);
+            let entries = program.entries.keys().collect();
+            let summary = Summary { file: &out, name, instructions, dram_bytes, entries };
+            return print(&(serde_json::to_string_pretty(&summary).map_err(failed)? + "\n"));
+        }
         print(&format!("{}: {} instructions, in {}\n", program.name, program.code.len(), out.display()))
     }
 }
