@@ -13,10 +13,10 @@ use crate::program::{Plan, Probe, Program, Step, Yield};
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// The folder or file cannot be written.
-    #[error("{0}")]
+    #[error(transparent)]
     Write(#[from] std::io::Error),
     /// The tensors do not make a file.
-    #[error("{0}")]
+    #[error(transparent)]
     Format(#[from] safetensors::SafeTensorError),
     /// A tensor with elements that no instruction wrote.
     #[error("tensor {tensor}: {missing} elements were not written in this step")]

@@ -22,12 +22,12 @@ const CODE: &str = "code";
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// It is no program, or a damaged one.
     #[error("{path}: {what}; compile or assemble it again")]
@@ -166,7 +166,7 @@ impl Program {
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let what = |what| FileError::Content { path: path.to_owned(), what };
         let bytes = self.to_bytes().map_err(what)?;
-        std::fs::write(path, bytes).map_err(|source| FileError::Io { path: path.to_owned(), source })
+        std::fs::write(path, bytes).map_err(|error| FileError::Io { path: path.to_owned(), error })
     }
 
     /// Reads a file and proves it whole.
@@ -174,7 +174,7 @@ impl Program {
     /// # Errors
     /// When it cannot be read or is no program.
     pub fn load(path: &Path) -> Result<Program, FileError> {
-        let bytes = std::fs::read(path).map_err(|source| FileError::Io { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|error| FileError::Io { path: path.to_owned(), error })?;
         Self::from_bytes(&bytes).map_err(|what| FileError::Content { path: path.to_owned(), what })
     }
 }
