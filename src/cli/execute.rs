@@ -109,6 +109,9 @@ impl Execute {
         ];
         plan.verify(&sizes).map_err(|e| self.refuse(e))?;
         plan.verify_rows(machine.array.rows).map_err(|e| self.refuse(e))?;
+        let control = &machine.control;
+        let verified = program.verify_control(&entry, control.registers, control.loop_depth);
+        verified.map_err(|e| self.refuse(e))?;
         let [operand, weight, accumulator, mask, dram] =
             sizes.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         if Vec::<u8>::new().try_reserve_exact(dram).is_err() {

@@ -109,6 +109,32 @@ pub enum PlanError {
         /// Rows of the array.
         rows: u32,
     },
+    /// Loops deeper than the machine's.
+    #[error(
+        "instruction {pc}: {depth} loops inside one another, the machine has {most}; \
+         set control.loop_depth to at least {depth}, or nest less"
+    )]
+    Depth {
+        /// Where.
+        pc: usize,
+        /// Loops around the instruction, itself among them.
+        depth: u32,
+        /// What the machine has.
+        most: u32,
+    },
+    /// A scalar register the machine does not have.
+    #[error(
+        "instruction {pc}: scalar register s{register}, the machine has s0 to s{}; \
+         set control.registers to at least {}, or use lower ones", most - 1, u32::from(*register) + 1
+    )]
+    Register {
+        /// Where.
+        pc: usize,
+        /// The register.
+        register: u8,
+        /// How many the machine has.
+        most: u32,
+    },
     /// More instructions than a plan may hold.
     #[error("entry `{entry}` executes more than {limit} instructions; shorten its loops")]
     TooLong {
@@ -178,6 +204,49 @@ impl Plan {
         let count = usize::try_from(step.probes).unwrap_or(0);
         self.probes.get(first..first + count).unwrap_or(&[])
     }
+}
+
+impl Program {
+    /// Proves that a machine's control has the scalar registers and the loops that an entry uses. Every instruction up to the
+    /// entry's `halt` is executed, so they are looked at one after the other.
+    ///
+    /// # Errors
+    /// The first instruction that uses more, or an entry that is not there.
+    pub fn verify_control(&self, entry: &str, registers: u32, loop_depth: u32) -> Result<(), PlanError> {
+        let start = *self.entries.get(entry).ok_or_else(|| PlanError::NoEntry(entry.to_owned()))?;
+        let mut depth = 0u32;
+        for (pc, instr) in self.code.iter().enumerate().skip(start) {
+            let register = highest_scalar(instr);
+            if u32::from(register) >= registers {
+                return Err(PlanError::Register { pc, register, most: registers });
+            }
+            match instr {
+                Instr::Loop(_) if depth == loop_depth => {
+                    return Err(PlanError::Depth { pc, depth: depth + 1, most: loop_depth });
+                }
+                Instr::Loop(_) => depth += 1,
+                Instr::End => depth = depth.saturating_sub(1),
+                Instr::Halt => return Ok(()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The highest scalar register an instruction names.
+fn highest_scalar(instr: &Instr) -> u8 {
+    let named = match instr {
+        Instr::Set(i) => vec![i.dst],
+        Instr::Addi(i) => vec![i.dst, i.a],
+        Instr::Add(i) => vec![i.dst, i.a, i.b],
+        Instr::Sub(i) => vec![i.dst, i.a, i.b],
+        Instr::VStochastic(i) => vec![i.number_base],
+        _ => Vec::new(),
+    };
+    let mut instr = *instr;
+    let bases = instr.addresses_mut().into_iter().map(|address| address.base);
+    bases.chain(named).map(|scalar| scalar.0).max().unwrap_or(0)
 }
 
 struct Round {
@@ -328,5 +397,26 @@ impl<'a> Walk<'a> {
             probes: u32::try_from(self.plan.probes.len() - first_probe).map_err(|_| too_long())?,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(text: &str, registers: u32, loop_depth: u32) -> Result<(), String> {
+        let program = Program::from_text(text, "control.s").unwrap();
+        program.verify_control("main", registers, loop_depth).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_program_uses_no_more_registers_and_loops_than_control_has() {
+        let text = "main:\n set s9 value=4\n loop count=2\n loop count=2\n v.fill dst=operand[s9 + 0] dst_format=8 count=4\n end\n end\n halt\n";
+        let text = text.replace("set s9 value=4", "set dst=s9 value=4");
+        assert_eq!(control(&text, 10, 2), Ok(()));
+        let error = control(&text, 9, 2).unwrap_err();
+        assert!(error.contains("instruction 0") && error.contains("s9"), "{error}");
+        let error = control(&text, 10, 1).unwrap_err();
+        assert!(error.contains("instruction 2") && error.contains("control.loop_depth"), "{error}");
     }
 }
