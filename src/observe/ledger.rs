@@ -38,6 +38,25 @@ struct Line {
 pub struct LedgerCounts {
     lines: Vec<LineCounts>,
     passes: u64,
+    first_overflow: Option<FirstOverflow>,
+}
+
+/// Where an accumulator first left its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstOverflow {
+    /// The pass of the plan, from 1: of the training entry, the step.
+    pub pass: u64,
+    /// Phase of the instruction.
+    pub phase: Phase,
+    /// Its layer.
+    pub layer: Option<u32>,
+    /// The instruction.
+    pub instruction: u32,
+    /// Row of its product.
+    pub row: u32,
+    /// Column of its product.
+    pub column: u32,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,7 +124,8 @@ impl Ledger {
                 lines.len() - 1
             });
         }
-        let counts = LedgerCounts { lines: vec![LineCounts::default(); lines.len()], passes: 0 };
+        let counts =
+            LedgerCounts { lines: vec![LineCounts::default(); lines.len()], ..LedgerCounts::default() };
         let control_after = plan.control_after.into();
         let accounts = Schedule::of(plan, machine).accounts;
         Ledger { lines, line_of, control_after, accounts, gating: machine.vector.zero_gating, counts }
@@ -126,6 +146,16 @@ impl Ledger {
     /// What it has counted.
     pub fn counts(&self) -> &LedgerCounts {
         &self.counts
+    }
+
+    /// Times the whole plan was executed.
+    pub fn passes(&self) -> u64 {
+        self.counts.passes
+    }
+
+    /// Where an accumulator first left its range, if one did.
+    pub fn first_overflow(&self) -> Option<FirstOverflow> {
+        self.counts.first_overflow
     }
 
     /// Goes on from what was counted before; false where the counts are of another plan.
@@ -203,6 +233,16 @@ impl Observer for Ledger {
         counts.wrong_outputs += outcome.wrong_outputs;
         counts.saturated_joins += outcome.saturated_joins;
         counts.clipped += outcome.clipped;
+        if let (None, Some(place)) = (self.counts.first_overflow, outcome.first_overflow) {
+            self.counts.first_overflow = Some(FirstOverflow {
+                pass: self.counts.passes + 1,
+                phase: step.phase,
+                layer: step.layer,
+                instruction: step.pc,
+                row: place.row,
+                column: place.column,
+            });
+        }
     }
 
     fn finished(&mut self, _: &Plan) {

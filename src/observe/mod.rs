@@ -11,5 +11,5 @@ mod yields;
 pub use dump::{DumpError, TensorDump};
 pub use energy::{Preset, PresetError};
 pub use events::{Component, Cost, Event, Events};
-pub use ledger::{Ledger, LedgerCounts, Tally};
+pub use ledger::{FirstOverflow, Ledger, LedgerCounts, Tally};
 pub use statistics::{ClassStatistics, Statistics, StatisticsLine};
