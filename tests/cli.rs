@@ -239,3 +239,151 @@ fn a_run_that_fails_keeps_its_checkpoint_and_says_where() {
     assert!(error.contains("checkpoint.safetensors"), "{error}");
     assert!(std::fs::read(dir.path().join("a/checkpoint.safetensors")).unwrap() == damaged);
 }
+
+/// Images of another size: 27 rows of 28.
+fn lower(dir: &Path, digits: &str) -> String {
+    let folder = dir.join("lower");
+    std::fs::create_dir_all(&folder).unwrap();
+    for stem in ["train", "t10k"] {
+        let name = format!("{stem}-images-idx3-ubyte");
+        let mut bytes = std::fs::read(Path::new(digits).join(&name)).unwrap();
+        let images = (bytes.len() - 16) / 784;
+        bytes[11] = 27;
+        bytes.truncate(16 + images * 27 * 28);
+        std::fs::write(folder.join(name), bytes).unwrap();
+        let name = format!("{stem}-labels-idx1-ubyte");
+        std::fs::copy(Path::new(digits).join(&name), folder.join(name)).unwrap();
+    }
+    folder.display().to_string()
+}
+
+#[test]
+fn images_that_are_not_the_networks_input_are_refused_before_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = lower(dir.path(), &digits(dir.path(), 16));
+    let error = refused(dir.path(), 2, &["train", "--data", &data, SMALL[0], SMALL[1], "--out", "a"]);
+    for word in [data.as_str(), "27 × 28 × 1", "28 × 28 × 1", "--data"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn a_set_that_is_not_here_needs_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let fashion = ["train", "--set", "data.set=fashion-mnist", "--epochs", "1", SMALL[0], SMALL[1]];
+    let error = refused(dir.path(), 2, &[&fashion[..], &["--out", "a"]].concat());
+    for word in ["fashion-mnist", "--data", "path"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    assert!(!dir.path().join("a/program.safetensors").exists());
+    ok(dir.path(), &[&fashion[..], &["--data", &data, "--out", "b"]].concat());
+    let report = std::fs::read_to_string(dir.path().join("b/report.json")).unwrap();
+    assert!(report.contains("\"set\": \"fashion-mnist\""), "{report}");
+}
+
+#[test]
+fn a_resumed_run_takes_the_data_it_was_begun_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let at = |name: &str| dir.path().join(name);
+    let begun = ["train", "--data", "digits", "--epochs", "2", SMALL[0], SMALL[1]];
+    ok(dir.path(), &[&begun[..], &["--out", "whole"]].concat());
+    ok(dir.path(), &[&begun[..], &["--steps", "3", "--out", "cut"]].concat());
+    std::fs::create_dir(at("elsewhere")).unwrap();
+    ok(&at("elsewhere"), &["train", "--resume", "--out", "../cut"]);
+    let read = |name: &str| std::fs::read(at(name)).unwrap();
+    assert!(read("cut/checkpoint.safetensors") == read("whole/checkpoint.safetensors"));
+    // The program of the run directory names the data, from anywhere.
+    ok(&at("elsewhere"), &["train", "../cut/program.toml", "--out", "again"]);
+    assert!(read("elsewhere/again/checkpoint.safetensors") == read("whole/checkpoint.safetensors"));
+    let report = String::from_utf8(read("cut/report.json")).unwrap();
+    assert!(report.contains("sha256") && !report.contains(&data), "{report}");
+    // Other images are another run.
+    let labels = at("digits").join("train-labels-idx1-ubyte");
+    let mut bytes = std::fs::read(&labels).unwrap();
+    bytes[8] = (bytes[8] + 1) % 10;
+    std::fs::write(&labels, bytes).unwrap();
+    let error = refused(dir.path(), 2, &["train", "--resume", "--out", "cut", "--epochs", "3"]);
+    assert!(error.contains("other data") && error.contains("digits"), "{error}");
+}
+
+#[test]
+fn a_path_in_a_program_file_is_relative_to_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    digits(dir.path(), 16);
+    let text =
+        "[data]\npath = \"digits\"\n[[layer]]\nfc = 10\n[recipe]\nepochs = 1\nbatch = 8\nlearning_rate = 8\n";
+    std::fs::write(dir.path().join("net.toml"), text).unwrap();
+    std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    ok(&dir.path().join("elsewhere"), &["train", "../net.toml", "--out", "a"]);
+    ok(&dir.path().join("elsewhere"), &["train", "--resume", "--out", "a", "--epochs", "2"]);
+}
+
+#[test]
+fn a_run_without_its_checkpoint_is_refused_and_one_at_its_beginning_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let narrow =
+        ["train", "--data", &data, "--out", "a", "--set", "accumulators.forward.bits=8", SMALL[0], SMALL[1]];
+    refused(dir.path(), 1, &narrow);
+    let out = wagesim(dir.path(), &["train", "--resume", "--out", "a"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(out.status.code() == Some(1) && text.contains("begins with step 1"), "{text}");
+    std::fs::remove_file(dir.path().join("a/checkpoint.safetensors")).unwrap();
+    let error = refused(dir.path(), 2, &["train", "--resume", "--out", "a"]);
+    for word in ["a/checkpoint.safetensors", "another `--out`"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    std::fs::write(dir.path().join("file"), b"").unwrap();
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["--threads", "3000"], &["--threads", "256"]),
+        (&["--threads", "0"], &["--threads"]),
+        (&["--steps", "0"], &["--steps"]),
+        (&["--dump-tensors", "d", "--dump-steps", "0"], &["--dump-steps"]),
+        (&["--dump-tensors", "d", "--dump-steps", "3"], &["--dump-steps 3", "1 to 2"]),
+        (&["--dump-steps", "2"], &["--dump-tensors"]),
+        (&["--dump-tensors", "file"], &["--dump-tensors file", "folder"]),
+        (&["--out", "file"], &["file", "--out"]),
+    ];
+    for (args, named) in cases {
+        let base = ["train", "--data", &data, "--epochs", "1", SMALL[0], SMALL[1]];
+        let error = refused(dir.path(), 2, &[&base[..], args].concat());
+        named.iter().for_each(|word| assert!(error.contains(word), "{args:?} names {word}: {error}"));
+        assert!(error.matches("(os error").count() < 2, "{error}");
+    }
+    let empty = dir.path().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let error = refused(dir.path(), 2, &["train", "--data", "empty"]);
+    assert_eq!(error.matches("(os error").count(), 1, "{error}");
+}
+
+#[test]
+fn a_setting_that_is_wrong_is_shown_as_it_was_typed() {
+    let dir = tempfile::tempdir().unwrap();
+    for set in ["recipe.batch=100000", "wage.bits.W=99", "array.rows=0"] {
+        let error = refused(dir.path(), 2, &["train", "--set", set]);
+        assert!(error.contains("--set:1:") && error.contains(set), "{error}");
+    }
+    let error = refused(dir.path(), 2, &["train", "--set", "recipe.batch=99999999999999999999"]);
+    assert!(error.contains("too large"), "{error}");
+}
+
+#[test]
+fn asm_and_disasm_say_what_they_wrote_as_json() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.s"), "main:\n nop\n halt\n").unwrap();
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&ok(dir.path(), args)).unwrap() };
+    let asm = json(&["asm", "a.s", "--json"]);
+    assert_eq!((asm["file"].as_str(), asm["instructions"].as_u64()), (Some("a.safetensors"), Some(2)));
+    let text = json(&["disasm", "a.safetensors", "--json"]);
+    assert!(text["text"].as_str().unwrap().contains("halt"));
+    let file = json(&["disasm", "a.safetensors", "-o", "b.s", "--json"]);
+    assert_eq!((file["file"].as_str(), file.get("text")), (Some("b.s"), None));
+}

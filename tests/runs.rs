@@ -21,11 +21,15 @@ struct Inputs {
 
 /// The LeNet on a few digits: two epochs of three steps.
 fn inputs(sets: &[&str]) -> Inputs {
+    inputs_on(&Machine::default(), sets)
+}
+
+fn inputs_on(machine: &Machine, sets: &[&str]) -> Inputs {
     let text = include_str!("../programs/quick.toml");
     let all = ["recipe.batch=8", "recipe.epochs=2"];
     let settings: Vec<Setting> = all.iter().chain(sets).map(|s| Setting::parse(s).unwrap()).collect();
     let (network, recipe, _) = load(text, "quick.toml", &settings).unwrap();
-    let machine = Machine::default();
+    let machine = machine.clone();
     let program = compile(&network, &recipe, &machine, text).unwrap();
     let whole = mnist(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"))).unwrap();
     let few = |images: &Images, n: usize| Images {
@@ -98,6 +102,10 @@ fn a_run_stopped_anywhere_and_resumed_ends_the_same() {
     }
     assert_eq!(whole.totals.images, 48);
     assert_eq!(whole.evaluation.images, 24);
+    // The last of two batches of 8 holds 4 images and 4 blanks.
+    assert_eq!(whole.evaluation.executed_images, 32);
+    assert_eq!(whole.evaluation.products % 32, 0);
+    assert_eq!(whole.evaluation.products / 32, whole.phases[1].products / 48);
     assert_eq!(whole.epochs.len(), 2);
 }
 
@@ -197,4 +205,37 @@ fn the_reference_engine_trains_to_the_same_bytes() {
         let same = ended(Box::new(Fast::new())) == ended(Box::new(Reference::new()));
         assert!(same, "engines differ on {}", machine.name);
     }
+}
+
+#[test]
+fn the_first_overflow_is_reported_whatever_the_threads_and_stops() {
+    for overflow in ["wrap", "saturate"] {
+        let sets = ["accumulators.bits=12".to_owned(), format!("accumulators.overflow={overflow}")];
+        let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+        let i = inputs_on(&Machine::from_toml("", "m", &sets).unwrap(), &[]);
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| undisturbed(&i)).1
+        };
+        let one = with(1);
+        let first = one.totals.first_overflow.clone().unwrap();
+        assert!(!first.layer.is_empty() && first.step >= 1, "{first:?}");
+        let text = wagesim::report::table(&one);
+        assert!(text.contains(&format!("first overflow in training, step {}", first.step)), "{text}");
+        assert!(with(2) == one, "reports differ");
+        let mut begun = begin(&i);
+        go(&mut begun, 2);
+        let mut resumed = begin(&i);
+        resumed.resume(&begun.checkpoint()).unwrap();
+        go(&mut resumed, 6);
+        assert!(end(&resumed, &i).1 == one, "reports differ");
+    }
+}
+
+#[test]
+fn images_of_another_shape_are_an_error_and_no_panic() {
+    let mut i = inputs(&[]);
+    i.data.test.shape = [27, 28, 1];
+    let error = Run::new(&i.program, &i.machine, &i.recipe, &i.data, Box::new(Fast::new())).err().unwrap();
+    assert!(error.to_string().contains("test images are 27 × 28 × 1"), "{error}");
 }

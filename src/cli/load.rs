@@ -18,6 +18,9 @@ const COMPILED: &str = "safetensors";
 /// Settings that a compiled program takes: only the host reads them.
 const HOST_KEYS: [&str; 2] = ["recipe.epochs", "recipe.seed"];
 
+/// Where a program file names the folder of its data.
+pub(super) const DATA_PATH: &str = "data.path";
+
 /// The engines there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum EngineName {
@@ -67,7 +70,7 @@ impl Choice {
     }
 
     fn settings(&self, more: &[String]) -> Result<Vec<Setting>, Failure> {
-        self.set.iter().chain(more).map(|s| Setting::parse(s).map_err(given)).collect()
+        self.set.iter().chain(more).map(|s| from_here(Setting::parse(s).map_err(given)?)).collect()
     }
 
     /// Reads and compiles; `more` are settings laid over the others.
@@ -80,9 +83,11 @@ impl Choice {
             Some(path) => (read(path)?, path.display().to_string()),
             None => (QUICK.to_owned(), "quick.toml".to_owned()),
         };
+        // Read from the text as it was written, so that errors show its lines.
+        let (network, mut recipe, named) = network::load(&text, &origin, &routed.program).map_err(given)?;
         let text = network::applied(&text, &origin, &routed.program).map_err(given)?;
-        let (network, recipe, named) = network::load(&text, &origin, &[]).map_err(given)?;
         let folder = self.program.as_deref().and_then(Path::parent);
+        beside(&mut recipe, folder);
         // What the recipe within this binary names is the default machine.
         let named = folder.and_then(|folder| named.map(|name| folder.join(name)));
         let machine = machine(self.machine.clone().or(named).as_deref(), &routed.machine)?;
@@ -108,13 +113,29 @@ impl Choice {
         let training = training.ok_or_else(|| {
             given(anyhow!("{origin} is no program for training; `wagesim run {origin}` executes it"))
         })?;
-        let (mut network, recipe, _) =
+        let (mut network, mut recipe, _) =
             network::load(&training.source, &format!("source of {origin}"), &settings).map_err(given)?;
         // A source without a name was named by its file when it was compiled.
         network.name.clone_from(&program.name);
+        beside(&mut recipe, path.parent());
         let machine = format!("machine of {origin}");
         let machine = Machine::from_toml(&training.machine, &machine, &[]).map_err(given)?;
         Ok(Inputs { network, recipe, machine, program, tilings: Vec::new() })
+    }
+}
+
+/// A folder named on the command line is relative to where the command runs, not to a file.
+fn from_here(mut setting: Setting) -> Result<Setting, Failure> {
+    if let (DATA_PATH, toml::Value::String(path)) = (setting.key.as_str(), &mut setting.value) {
+        *path = std::path::absolute(&*path).map_err(given)?.display().to_string();
+    }
+    Ok(setting)
+}
+
+/// A folder that a program file names is relative to the file.
+fn beside(recipe: &mut Recipe, folder: Option<&Path>) {
+    if let (Some(path), Some(folder)) = (&mut recipe.data_path, folder) {
+        *path = folder.join(&*path);
     }
 }
 

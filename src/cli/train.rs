@@ -1,23 +1,23 @@
 //! `wagesim train`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::load::{Choice, EngineName, Inputs};
+use super::load::{Choice, DATA_PATH, EngineName, Inputs, read};
 use super::progress::Display;
 use super::{Failure, failed, given, print};
-use crate::data::mnist;
+use crate::data;
 use crate::machine::Observer;
 use crate::network::{self, Recipe};
 use crate::observe::{Preset, TensorDump};
 use crate::report::{self, Host, Report};
 use crate::spec::Setting;
-use crate::train::{Checkpoint, Epoch, Run, RunDirectory, TrainError};
+use crate::train::{Checkpoint, CheckpointError, Epoch, Run, RunDirectory, TrainError};
 
 /// Train a network, every operation an instruction
 ///
@@ -43,7 +43,7 @@ pub(super) struct Train {
     #[arg(long)]
     epochs: Option<u32>,
     /// Stop after so many steps, and evaluate
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
     /// Seed, in place of the recipe's
     #[arg(long)]
@@ -58,9 +58,9 @@ pub(super) struct Train {
     /// at a time; both slow, the same bits
     #[arg(long, value_enum, default_value = "fast")]
     engine: EngineName,
-    /// Worker threads; all cores if left out
-    #[arg(long)]
-    threads: Option<usize>,
+    /// Worker threads, at most 256; all cores if left out
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// Print the report as JSON in place of text
     #[arg(long)]
     json: bool,
@@ -68,7 +68,8 @@ pub(super) struct Train {
     #[arg(long, value_name = "DIR")]
     dump_tensors: Option<PathBuf>,
     /// The steps to write, counted from 1 over the run
-    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "LIST")]
+    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "LIST", requires = "dump_tensors",
+        value_parser = clap::value_parser!(u32).range(1..))]
     dump_steps: Vec<u32>,
 }
 
@@ -94,7 +95,12 @@ impl Train {
         let name = wanted.as_ref().map_or("", |w| w.network.name.as_str());
         let directory = RunDirectory::existing(self.out.as_deref(), name).map_err(given)?;
         let begun = Choice { program: Some(directory.program()), ..Choice::default() };
-        let inputs = begun.load(&settings)?;
+        let mut inputs = begun.load(&settings)?;
+        let (_, kept, _) =
+            network::load(&read(&directory.source())?, &directory.source().display().to_string(), &[])
+                .map_err(given)?;
+        let named = wanted.as_ref().and_then(|w| w.recipe.data_path.clone());
+        inputs.recipe.data_path = named.or(kept.data_path);
         let other = wanted.and_then(|wanted| {
             if wanted.machine != inputs.machine {
                 Some("machine")
@@ -115,13 +121,34 @@ impl Train {
         }
     }
 
-    /// Writes what makes the run again.
-    fn keep(&self, inputs: &Inputs, directory: &RunDirectory) -> Result<(), Failure> {
+    /// Proves that a dump can be written and that its steps will be done.
+    fn check_dump(&self, done: u32, last: u32) -> Result<(), Failure> {
+        let Some(dir) = &self.dump_tensors else { return Ok(()) };
+        if let Some(step) = self.dump_steps.iter().find(|&&s| s <= done || s > last) {
+            let what = match last > done {
+                true => format!("this command does steps {} to {last}; name some of them", done + 1),
+                false => "this command does no step".to_owned(),
+            };
+            return Err(given(anyhow!("--dump-steps {step}: {what}")));
+        }
+        let path = dir.display();
+        if dir.is_file() {
+            return Err(given(anyhow!("--dump-tensors {path}: a file stands there; name a folder")));
+        }
+        std::fs::create_dir_all(dir)
+            .map_err(|e| given(anyhow!("--dump-tensors {path}: {e}; name another folder")))
+    }
+
+    /// Writes what makes the run again; `data` is the folder its images were read from.
+    fn keep(&self, inputs: &Inputs, directory: &RunDirectory, data: &Path) -> Result<(), Failure> {
         let source = inputs.program.training.as_ref().map_or("", |t| t.source.as_str());
         let settings = ["machine=\"machine.toml\"".to_owned(), format!("name=\"{}\"", inputs.network.name)];
         let settings: Result<Vec<Setting>, _> =
             settings.iter().chain(&self.settings()).map(|s| Setting::parse(s)).collect();
-        let text = network::applied(source, "program", &settings.map_err(given)?).map_err(given)?;
+        let mut settings = settings.map_err(given)?;
+        let value = toml::Value::String(data.display().to_string());
+        settings.push(Setting { key: DATA_PATH.to_owned(), value });
+        let text = network::applied(source, "program", &settings).map_err(given)?;
         directory.write(&directory.source(), text.as_bytes()).map_err(failed)?;
         directory.write(&directory.machine(), inputs.machine.to_toml().as_bytes()).map_err(failed)?;
         let program = inputs.program.to_bytes().map_err(|e| failed(anyhow!(e)))?;
@@ -130,21 +157,28 @@ impl Train {
 
     pub(super) fn run(&self) -> Result<(), Failure> {
         if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
             pool.map_err(given)?;
         }
         let (inputs, directory) = self.open()?;
         let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
-        let dir = self.data.as_deref().or(inputs.recipe.data_path.as_deref());
-        let data = mnist(dir).map_err(given)?;
+        let dir = self.data.clone().or_else(|| inputs.recipe.data_path.clone());
+        let (data, folder) = data::read(inputs.recipe.data, dir.as_deref()).map_err(given)?;
         let engine = self.engine.on(&inputs.machine);
         let mut run =
             Run::new(&inputs.program, &inputs.machine, &inputs.recipe, &data, engine).map_err(stopped)?;
-        if self.resume && directory.checkpoint().exists() {
-            let checkpoint = Checkpoint::load(&directory.checkpoint()).map_err(given)?;
-            run.resume(&checkpoint).map_err(given)?;
+        if self.resume {
+            let checkpoint = directory.kept_checkpoint().map_err(given)?;
+            let checkpoint = Checkpoint::load(&checkpoint).map_err(given)?;
+            run.resume(&checkpoint).map_err(|e| of_folder(e, &folder))?;
         }
-        self.keep(&inputs, &directory)?;
+        let last = self.steps.map_or(run.steps(), |n| n.min(run.steps()));
+        self.check_dump(run.step_count(), last)?;
+        if !self.resume {
+            // Before the program, whose file makes the directory a run: every run has a checkpoint.
+            run.checkpoint().save(&directory.checkpoint()).map_err(failed)?;
+        }
+        self.keep(&inputs, &directory, &folder)?;
 
         let stop = Arc::new(AtomicBool::new(false));
         let flag = stop.clone();
@@ -154,12 +188,14 @@ impl Train {
             }
         });
         handler.map_err(failed)?;
-        let last = self.steps.map_or(run.steps(), |n| n.min(run.steps()));
         let display = Display::new(&run, last, self.json);
         if !self.json {
             let (name, seed) = (&inputs.network.name, inputs.recipe.seed);
             let machine = inputs.machine.short_name();
             display.line(&format!("{name} on {machine}, seed {seed}, in {}", directory.path().display()))?;
+            if self.resume && run.step_count() == 0 {
+                display.line("no step was kept before: it begins with step 1")?;
+            }
         }
         let session =
             Session { train: self, inputs: &inputs, directory: &directory, preset: &preset, display };
@@ -177,10 +213,19 @@ impl Train {
     }
 }
 
-/// Whether two recipes train alike; how many epochs does not matter.
+/// Whether two recipes train alike; how many epochs does not matter, and data are told by their digest, not their folder.
 fn same_recipe(a: &Inputs, b: &Inputs) -> bool {
     let epochs = a.recipe.epochs;
-    Recipe { epochs, ..a.recipe.clone() } == Recipe { epochs, ..b.recipe.clone() }
+    let alike = |i: &Inputs| Recipe { epochs, data_path: None, ..i.recipe.clone() };
+    alike(a) == alike(b)
+}
+
+/// Names the folder where it is the data that differ.
+fn of_folder(error: CheckpointError, folder: &Path) -> Failure {
+    match error {
+        CheckpointError::OtherData { .. } => given(anyhow!("{}: {error}", folder.display())),
+        error => given(error),
+    }
 }
 
 fn stopped(error: TrainError) -> Failure {
@@ -250,7 +295,7 @@ impl Session<'_> {
         };
         let mut dump = TensorDump::new(&self.inputs.program);
         run.step(&mut [&mut dump as &mut dyn Observer]).map_err(stopped)?;
-        dump.write(dir, step, lr).map_err(failed)
+        dump.write(dir, step, lr).with_context(|| dir.display().to_string()).map_err(failed)
     }
 
     /// Writes checkpoint and report.

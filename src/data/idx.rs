@@ -14,7 +14,7 @@ impl File {
     fn open(dir: &Path, stem: &str) -> Result<Self, DataError> {
         let plain = dir.join(stem);
         let path = if plain.exists() { plain } else { dir.join(format!("{stem}.gz")) };
-        let read = |source| DataError::Read { path: path.clone(), source };
+        let read = |error| DataError::Read { path: path.clone(), error };
         let raw = std::fs::read(&path).map_err(read)?;
         let bytes = if raw.starts_with(&[0x1f, 0x8b]) {
             let mut bytes = Vec::new();

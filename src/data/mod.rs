@@ -4,18 +4,21 @@ mod idx;
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
+use crate::network::{self, Shape};
 pub use crate::number::permutation as order;
 
 /// Why a data set cannot be had: always the user's to mend.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A file that cannot be read.
-    #[error("{path}: {source}; `--data DIR` names the folder of the four MNIST files")]
+    #[error("{path}: {error}; `--data DIR` names the folder of the four IDX files")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A file that is not what its name says.
     #[error("{path}, byte {byte}: {what}; get the file again")]
@@ -28,8 +31,29 @@ pub enum DataError {
         what: String,
     },
     /// No folder holds the set.
-    #[error("no MNIST in {0}; `--data DIR` names the folder of the four IDX files")]
+    #[error("no data set in {0}: no such folder; `--data DIR` names the folder of the four IDX files")]
     Missing(String),
+    /// A set that does not come with the sources, and no folder of it.
+    #[error(
+        "{0} is not in the repository; name the folder of its four IDX files (named as MNIST's): `--data DIR`, or path = \"DIR\" under [data]"
+    )]
+    NotHere(&'static str),
+    /// Images that are not the network's input.
+    #[error(
+        "{folder}: the {part} images are {} × {} × {} (rows, columns, channels), the network takes {} × {} × {}; \
+         give the folder of another set with `--data DIR`, or a network for these images",
+        found[0], found[1], found[2], wanted.height, wanted.width, wanted.channels
+    )]
+    Shape {
+        /// The folder.
+        folder: PathBuf,
+        /// `training` or `test`.
+        part: &'static str,
+        /// Rows, columns, channels.
+        found: [usize; 3],
+        /// One image of the network.
+        wanted: Shape,
+    },
 }
 
 /// Images with labels.
@@ -70,21 +94,62 @@ pub struct DataSet {
     pub test: Images,
 }
 
+impl DataSet {
+    /// SHA-256 of shapes, pixels and labels: what a run's bytes follow from, wherever the files lie.
+    pub fn digest(&self) -> String {
+        let mut sha = Sha256::new();
+        for images in [&self.train, &self.test] {
+            sha.update(format!("{:?} {}\n", images.shape, images.len()));
+            sha.update(&images.pixels);
+            images.labels.iter().for_each(|label| sha.update(label.to_le_bytes()));
+        }
+        sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Reads the set a recipe names from `dir`, or from where it comes with the sources; the set, and its folder from the root on.
+///
+/// # Errors
+/// Files that are missing or damaged, a set that is not here, images that are not the network's input.
+pub fn read(set: network::DataSet, dir: Option<&Path>) -> Result<(DataSet, PathBuf), DataError> {
+    let folder = match (set, dir) {
+        (_, Some(dir)) => folder_of(&[dir.to_owned()])?,
+        (network::DataSet::Mnist, None) => folder_of(&usual())?,
+        (network::DataSet::FashionMnist, None) => return Err(DataError::NotHere(set.name())),
+    };
+    let data = mnist(Some(&folder))?;
+    let wanted = set.shape();
+    for (part, images) in [("training", &data.train), ("test", &data.test)] {
+        let found = images.shape;
+        if found.map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+            != [wanted.height, wanted.width, wanted.channels]
+        {
+            return Err(DataError::Shape { folder, part, found, wanted });
+        }
+    }
+    let folder = folder.canonicalize().map_err(|error| DataError::Read { path: folder, error })?;
+    Ok((data, folder))
+}
+
+/// Where MNIST is looked for: here, or beside the crate's sources.
+fn usual() -> Vec<PathBuf> {
+    vec![PathBuf::from("data/mnist"), Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist")]
+}
+
+fn folder_of(choices: &[PathBuf]) -> Result<PathBuf, DataError> {
+    choices.iter().find(|d| d.is_dir()).cloned().ok_or_else(|| {
+        let looked: Vec<String> = choices.iter().map(|d| d.display().to_string()).collect();
+        DataError::Missing(looked.join(", "))
+    })
+}
+
 /// Reads MNIST (or a set in its format) from `dir`, or from `data/mnist` here or beside the crate's sources.
 ///
 /// # Errors
 /// Files that are missing, cut short, or not what they should be.
 pub fn mnist(dir: Option<&Path>) -> Result<DataSet, DataError> {
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
-    let choices = match dir {
-        Some(dir) => vec![dir.to_owned()],
-        None => vec![PathBuf::from("data/mnist"), built_from],
-    };
-    let found = choices.iter().find(|d| d.is_dir());
-    let dir = found.ok_or_else(|| {
-        let looked: Vec<String> = choices.iter().map(|d| d.display().to_string()).collect();
-        DataError::Missing(looked.join(", "))
-    })?;
+    let dir = folder_of(&dir.map_or_else(usual, |dir| vec![dir.to_owned()]))?;
+    let dir = dir.as_path();
     Ok(DataSet { train: idx::images(dir, "train", 10)?, test: idx::images(dir, "t10k", 10)? })
 }
 

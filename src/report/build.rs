@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{EventCount, Host, Layer, Part, Report, Statistic, Time, Totals, VERSION};
+use super::{Data, EventCount, Host, Layer, Overflow, Part, Report, Statistic, Time, Totals, VERSION};
 use crate::isa::Unit;
-use crate::observe::{Preset, Tally};
+use crate::observe::{Ledger, Preset, Tally};
 use crate::program::{Phase, Program};
 use crate::spec::{self, Machine};
 use crate::timing::{Account, UnitCycles};
@@ -19,25 +19,35 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
     let steps = u64::from(run.step_count());
     let [quantise, forward] = run.evaluation_ledgers().each_ref().map(|l| l.tallies());
     let evaluated = sum(quantise.values().chain(forward.values()));
+    let [_, evaluate] = run.evaluation_ledgers();
+    let executed = evaluate.passes() * u64::from(batch);
     let tested = epochs.len() as u64 * run.test_images();
     Report {
         version: VERSION,
         wagesim: env!("CARGO_PKG_VERSION").to_owned(),
         program: run.program().name.clone(),
         machine: machine.short_name(),
+        machine_name: machine.name.clone(),
+        data: Data { set: run.recipe().data.name().to_owned(), sha256: run.data_digest().to_owned() },
         seed: run.recipe().seed,
         batch,
         time: time(machine),
         energy_preset: preset.name.clone(),
         complete: run.is_done(),
         epochs: epochs.to_vec(),
-        totals: prices.totals(&all, steps, steps * u64::from(batch)),
+        totals: Totals {
+            first_overflow: overflow(run, run.training_ledger()),
+            ..prices.totals(&all, steps, [steps * u64::from(batch); 2])
+        },
         phases: prices.parts(&tallies, |_| true),
         layers: prices.layers(&tallies, run.program()),
-        evaluation: prices.totals(&evaluated, 0, tested),
+        evaluation: Totals {
+            first_overflow: overflow(run, evaluate),
+            ..prices.totals(&evaluated, 0, [tested, executed])
+        },
         events: prices.events(&all),
         statistics: statistics(run),
-        notes: notes(run),
+        notes: notes(run, executed - tested),
         host,
     }
 }
@@ -50,8 +60,11 @@ pub(super) fn time(machine: &Machine) -> Time {
     }
 }
 
-fn notes(run: &Run<'_>) -> Vec<String> {
-    vec![
+fn notes(run: &Run<'_>, blanks: u64) -> Vec<String> {
+    let blank = (blanks > 0).then(|| {
+        format!("evaluation: {blanks} blank images fill last batches; its figures count them, those an image are per image executed")
+    });
+    let mut notes = vec![
         "cycles are the schedule's: units run side by side behind queues; training and evaluation steps follow one another"
             .to_owned(),
         "energy counts logic, registers, scratchpads and DRAM; leakage, clock tree and instruction fetch are not modelled"
@@ -60,7 +73,9 @@ fn notes(run: &Run<'_>) -> Vec<String> {
             "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step, clips and accumulators in all",
             run.look_every()
         ),
-    ]
+    ];
+    notes.extend(blank);
+    notes
 }
 
 pub(super) fn sum<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Tally {
@@ -98,13 +113,14 @@ impl Prices<'_> {
         }
     }
 
-    pub(super) fn totals(&self, tally: &Tally, steps: u64, images: u64) -> Totals {
+    pub(super) fn totals(&self, tally: &Tally, steps: u64, [images, executed_images]: [u64; 2]) -> Totals {
         let cycles = tally.account.cycles;
         #[expect(clippy::cast_precision_loss, reason = "seconds to be read")]
         let seconds = cycles as f64 / (f64::from(self.machine.clock_mhz) * 1e6);
         Totals {
             steps,
             images,
+            executed_images,
             instructions: tally.instructions,
             cycles,
             units: units(&tally.account),
@@ -117,6 +133,7 @@ impl Prices<'_> {
             utilisation: self.utilisation(tally),
             wrong_outputs: tally.wrong_outputs,
             saturated_joins: tally.saturated_joins,
+            first_overflow: None,
             dram_read_bytes: tally.dram_read_bytes,
             dram_written_bytes: tally.dram_written_bytes,
         }
@@ -171,16 +188,28 @@ impl Prices<'_> {
     }
 }
 
-fn statistics(run: &Run<'_>) -> Vec<Statistic> {
+fn layer_name(run: &Run<'_>, layer: u32) -> String {
     let names = run.program().training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
-    let name = |layer: u32| {
-        let index = usize::try_from(layer).unwrap_or(usize::MAX);
-        names.get(index).cloned().unwrap_or_else(|| format!("layer {layer}"))
-    };
+    let index = usize::try_from(layer).unwrap_or(usize::MAX);
+    names.get(index).cloned().unwrap_or_else(|| format!("layer {layer}"))
+}
+
+fn overflow(run: &Run<'_>, ledger: &Ledger) -> Option<Overflow> {
+    ledger.first_overflow().map(|first| Overflow {
+        step: first.pass,
+        phase: first.phase.name().to_owned(),
+        layer: first.layer.map_or_else(String::new, |layer| layer_name(run, layer)),
+        instruction: first.instruction,
+        row: first.row,
+        column: first.column,
+    })
+}
+
+fn statistics(run: &Run<'_>) -> Vec<Statistic> {
     let lines = run.statistics().into_iter();
     lines
         .map(|line| Statistic {
-            layer: name(line.layer),
+            layer: layer_name(run, line.layer),
             class: line.class,
             bits: line.statistics.bits(),
             statistics: line.statistics,

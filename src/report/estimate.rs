@@ -39,6 +39,7 @@ pub fn estimate(program: &Program, machine: &Machine, preset: &Preset) -> Result
     let counted = |entry| {
         let plan = Plan::new(program, entry)?;
         plan.verify_rows(machine.array.rows)?;
+        program.verify_control(entry, machine.control.registers, machine.control.loop_depth)?;
         let mut ledger = Ledger::new(&plan, machine);
         ledger.count_pass(&plan);
         Ok(ledger.tallies())
@@ -52,10 +53,10 @@ pub fn estimate(program: &Program, machine: &Machine, preset: &Preset) -> Result
         batch,
         time: time(machine),
         energy_preset: preset.name.clone(),
-        totals: prices.totals(&sum(train.values()), 1, batch.into()),
+        totals: prices.totals(&sum(train.values()), 1, [batch.into(); 2]),
         phases: prices.parts(&train, |_| true),
         layers: prices.layers(&train, program),
-        evaluation: prices.totals(&sum(quantise.values().chain(evaluate.values())), 0, batch.into()),
+        evaluation: prices.totals(&sum(quantise.values().chain(evaluate.values())), 0, [batch.into(); 2]),
         notes: vec![
             "cycles are exact; energy counts every product as one of operands that are not zero".to_owned(),
         ],

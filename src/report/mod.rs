@@ -21,7 +21,7 @@ use crate::train::Epoch;
 /// Version of `report.json`; a change that old readers do not read raises it.
 pub const VERSION: u32 = 2;
 
-/// A run's report. Everything but [`Report::host`] is a function of program, machine and seed.
+/// A run's report. Everything but [`Report::host`] is a function of program, machine, seed and data.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     /// Version of this form.
@@ -32,8 +32,12 @@ pub struct Report {
     pub program: String,
     /// Short name of the machine.
     pub machine: String,
+    /// The name its file gives it.
+    pub machine_name: String,
     /// The run's seed.
     pub seed: u64,
+    /// The data.
+    pub data: Data,
     /// Images a step.
     pub batch: u32,
     /// How time was counted.
@@ -62,6 +66,32 @@ pub struct Report {
     pub host: Host,
 }
 
+/// The data of a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Data {
+    /// The set's name.
+    pub set: String,
+    /// SHA-256 of images and labels.
+    pub sha256: String,
+}
+
+/// Where an accumulator first left its range.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Overflow {
+    /// The training step, from 1; of evaluations the batch, counted over all of them.
+    pub step: u64,
+    /// The phase.
+    pub phase: String,
+    /// Name of the layer.
+    pub layer: String,
+    /// The instruction, as `disasm` counts them.
+    pub instruction: u32,
+    /// Row of its product.
+    pub row: u32,
+    /// Column of its product.
+    pub column: u32,
+}
+
 /// How time was counted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Time {
@@ -78,8 +108,10 @@ pub struct Time {
 pub struct Totals {
     /// Training steps (0 for an evaluation).
     pub steps: u64,
-    /// Images that went through.
+    /// Images of the data that went through.
     pub images: u64,
+    /// Images the machine executed: the blank ones that fill an evaluation's last batch are among them, and in all counts here.
+    pub executed_images: u64,
     /// Instructions executed.
     pub instructions: u64,
     /// Cycles.
@@ -104,6 +136,9 @@ pub struct Totals {
     pub wrong_outputs: u64,
     /// Joins that saturated.
     pub saturated_joins: u64,
+    /// Where an accumulator first left its range, in any way of overflow.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_overflow: Option<Overflow>,
     /// Bytes read from DRAM, whole bursts.
     pub dram_read_bytes: u64,
     /// Bytes written to DRAM, whole bursts.

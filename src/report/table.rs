@@ -110,7 +110,7 @@ fn quantities([(first, t), (second, e)]: [(&str, &Totals); 2]) -> String {
     row("energy", &|t| joules(t.energy_pj));
     row("energy an image", &|t| {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-        let images = t.images.max(1) as f64;
+        let images = t.executed_images.max(1) as f64;
         joules(t.energy_pj / images)
     });
     row("products", &|t| counted(t.products, ""));
@@ -135,7 +135,19 @@ fn outcome(report: &Report) -> String {
             percent(1.0 - last.test_error),
         );
     }
-    out + &table
+    let firsts = [("training, step", &report.totals), ("evaluation, batch", &report.evaluation)];
+    let firsts: String = firsts.into_iter().filter_map(|(part, t)| first_overflow(part, t)).collect();
+    out + &table + &firsts
+}
+
+/// Where an accumulator first left its range.
+fn first_overflow(part: &str, totals: &Totals) -> Option<String> {
+    let o = totals.first_overflow.as_ref()?;
+    let (step, phase, layer, instruction) = (o.step, &o.phase, &o.layer, o.instruction);
+    let place = format!("row {}, column {}", o.row, o.column);
+    Some(format!(
+        "\n\nfirst overflow in {part} {step}: {phase} of {layer}, instruction {instruction}, {place}"
+    ))
 }
 
 fn costs(layers: &[Layer], phases: &[Part]) -> String {

@@ -15,7 +15,7 @@ use crate::machine::State;
 use crate::program::{Program, Tensor};
 
 /// Version of the form; a change that old files do not read raises it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The one key of the file's metadata.
 const KEY: &str = "wagesim";
 
@@ -23,23 +23,23 @@ const KEY: &str = "wagesim";
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file cannot be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file cannot be written.
-    #[error("{path}: {source}; the checkpoint before it is untouched")]
+    #[error("{path}: {error}; the checkpoint before it is untouched")]
     Write {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is not what was written.
-    #[error("{path}: {what}; begin again without --resume, or put a whole copy of the file there")]
+    #[error("{path}: {what}; put a whole copy of the file there, or begin again with another `--out`")]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -51,6 +51,16 @@ pub enum CheckpointError {
     OtherRun {
         /// What differs.
         what: String,
+    },
+    /// The checkpoint is of a run on other images.
+    #[error(
+        "the run was begun with other data (SHA-256 {kept}, these have {found}); give the folder it was begun with: `--data DIR`"
+    )]
+    OtherData {
+        /// Digest of the data it was begun with.
+        kept: String,
+        /// Digest of the data given now.
+        found: String,
     },
 }
 
@@ -68,6 +78,8 @@ struct Header {
     /// Digest of the program's code and memory map.
     program: String,
     seed: u64,
+    /// Digest of the images and labels.
+    data: String,
     progress: Progress,
     /// Digest of all the above and of the tensors.
     digest: String,
@@ -131,7 +143,7 @@ fn kept(program: &Program) -> impl Iterator<Item = &Tensor> {
 }
 
 impl Checkpoint {
-    pub(super) fn of(program: &Program, seed: u64, state: &State, progress: Progress) -> Self {
+    pub(super) fn of(program: &Program, seed: u64, data: String, state: &State, progress: Progress) -> Self {
         let dram = state.memory(Memory::Dram);
         let mut tensors: Vec<_> = kept(program)
             .map(|tensor| {
@@ -141,7 +153,7 @@ impl Checkpoint {
             .collect();
         tensors.sort_by(|a, b| a.0.cmp(&b.0));
         let program = program_digest(program);
-        let mut header = Header { version: VERSION, program, seed, progress, digest: String::new() };
+        let mut header = Header { version: VERSION, program, seed, data, progress, digest: String::new() };
         header.digest = digest(&header, &tensors);
         Checkpoint { header, tensors }
     }
@@ -156,6 +168,7 @@ impl Checkpoint {
         &self,
         program: &Program,
         seed: u64,
+        data: &str,
         state: &mut State,
     ) -> Result<(), CheckpointError> {
         if self.header.program != program_digest(program) {
@@ -164,6 +177,10 @@ impl Checkpoint {
         if self.header.seed != seed {
             let what = format!("its seed is {}, not {seed}", self.header.seed);
             return Err(CheckpointError::OtherRun { what });
+        }
+        if self.header.data != data {
+            let (kept, found) = (self.header.data.clone(), data.to_owned());
+            return Err(CheckpointError::OtherData { kept, found });
         }
         let mut places = Vec::new();
         for tensor in kept(program) {
@@ -182,7 +199,7 @@ impl Checkpoint {
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let failed = |source| CheckpointError::Write { path: path.to_owned(), source };
+        let failed = |error| CheckpointError::Write { path: path.to_owned(), error };
         replace(path, &self.bytes().map_err(failed)?).map_err(failed)
     }
 
@@ -204,7 +221,7 @@ impl Checkpoint {
     /// # Errors
     /// When it cannot be read or is not what was written.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let read = |source| CheckpointError::Read { path: path.to_owned(), source };
+        let read = |error| CheckpointError::Read { path: path.to_owned(), error };
         let bytes = std::fs::read(path).map_err(read)?;
         Self::parse(&bytes).map_err(|what| CheckpointError::Corrupt {
             path: path.to_owned(),

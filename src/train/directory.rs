@@ -7,12 +7,26 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
     /// It cannot be made or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
+    },
+    /// Something stands there that is no folder.
+    #[error("{path} is a file; a run is kept in a folder: give another name with `--out`")]
+    NoFolder {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// The run's checkpoint is gone: every run has one from its beginning.
+    #[error(
+        "{path} is missing, so the run cannot go on; put a copy of it there, or begin again with another `--out`"
+    )]
+    NoCheckpoint {
+        /// The file.
+        path: PathBuf,
     },
     /// It already holds a run.
     #[error("{path} already holds a run; `--resume` goes on with it, another `--out` begins a new one")]
@@ -48,11 +62,12 @@ impl RunDirectory {
             None => numbered(name).find(|p| !p.exists()).unwrap_or_else(|| PathBuf::from(RUNS)),
         };
         let directory = RunDirectory { path };
+        directory.is_no_file()?;
         if directory.program().exists() {
             return Err(DirectoryError::Taken { path: directory.path });
         }
         let made = std::fs::create_dir_all(&directory.path);
-        made.map_err(|source| DirectoryError::Io { path: directory.path.clone(), source })?;
+        made.map_err(|error| DirectoryError::Io { path: directory.path.clone(), error })?;
         Ok(directory)
     }
 
@@ -65,9 +80,29 @@ impl RunDirectory {
         let path = chosen.map(Path::to_owned).or_else(last);
         let path = path.ok_or_else(|| DirectoryError::NoRun { path: Path::new(RUNS).join(name) })?;
         let directory = RunDirectory { path };
+        directory.is_no_file()?;
         match directory.program().exists() {
             true => Ok(directory),
             false => Err(DirectoryError::NoRun { path: directory.path }),
+        }
+    }
+
+    fn is_no_file(&self) -> Result<(), DirectoryError> {
+        match self.path.is_file() {
+            true => Err(DirectoryError::NoFolder { path: self.path.clone() }),
+            false => Ok(()),
+        }
+    }
+
+    /// The last checkpoint, to go on from.
+    ///
+    /// # Errors
+    /// When it is not there: a run writes its first before its first step.
+    pub fn kept_checkpoint(&self) -> Result<PathBuf, DirectoryError> {
+        let path = self.checkpoint();
+        match path.exists() {
+            true => Ok(path),
+            false => Err(DirectoryError::NoCheckpoint { path }),
         }
     }
 
@@ -106,7 +141,7 @@ impl RunDirectory {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), DirectoryError> {
-        replace(path, bytes).map_err(|source| DirectoryError::Io { path: path.to_owned(), source })
+        replace(path, bytes).map_err(|error| DirectoryError::Io { path: path.to_owned(), error })
     }
 }
 
@@ -114,10 +149,14 @@ impl RunDirectory {
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".part");
-    let mut file = std::fs::File::create(&aside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&aside, path)?;
+    let written = std::fs::File::create(&aside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&aside, path));
+    if let Err(error) = written {
+        // A part of a file serves nobody, least of all on a full disk.
+        let _ = std::fs::remove_file(&aside);
+        return Err(error);
+    }
     // The new name is not lost with the power either; not every file system can promise that.
     let _ = std::fs::File::open(path.parent().unwrap_or(Path::new("."))).and_then(|d| d.sync_all());
     Ok(())
@@ -132,6 +171,15 @@ fn numbered(name: &str) -> impl Iterator<Item = PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_written_leaves_no_part_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(replace(&taken, b"bytes").is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn a_directory_with_a_run_is_not_taken_twice() {

@@ -57,6 +57,7 @@ pub struct Run<'a> {
     trainer: Trainer<'a>,
     recipe: &'a Recipe,
     data: &'a DataSet,
+    data_digest: String,
     order: Vec<u32>,
     step: u32,
     epochs: Vec<Epoch>,
@@ -81,15 +82,24 @@ impl<'a> Run<'a> {
         let memory = &machine.memory;
         let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask]
             .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX));
+        for (part, images) in [("training", &data.train), ("test", &data.test)] {
+            let bytes = images.shape.iter().product::<usize>() as u64;
+            let wanted = program.training.as_ref().map_or(bytes, |t| t.image_bytes);
+            if bytes != wanted {
+                return Err(TrainError::Shape { part, shape: images.shape, wanted });
+            }
+        }
         let trainer = Trainer::new(program, scratchpads, recipe.seed, engine)?;
         let plans = trainer.plans();
         for plan in [&plans.quantise, &plans.train, &plans.evaluate] {
             plan.verify_rows(machine.array.rows)?;
+            program.verify_control(&plan.entry, machine.control.registers, machine.control.loop_depth)?;
         }
         let ledger = |plan| Ledger::new(plan, machine);
         let run = Run {
             recipe,
             data,
+            data_digest: data.digest(),
             order: Vec::new(),
             step: 0,
             epochs: Vec::new(),
@@ -120,7 +130,12 @@ impl<'a> Run<'a> {
         {
             return Err(CheckpointError::other_run("its counts are of another program"));
         }
-        checkpoint.restore(self.trainer.program(), self.recipe.seed, &mut self.trainer.state)?;
+        checkpoint.restore(
+            self.trainer.program(),
+            self.recipe.seed,
+            &self.data_digest,
+            &mut self.trainer.state,
+        )?;
         self.training.restore(&progress.training);
         for (ledger, counts) in self.evaluation.iter_mut().zip(&progress.evaluation) {
             ledger.restore(counts);
@@ -142,7 +157,13 @@ impl<'a> Run<'a> {
             evaluation: self.evaluation.each_ref().map(|l| l.counts().clone()),
             statistics: self.statistics.lines(),
         };
-        Checkpoint::of(self.trainer.program(), self.recipe.seed, &self.trainer.state, progress)
+        Checkpoint::of(
+            self.trainer.program(),
+            self.recipe.seed,
+            self.data_digest.clone(),
+            &self.trainer.state,
+            progress,
+        )
     }
 
     /// Steps of a whole epoch; images that make no batch are left out.
@@ -261,6 +282,11 @@ impl<'a> Run<'a> {
     /// Images of an evaluation.
     pub fn test_images(&self) -> u64 {
         self.data.test.len() as u64
+    }
+
+    /// SHA-256 of the images and labels.
+    pub fn data_digest(&self) -> &str {
+        &self.data_digest
     }
 
     /// Codes were read for the statistics at the first step and at every multiple of this.

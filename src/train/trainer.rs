@@ -29,6 +29,20 @@ pub enum TrainError {
         /// What to do.
         way_out: String,
     },
+    /// Images that are not the program's input.
+    #[error(
+        "the {part} images are {} × {} × {} bytes (rows, columns, channels), the program takes {wanted} bytes an image; \
+         give data in its shape, or compile a network for these images",
+        shape[0], shape[1], shape[2]
+    )]
+    Shape {
+        /// `training` or `test`.
+        part: &'static str,
+        /// Rows, columns, channels.
+        shape: [usize; 3],
+        /// Bytes of an image of the program.
+        wanted: u64,
+    },
     /// A data set with fewer images than a batch.
     #[error("{images} training images make no batch of {batch}; set recipe.batch to at most {images}")]
     NoBatch {
