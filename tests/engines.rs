@@ -7,7 +7,7 @@ use wagesim::isa::{
     VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VRelu, VShift, VState, VStochastic, VSub, VSumsq,
     VUnpool, XExponent, XSet, XSub, verify,
 };
-use wagesim::machine::{Engine, Fast, Reference, State};
+use wagesim::machine::{Engine, Extension, Fast, Reference, State};
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
 use wagesim::program::{Phase, Step};
 
@@ -336,7 +336,7 @@ fn step(pc: u32, instr: Instr, rule: AccumulatorRule) -> Step {
 }
 
 /// Executes the same on both; how many instructions were valid.
-fn agree(seed: u64) -> Result<usize, TestCaseError> {
+fn agree(seed: u64, extension: Extension) -> Result<usize, TestCaseError> {
     let mut d = Dice(seed | 1);
     for _ in 0..4 {
         d.word();
@@ -358,7 +358,7 @@ fn agree(seed: u64) -> Result<usize, TestCaseError> {
         state.scales[scale] = d.within(-10, 30);
     }
     let mut other_state = state.clone();
-    let (mut fast, mut reference) = (Fast::new(), Reference::new());
+    let (mut fast, mut reference) = (Fast::with(extension), Reference::new());
     let mut steps = Vec::new();
     for _ in 0..3 {
         match d.count(0, 3) {
@@ -413,12 +413,14 @@ proptest! {
 
     #[test]
     fn engines_agree(seed in any::<u64>()) {
-        agree(seed)?;
+        for extension in Extension::available() {
+            agree(seed, extension)?;
+        }
     }
 }
 
 #[test]
 fn most_random_instructions_are_valid() {
-    let valid: usize = (1..500u64).map(|s| agree(s * 7919).unwrap()).sum();
+    let valid: usize = (1..500u64).map(|s| agree(s * 7919, Extension::chosen()).unwrap()).sum();
     assert!(valid > 800, "{valid} of about 2000");
 }

@@ -1,5 +1,6 @@
 //! The engine that runs programs: each instruction as a whole, on runs of elements.
 
+use super::kernels::{Extension, Kernels};
 use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Outcome, State, moves};
@@ -7,16 +8,28 @@ use crate::isa::{Instr, Unit};
 use crate::program::Step;
 
 /// Executes instructions a whole instruction at a time; keeps its scratch between them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fast {
     array: Array,
     vector: Vector,
 }
 
 impl Fast {
-    /// An engine with nothing under way.
+    /// An engine with nothing under way, with the kernels of [`Extension::chosen`].
     pub fn new() -> Self {
-        Self::default()
+        Self::with(Extension::chosen())
+    }
+
+    /// The same with the kernels of an extension (or the best below it that the processor has).
+    pub fn with(extension: Extension) -> Self {
+        let kernels = Kernels::of(extension);
+        Fast { array: Array::new(kernels), vector: Vector::new(kernels) }
+    }
+}
+
+impl Default for Fast {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

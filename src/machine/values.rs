@@ -27,26 +27,6 @@ pub(super) fn read(bytes: &[u8], address: Address, format: Format, count: usize,
     }
 }
 
-/// `count` two's complement elements of at most 8 bits.
-pub(super) fn read_bytes(bytes: &[u8], address: Address, format: Format, count: usize, out: &mut Vec<i8>) {
-    out.clear();
-    let at = start(address);
-    match format.bits() {
-        2 => {
-            out.reserve(count + 3);
-            for &b in &bytes[at..at + count.div_ceil(4)] {
-                out.extend([b, b >> 2, b >> 4, b >> 6].map(|q| (q << 6).cast_signed() >> 6));
-            }
-            out.truncate(count);
-        }
-        8 => out.extend(bytes[at..at + count].iter().map(|&b| b.cast_signed())),
-        _ => {
-            let code = |i| i8::try_from(element(bytes, at, format, i)).unwrap_or(0);
-            out.extend((0..count as u64).map(code));
-        }
-    }
-}
-
 /// `count` unsigned elements.
 pub(super) fn read_unsigned(
     bytes: &[u8],
@@ -99,14 +79,26 @@ pub(super) fn write(bytes: &mut [u8], address: Address, format: Format, values: 
 }
 
 /// The low bits of `values`, one element each.
+#[inline(always)]
 pub(super) fn write_i32(bytes: &mut [u8], address: Address, format: Format, values: &[i32]) {
-    if format.bits() == 32 {
-        let at = start(address);
-        let places = bytes[at..at + values.len() * 4].as_chunks_mut::<4>().0;
-        places.iter_mut().zip(values).for_each(|(place, v)| *place = v.to_le_bytes());
-    } else {
-        let values: Vec<i64> = values.iter().map(|&v| v.into()).collect();
-        write(bytes, address, format, &values);
+    match format.bits() {
+        16 => words_of_i32::<2>(bytes, address, values),
+        24 => words_of_i32::<3>(bytes, address, values),
+        32 => words_of_i32::<4>(bytes, address, values),
+        _ => {
+            let values: Vec<i64> = values.iter().map(|&v| v.into()).collect();
+            write(bytes, address, format, &values);
+        }
+    }
+}
+
+#[inline(always)]
+fn words_of_i32<const N: usize>(bytes: &mut [u8], address: Address, values: &[i32]) {
+    let at = start(address);
+    let places = bytes[at..at + values.len() * N].as_chunks_mut::<N>().0;
+    for (place, v) in places.iter_mut().zip(values) {
+        let low = v.to_le_bytes();
+        *place = std::array::from_fn(|i| low[i]);
     }
 }
 

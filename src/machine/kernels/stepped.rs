@@ -1,5 +1,6 @@
 //! Joins one after another, many columns side by side.
 
+use super::{Kernels, compiled};
 use crate::number::{AccumulatorRule, Overflow};
 
 /// Columns stepped side by side.
@@ -8,6 +9,8 @@ pub(in crate::machine) const STEPPED_LANES: usize = 32;
 /// How wide the lanes are that hold every sum before it is brought into range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::machine) enum Lanes {
+    /// 16 bits, the register at their top, so that their own saturation is its.
+    Half,
     /// 32 bits.
     Narrow,
     /// 64 bits.
@@ -18,7 +21,10 @@ pub(in crate::machine) enum Lanes {
 pub(in crate::machine) fn stepped_lanes(rule: AccumulatorRule, greatest: i64) -> Option<Lanes> {
     let group = i128::from(greatest) * i128::from(rule.tree);
     let bits = if rule.chunk > 0 { rule.bits.max(rule.outer_bits) } else { rule.bits };
-    if bits <= 30 && group < 1 << 30 {
+    let top = rule.overflow == Overflow::Saturate && rule.chunk == 0 && rule.tree == 1 && bits <= 16;
+    if top && group < 1 << (bits - 1) && greatest < 1 << 14 {
+        Some(Lanes::Half)
+    } else if bits <= 30 && group < 1 << 30 {
         Some(Lanes::Narrow)
     } else if bits <= 62 && group < 1 << 62 {
         Some(Lanes::Wide)
@@ -27,40 +33,38 @@ pub(in crate::machine) fn stepped_lanes(rule: AccumulatorRule, greatest: i64) ->
     }
 }
 
-/// Joins the products of `row` with every column of `right` (`[index][column]`, as many columns as registers), in order,
-/// to the registers; adds the joins that left their range to `overflows`.
-///
-/// # Panics
-/// When `right` is no whole number of rows of `registers.len()`, or that no whole number of lanes.
-pub(in crate::machine) fn stepped(
-    lanes: Lanes,
-    rule: AccumulatorRule,
-    row: &[i16],
-    right: &[i16],
-    registers: &mut [i64],
-    overflows: &mut [u32],
-) {
-    assert!(right.len() == row.len() * registers.len() && overflows.len() == registers.len());
-    assert!(registers.len().is_multiple_of(STEPPED_LANES));
-    let width = registers.len();
-    for column in (0..width).step_by(STEPPED_LANES) {
-        let registers = registers[column..].first_chunk_mut().expect("whole lanes");
-        let overflows = overflows[column..].first_chunk_mut().expect("whole lanes");
-        let block = Block { rule, row, right: &right[column..], width };
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vl") {
-            // SAFETY: the processor has the features the functions are compiled for.
-            unsafe {
-                match lanes {
-                    Lanes::Narrow => narrow_avx512(&block, registers, overflows),
-                    Lanes::Wide => wide_avx512(&block, registers, overflows),
-                }
-            }
-            continue;
+impl Kernels {
+    /// Joins the products of `row` with every column of `right` (`[index][column]`, as many columns as registers), in
+    /// order, to the registers; adds the joins that left their range to `overflows`.
+    ///
+    /// # Panics
+    /// When `right` is no whole number of rows of `registers.len()`, or that no whole number of lanes.
+    pub(in crate::machine) fn stepped(
+        self,
+        lanes: Lanes,
+        rule: AccumulatorRule,
+        row: &[i16],
+        right: &[i16],
+        registers: &mut [i64],
+        overflows: &mut [u32],
+    ) {
+        assert!(right.len() == row.len() * registers.len() && overflows.len() == registers.len());
+        assert!(registers.len().is_multiple_of(STEPPED_LANES));
+        let width = registers.len();
+        if lanes == Lanes::Half {
+            return compiled!(self, half(rule.bits, row, right, registers, overflows));
         }
-        match lanes {
-            Lanes::Narrow => narrow(&block, registers, overflows),
-            Lanes::Wide => wide(&block, registers, overflows),
+        for column in (0..width).step_by(STEPPED_LANES) {
+            let registers = registers[column..].first_chunk_mut().expect("whole lanes");
+            let overflows = overflows[column..].first_chunk_mut().expect("whole lanes");
+            let block = Block { rule, row, right: &right[column..], width };
+            compiled!(
+                self,
+                match lanes {
+                    Lanes::Half | Lanes::Narrow => narrow(&block, registers, overflows),
+                    Lanes::Wide => wide(&block, registers, overflows),
+                }
+            );
         }
     }
 }
@@ -72,16 +76,35 @@ struct Block<'a> {
     width: usize,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn narrow_avx512(b: &Block<'_>, registers: &mut [i64; STEPPED_LANES], overflows: &mut [u32; STEPPED_LANES]) {
-    narrow(b, registers, overflows);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn wide_avx512(b: &Block<'_>, registers: &mut [i64; STEPPED_LANES], overflows: &mut [u32; STEPPED_LANES]) {
-    wide(b, registers, overflows);
+/// A register of `bits` bits in the top of 16: a sum of 16 bits saturates where the register's would. What a saturated
+/// sum has below the register (all ones, or all zeros) neither carries nor is carried into.
+#[inline(always)]
+fn half(bits: u32, row: &[i16], right: &[i16], registers: &mut [i64], overflows: &mut [u32]) {
+    let (up, width) = (16 - bits, registers.len());
+    // A product of 0 changes no sum; `right` of a block of columns, and the left code moved to the top.
+    let lefts: Vec<(usize, i16)> =
+        row.iter().enumerate().filter(|&(_, &a)| a != 0).map(|(k, &a)| (k * width, a << up)).collect();
+    for column in (0..width).step_by(STEPPED_LANES) {
+        let mut sums = [0i16; STEPPED_LANES];
+        for (sum, &register) in sums.iter_mut().zip(&registers[column..]) {
+            *sum = i16::try_from(register << up).unwrap_or(0);
+        }
+        // Counts of so many joins fit 16 bits.
+        for lefts in lefts.chunks(1 << 15) {
+            let mut over = [0u16; STEPPED_LANES];
+            for &(at, left) in lefts {
+                let Some(right) = right[at + column..].first_chunk::<STEPPED_LANES>() else { continue };
+                for j in 0..STEPPED_LANES {
+                    let product = left.wrapping_mul(right[j]);
+                    let sum = sums[j].saturating_add(product);
+                    over[j] += u16::from(sum != sums[j].wrapping_add(product));
+                    sums[j] = sum;
+                }
+            }
+            overflows[column..].iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));
+        }
+        registers[column..].iter_mut().zip(sums).for_each(|(r, sum)| *r = i64::from(sum >> up));
+    }
 }
 
 macro_rules! steps {
@@ -179,7 +202,8 @@ mod tests {
     proptest! {
         #[test]
         fn lanes_are_accumulators(
-            rule in rule(), row in prop::collection::vec(prop_oneof![Just(0i16), -128i16..=127], 1..60), seed in any::<u64>(),
+            rule in rule(), row in prop::collection::vec(prop_oneof![Just(0i16), -128i16..=127], 1..60), few in 0u32..7,
+            seed in any::<u64>(),
         ) {
             let mut word = seed;
             let mut next = || {
@@ -187,12 +211,13 @@ mod tests {
                 i16::from(word.to_be_bytes()[0].cast_signed())
             };
             let width = 2 * STEPPED_LANES;
-            let right: Vec<i16> = (0..row.len() * width).map(|_| next()).collect();
+            let right: Vec<i16> = (0..row.len() * width).map(|_| next() >> few).collect();
             let starts: Vec<i64> =
                 (0..width).map(|_| crate::number::wrap(i128::from(next()) << 20, rule.result_bits())).collect();
-            let lanes = stepped_lanes(rule, 128 * 128).unwrap();
+            let greatest = row.iter().map(|a| i64::from(a.unsigned_abs())).max().unwrap_or(0) * (128 >> few);
+            let lanes = stepped_lanes(rule, greatest).unwrap();
             let (mut registers, mut overflows) = (starts.clone(), vec![0; width]);
-            stepped(lanes, rule, &row, &right, &mut registers, &mut overflows);
+            Kernels::of(super::super::Extension::chosen()).stepped(lanes, rule, &row, &right, &mut registers, &mut overflows);
             for j in 0..width {
                 let mut one = Accumulator::new(rule, starts[j], starts[j].into());
                 row.iter().enumerate().for_each(|(k, &a)| one.product(i64::from(a) * i64::from(right[k * width + j])));

@@ -1,58 +1,160 @@
 //! AVX-512 VNNI: four products of an unsigned and a signed byte joined to a 32-bit sum by one instruction, modulo 2^32.
 
 use std::arch::x86_64::{
-    _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
-    _mm512_sub_epi32,
+    __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mask_max_epi32,
+    _mm512_mask_min_epi32, _mm512_mask_storeu_epi32, _mm512_mask_testn_epi32_mask, _mm512_maskz_loadu_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32,
 };
 
-use super::{LANES, Segment};
+use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
-/// Operands of a tile.
-pub(super) struct Tile<'a> {
-    pub(super) left: &'a [u8],
-    pub(super) bases: &'a [usize],
-    pub(super) segments: &'a [Segment],
-    pub(super) panel: &'a [i8],
-    pub(super) corrections: &'a [i32],
+/// Bytes of a register.
+const REGISTER: usize = GROUP * LANES;
+
+/// A panel: registers of columns from `column` on, and where the codes of its first group are.
+struct Panel {
+    column: usize,
+    at: usize,
 }
 
-/// A tile of `R` rows (the last repeated where there are fewer) and `V` registers of columns.
+/// The extremes so far.
+struct Held {
+    least: __m512i,
+    greatest: __m512i,
+    zeros: u64,
+}
+
+/// [`super::Kernels::product`].
 ///
 /// # Safety
-/// Every segment of every row lies in `left`, the panel holds every group of the segments, and `sums` every row there
-/// is; the processor has AVX-512 VNNI.
-#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn tile<const R: usize, const V: usize>(t: &Tile<'_>, sums: &mut [i32]) {
-    let mut accumulators = [[_mm512_setzero_si512(); V]; R];
-    let last = t.bases.len() - 1;
-    let rows: [*const u8; R] = std::array::from_fn(|r| t.left[t.bases[r.min(last)]..].as_ptr());
-    let mut panel = t.panel.as_ptr();
-    for segment in t.segments {
-        for group in 0..segment.groups {
-            let at = segment.offset + 4 * group;
-            // SAFETY: the caller proved that the panel holds V registers for this group.
-            let right: [_; V] =
-                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(panel.add(4 * LANES * v).cast()) });
-            for (row, accumulators) in rows.iter().zip(&mut accumulators) {
-                // SAFETY: the caller proved that these four bytes lie in `left`.
-                let four = unsafe { row.add(at).cast::<i32>().read_unaligned() };
-                let left = _mm512_set1_epi32(four);
-                for (accumulator, right) in accumulators.iter_mut().zip(right) {
-                    *accumulator = _mm512_dpbusd_epi32(*accumulator, left, right);
+/// The processor has the features; the operands and the output hold all that the shape reaches.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+pub(super) unsafe fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Extremes) {
+    let registers = p.shape.registers();
+    let mut held =
+        Held { least: _mm512_set1_epi32(i32::MAX), greatest: _mm512_set1_epi32(i32::MIN), zeros: 0 };
+    for first in (0..registers).step_by(MAX_REGISTERS) {
+        let panel = Panel { column: first * LANES, at: first * p.shape.groups() * REGISTER };
+        for (number, class) in p.shape.classes().iter().enumerate() {
+            // SAFETY: what the caller proved holds for every class and panel.
+            unsafe {
+                match registers - first {
+                    1 => rows::<12, 1>(p, &panel, number, class, out, &mut held),
+                    2 => rows::<12, 2>(p, &panel, number, class, out, &mut held),
+                    3 => rows::<8, 3>(p, &panel, number, class, out, &mut held),
+                    _ => rows::<6, 4>(p, &panel, number, class, out, &mut held),
                 }
             }
-            // SAFETY: at most one past the panel's last group.
-            panel = unsafe { panel.add(4 * LANES * V) };
         }
     }
-    for (r, accumulators) in accumulators.iter().take(t.bases.len()).enumerate() {
-        for (v, accumulator) in accumulators.iter().enumerate() {
-            let (sums, corrections) =
-                (&mut sums[(r * V + v) * LANES..][..LANES], &t.corrections[v * LANES..]);
-            // SAFETY: both slices hold a register's lanes.
-            unsafe {
-                let correction = _mm512_loadu_si512(corrections[..LANES].as_ptr().cast());
-                _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_sub_epi32(*accumulator, correction));
+    // SAFETY: both arrays hold a register's lanes.
+    unsafe {
+        _mm512_storeu_si512(extremes.least.as_mut_ptr().cast(), held.least);
+        _mm512_storeu_si512(extremes.greatest.as_mut_ptr().cast(), held.greatest);
+    }
+    extremes.zeros = held.zeros;
+}
+
+/// The rows of a class, `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
+///
+/// # Safety
+/// As [`product`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+unsafe fn rows<const MOST: usize, const V: usize>(
+    p: &Product<'_>,
+    panel: &Panel,
+    number: usize,
+    class: &Class,
+    out: &mut [u8],
+    held: &mut Held,
+) {
+    let (mut bases, mut places) = (p.shape.bases_of(class), p.shape.rows_of(class));
+    while !bases.is_empty() {
+        let count = MOST.min(bases.len());
+        let tile = Tile { p, panel, number, class, bases, places };
+        // SAFETY: as the caller proved.
+        unsafe {
+            match count {
+                1 => tile.sums::<1, V>(out, held),
+                2 => tile.sums::<2, V>(out, held),
+                3 => tile.sums::<3, V>(out, held),
+                4 => tile.sums::<4, V>(out, held),
+                5 => tile.sums::<5, V>(out, held),
+                6 => tile.sums::<6, V>(out, held),
+                7 => tile.sums::<7, V>(out, held),
+                8 => tile.sums::<8, V>(out, held),
+                9 => tile.sums::<9, V>(out, held),
+                10 => tile.sums::<10, V>(out, held),
+                11 => tile.sums::<11, V>(out, held),
+                _ => tile.sums::<12, V>(out, held),
+            }
+        }
+        (bases, places) = (&bases[count..], &places[count..]);
+    }
+}
+
+struct Tile<'a> {
+    p: &'a Product<'a>,
+    panel: &'a Panel,
+    number: usize,
+    class: &'a Class,
+    bases: &'a [usize],
+    places: &'a [usize],
+}
+
+impl Tile<'_> {
+    /// The first `R` rows and `V` registers of columns.
+    ///
+    /// # Safety
+    /// As [`product`]; there are `R` rows.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+    unsafe fn sums<const R: usize, const V: usize>(&self, out: &mut [u8], held: &mut Held) {
+        let Tile { p, panel, number, class, bases, places } = self;
+        let mut accumulators = [[_mm512_setzero_si512(); V]; R];
+        // SAFETY: a base lies in the left operand.
+        let rows: [*const u8; R] = std::array::from_fn(|r| unsafe { p.operands.left.as_ptr().add(bases[r]) });
+        for segment in p.shape.segments_of(class) {
+            let first = panel.at + segment.first_group * REGISTER * V;
+            // SAFETY: the panel holds V registers for each group of the segment.
+            let mut right = unsafe { p.operands.panels.as_ptr().add(first) };
+            let mut at = segment.offset;
+            for _ in 0..segment.groups {
+                // SAFETY: as above.
+                let codes: [__m512i; V] =
+                    std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
+                for (row, accumulators) in rows.iter().zip(&mut accumulators) {
+                    // SAFETY: these four bytes of the segment lie in the left operand.
+                    let four = unsafe { row.add(at).cast::<i32>().read_unaligned() };
+                    let left = _mm512_set1_epi32(four);
+                    for (accumulator, codes) in accumulators.iter_mut().zip(codes) {
+                        *accumulator = _mm512_dpbusd_epi32(*accumulator, left, codes);
+                    }
+                }
+                // SAFETY: at most one past the panel's last group.
+                right = unsafe { right.add(REGISTER * V) };
+                at += GROUP;
+            }
+        }
+        let corrections = &p.operands.corrections[number * p.shape.registers() * LANES + panel.column..];
+        for v in 0..V {
+            let column = panel.column + v * LANES;
+            let count = p.shape.columns().saturating_sub(column).min(LANES);
+            let mask = u16::MAX >> (LANES - count);
+            // SAFETY: a class has corrections for whole registers.
+            let correction = unsafe { _mm512_loadu_si512(corrections[v * LANES..].as_ptr().cast()) };
+            for (accumulators, place) in accumulators.iter().zip(*places) {
+                // SAFETY: the output holds the row as far as its last column, and lanes behind it are masked.
+                unsafe {
+                    let to = out.as_mut_ptr().add(place * p.row_bytes + 4 * column).cast::<i32>();
+                    let mut sum = _mm512_sub_epi32(accumulators[v], correction);
+                    if p.accumulate {
+                        sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));
+                    }
+                    _mm512_mask_storeu_epi32(to, mask, sum);
+                    held.least = _mm512_mask_min_epi32(held.least, mask, held.least, sum);
+                    held.greatest = _mm512_mask_max_epi32(held.greatest, mask, held.greatest, sum);
+                    held.zeros += u64::from(_mm512_mask_testn_epi32_mask(mask, sum, sum).count_ones());
+                }
             }
         }
     }

@@ -1,22 +1,19 @@
 //! The left operand with its padding written out: every window is then runs of bytes at a place of its own, and no
 //! product asks whether it is inside.
 
-use super::size;
 use crate::isa::{Covered, Matrix};
+use crate::machine::kernels::TURN_SLACK;
 
 /// A code of 0 in a frame: codes are kept plus 128.
 pub(super) const ZERO: u8 = 0x80;
-
-/// Bytes behind a frame that a last group of four may read.
-const SLACK: usize = 4;
 
 /// Bytes a frame may have: windows far apart would take memory without bound.
 const MOST_BYTES: usize = 1 << 28;
 
 /// Images of codes plus 128, as far as the windows covered reach, padding among them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Frame {
-    /// `[image][row][column][channel]`.
+    /// `[image][row][column][channel]`, and what a last group or a block turned may read behind it.
     pub(super) bytes: Vec<u8>,
     /// What of the instruction it is of; indices into the frame count from its firsts.
     pub(super) covered: Covered,
@@ -24,9 +21,62 @@ pub(super) struct Frame {
     pub(super) rows: usize,
     /// Columns of a row.
     pub(super) columns: usize,
+    /// What is copied from memory.
+    copies: Vec<Copy>,
+}
+
+/// Codes side by side in memory and in the frame.
+#[derive(Debug, Clone, Copy)]
+struct Copy {
+    from: i64,
+    to: usize,
+    length: usize,
 }
 
 impl Frame {
+    /// The frame of what an instruction covers, all padding.
+    pub(super) fn new(m: &Matrix, covered: Covered) -> Frame {
+        let reach_y = covered.rows.reach(m.step_y, covered.tap_rows, m.dilate_y);
+        let reach_x = covered.columns.reach(m.step_x, covered.tap_columns, m.dilate_x);
+        let (rows, columns) = (reach_y.count, reach_x.count);
+        let mut frame = Frame { bytes: Vec::new(), covered, rows, columns, copies: Vec::new() };
+        frame.bytes.resize(frame.len() + TURN_SLACK, ZERO);
+        let inside = |at: usize, pad: i32, widen: u32, size: u32| {
+            let at = signed(at) - i64::from(pad);
+            let widen = i64::from(widen);
+            (at >= 0 && at % widen == 0 && at / widen < i64::from(size)).then(|| at / widen)
+        };
+        // Columns of the frame that lie in memory.
+        let columns: Vec<(usize, i64)> = (0..columns)
+            .filter_map(|x| Some((x, inside(reach_x.first + x, m.pad_left, m.widen_x, m.width)?)))
+            .collect();
+        let channels = frame.channels();
+        let first_channel = i64::from(m.left_first) + signed(covered.channels.first);
+        for n in 0..covered.images.count {
+            for y in 0..rows {
+                let Some(row) = inside(reach_y.first + y, m.pad_top, m.widen_y, m.height) else { continue };
+                let base = first_channel
+                    + signed(covered.images.first + n) * i64::from(m.image_stride)
+                    + row * i64::from(m.row_stride);
+                let target = n * frame.image() + y * frame.row();
+                for &(x, source) in &columns {
+                    frame.copy(base + source * i64::from(m.pixel_stride), target + x * channels, channels);
+                }
+            }
+        }
+        frame
+    }
+
+    /// Adds a copy, to the one before where they join.
+    fn copy(&mut self, from: i64, to: usize, length: usize) {
+        match self.copies.last_mut() {
+            Some(last) if last.from + signed(last.length) == from && last.to + last.length == to => {
+                last.length += length;
+            }
+            _ => self.copies.push(Copy { from, to, length }),
+        }
+    }
+
     /// Channels of a pixel.
     pub(super) fn channels(&self) -> usize {
         self.covered.channels.count
@@ -51,75 +101,37 @@ impl Frame {
         bytes.is_some_and(|n| n <= MOST_BYTES)
     }
 
+    /// Bytes of all images.
+    pub(super) fn len(&self) -> usize {
+        self.covered.images.count * self.image()
+    }
+
     /// Takes what is covered from the codes at `left`.
-    pub(super) fn fill(&mut self, m: &Matrix, codes: &[u8], covered: Covered) {
-        let reach_y = covered.rows.reach(m.step_y, covered.tap_rows, m.dilate_y);
-        let reach_x = covered.columns.reach(m.step_x, covered.tap_columns, m.dilate_x);
-        (self.rows, self.columns, self.covered) = (reach_y.count, reach_x.count, covered);
-        let length = covered.images.count * self.image();
-        self.bytes.clear();
-        self.bytes.resize(length + SLACK, ZERO);
-        let (row_bytes, image_bytes, channels) = (self.row(), self.image(), self.channels());
-        let inside = |at: usize, pad: i32, widen: u32, size: u32| {
-            let at = signed(at) - i64::from(pad);
-            let widen = i64::from(widen);
-            (at >= 0 && at % widen == 0 && at / widen < i64::from(size)).then(|| at / widen)
-        };
-        // Columns of the frame that lie in memory: one run of them where they are not widened.
-        let columns: Vec<(usize, i64)> = (0..self.columns)
-            .filter_map(|x| Some((x, inside(reach_x.first + x, m.pad_left, m.widen_x, m.width)?)))
-            .collect();
-        let one_run = m.widen_x == 1 && size(m.pixel_stride) == channels;
-        let first_image = signed(covered.images.first);
-        for (image, target) in (first_image..).zip(self.bytes[..length].chunks_mut(image_bytes)) {
-            for (y, target) in target.chunks_mut(row_bytes).enumerate() {
-                let Some(row) = inside(reach_y.first + y, m.pad_top, m.widen_y, m.height) else { continue };
-                let base = i64::from(m.left_first)
-                    + image * i64::from(m.image_stride)
-                    + row * i64::from(m.row_stride)
-                    + signed(covered.channels.first);
-                let runs = if one_run { &columns[..columns.len().min(1)] } else { &columns[..] };
-                let length = if one_run { columns.len() * channels } else { channels };
-                for &(x, source) in runs {
-                    copy(
-                        codes,
-                        base + source * i64::from(m.pixel_stride),
-                        &mut target[x * channels..][..length],
-                    );
+    #[inline(always)]
+    pub(super) fn fill(&mut self, codes: &[u8]) {
+        for c in &self.copies {
+            let to = &mut self.bytes[c.to..][..c.length];
+            match usize::try_from(c.from).ok().and_then(|from| codes.get(from..from + c.length)) {
+                Some(from) => to.iter_mut().zip(from).for_each(|(t, &c)| *t = c ^ ZERO),
+                // A box may hold places that no window meets: those outside memory are zero.
+                None => {
+                    for (place, to) in (c.from..).zip(to) {
+                        let code = usize::try_from(place).ok().and_then(|p| codes.get(p));
+                        *to = code.map_or(ZERO, |c| c ^ ZERO);
+                    }
                 }
             }
         }
     }
 
     /// The greatest magnitude of a code.
+    #[inline(always)]
     pub(super) fn greatest(&self) -> u8 {
-        self.bytes.iter().map(|&b| (b ^ ZERO).cast_signed().unsigned_abs()).max().unwrap_or(0)
+        let bytes = &self.bytes[..self.len()];
+        bytes.iter().map(|&b| (b ^ ZERO).cast_signed().unsigned_abs()).max().unwrap_or(0)
     }
 }
 
 fn signed(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Codes from `first` on, plus 128. A box may hold places that no window meets: those outside memory stay zero.
-fn copy(codes: &[u8], first: i64, to: &mut [u8]) {
-    let before = usize::try_from(-first).unwrap_or(0).min(to.len());
-    let to = &mut to[before..];
-    let first = usize::try_from(first).unwrap_or(0);
-    let from = codes.get(first..).unwrap_or(&[]);
-    to.iter_mut().zip(from).for_each(|(t, &c)| *t = c ^ ZERO);
-}
-
-/// `out[c·rows + r] = matrix[r·columns + c]`.
-pub(super) fn turn(matrix: &[u8], rows: usize, columns: usize, out: &mut [u8]) {
-    const BLOCK: usize = 16;
-    for r0 in (0..rows).step_by(BLOCK) {
-        let rows_here = BLOCK.min(rows - r0);
-        for c in 0..columns {
-            let target = &mut out[c * rows + r0..][..rows_here];
-            for (t, source) in target.iter_mut().zip(matrix[r0 * columns + c..].iter().step_by(columns)) {
-                *t = *source;
-            }
-        }
-    }
 }

@@ -1,28 +1,55 @@
 //! The matrix instructions: exact sums by the fastest product the operands allow, and the accumulator's rules where they
 //! can matter.
 //!
-//! Where no partial sum can leave its range the exact sum is the register. Where `wrap` makes joins associative it is
-//! the exact sum reduced once. Only what is left is stepped join by join ([`stepped`]).
+//! Where no partial sum can leave its range the exact sum is the register and goes from the kernel to its memory. Where
+//! `wrap` makes joins associative it is the exact sum reduced once. Only what is left is stepped join by join.
 
-mod bytes;
 mod frame;
+mod layout;
+mod narrow;
+mod nonzero;
+mod right;
+mod rule;
 mod stepped;
 mod wide;
 
-use super::{Exact, Fault, Outcome, OverflowPlace, State, element, kernels, values};
+use std::collections::HashMap;
+
+use super::kernels::{Extremes, Kernels, Operands, compiled};
+use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
-use crate::number::{AccumulatorRule, Overflow, wrap};
+use crate::number::{AccumulatorRule, Overflow};
 use crate::program::Step;
-use bytes::Bytes;
+use layout::Layout;
+use narrow::Narrow;
+use nonzero::Nonzero;
+use right::Right;
+use rule::{Output, Unfinished, associative, narrowest};
 use stepped::Stepped;
 
-/// The array: its scratch, and the exact sums of reductions that later instructions go on with, by bit of the
-/// accumulator memory.
-#[derive(Debug, Default)]
+/// Instructions whose layouts are kept; more than the distinct matrix instructions of a training step.
+const LAYOUTS: usize = 512;
+
+/// The array: what it keeps of instructions it has met, its scratch, and the exact sums of reductions that later
+/// instructions go on with.
+#[derive(Debug)]
 pub(super) struct Array {
-    bytes: Bytes,
+    kernels: Kernels,
+    prepared: Vec<Prepared>,
+    number_of: HashMap<(Matrix, bool), usize>,
+    last: usize,
+    nonzero: Nonzero,
     stepped: Stepped,
-    unfinished: std::collections::BTreeMap<u64, i128>,
+    narrow: Narrow,
+    sums: Vec<u8>,
+    unfinished: Unfinished,
+}
+
+/// What is kept of a matrix instruction.
+#[derive(Debug)]
+struct Prepared {
+    layout: Layout,
+    right: Right,
 }
 
 fn size(n: u32) -> usize {
@@ -38,22 +65,22 @@ struct Product {
     greatest: i64,
 }
 
-/// What an output's register goes on from, and what it would go on from were it wide enough.
-#[derive(Debug, Clone, Copy, Default)]
-struct Start {
-    register: i64,
-    exact: i128,
-}
-
-/// What became of one output.
-#[derive(Debug, Clone, Copy)]
-struct Output {
-    register: i64,
-    exact: i128,
-    overflows: u64,
-}
-
 impl Array {
+    /// An array that has met nothing.
+    pub(super) fn new(kernels: Kernels) -> Self {
+        Array {
+            kernels,
+            prepared: Vec::new(),
+            number_of: HashMap::new(),
+            last: 0,
+            nonzero: Nonzero::default(),
+            stepped: Stepped::default(),
+            narrow: Narrow::default(),
+            sums: Vec::new(),
+            unfinished: Unfinished::default(),
+        }
+    }
+
     /// Executes a matrix instruction.
     pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (m, positions_reduced) = match &step.instr {
@@ -61,48 +88,138 @@ impl Array {
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
-        let starts = self.starts(m, step.rule, state);
-        if let Some(mut product) = self.bytes.product(m, positions_reduced, state) {
-            if !m.accumulate
-                && self.unfinished.is_empty()
-                && provable(step.rule, m, &starts, product.greatest)
-            {
-                let sums = &self.bytes.sums;
-                store_rows(m, state, sums, values::write_i32);
-                let exact = (!m.partial).then(|| range_of(sums));
-                return Ok(Outcome {
-                    nonzero_products: product.nonzero_products,
-                    exact,
-                    ..Outcome::default()
-                });
+        match self.prepare(m, positions_reduced) {
+            Some(number) => self.bytes(number, step, state),
+            None => {
+                let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
+                self.finish(step, m, positions_reduced, state, product, &sums)
             }
-            product.greatest = self.bytes.greatest();
-            let sums: Vec<i64> = self.bytes.sums.iter().map(|&s| s.into()).collect();
-            return self.finish(step, m, positions_reduced, state, &starts, product, &sums);
         }
-        let (product, sums) = wide::product(m, positions_reduced, state);
-        self.finish(step, m, positions_reduced, state, &starts, product, &sums)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one instruction, taken apart")]
+    /// Which of the prepared instructions this is; none where it is no product of bytes.
+    fn prepare(&mut self, m: &Matrix, positions_reduced: bool) -> Option<usize> {
+        let same = |p: &Prepared| p.layout.m == *m && p.layout.positions_reduced == positions_reduced;
+        if self.prepared.get(self.last).is_some_and(same) {
+            return Some(self.last);
+        }
+        if let Some(&number) = self.number_of.get(&(*m, positions_reduced)) {
+            self.last = number;
+            return Some(number);
+        }
+        let layout = Layout::new(m, positions_reduced)?;
+        if self.prepared.len() == LAYOUTS {
+            self.prepared.clear();
+            self.number_of.clear();
+        }
+        self.last = self.prepared.len();
+        self.prepared.push(Prepared { layout, right: Right::default() });
+        self.number_of.insert((*m, positions_reduced), self.last);
+        Some(self.last)
+    }
+
+    /// An instruction whose operands are bytes.
+    fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+        let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
+        let Prepared { layout, right } = &mut self.prepared[number];
+        let nonzero_products = compiled!(kernels, {
+            let left = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
+            layout.take_left(&state.memory(Memory::Operand)[left..]);
+            right.take(layout, state);
+            nonzero.products(layout, &right.nonzero)
+        });
+        let (m, rule) = (layout.m, step.rule);
+        let greatest_format = 128i64 << (m.right_format.bits() - 1);
+        let (start, words) = compiled!(kernels, greatest_start(&m, rule, state));
+        let start = self.unfinished.is_empty().then_some(start);
+        let safe = |greatest: i64, start: u64| {
+            let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
+            bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
+        };
+        let greatest = if start.is_some_and(|s| safe(greatest_format, s)) {
+            greatest_format
+        } else {
+            compiled!(kernels, i64::from(layout.frame.greatest()) * i64::from(right.greatest()))
+        };
+        let operands =
+            Operands { left: layout.left(), panels: &right.panels, corrections: &right.corrections };
+        if let Some(start) = start.filter(|&s| safe(greatest, s)) {
+            let extremes = if words {
+                let out = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
+                let out = &mut state.memory_mut(Memory::Accumulator)[out..];
+                kernels.product(
+                    &layout.shape,
+                    operands,
+                    out,
+                    4 * size(m.out_stride),
+                    m.accumulate && start > 0,
+                )
+            } else {
+                let row_bytes = 4 * size(m.columns);
+                self.sums.clear();
+                if m.accumulate {
+                    rule::starts(&m, rule, state, |register| {
+                        self.sums.extend(narrow(register).to_le_bytes())
+                    });
+                }
+                self.sums.resize(size(m.rows) * row_bytes, 0);
+                let extremes =
+                    kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, m.accumulate);
+                compiled!(kernels, store_words(&m, state, &self.sums));
+                extremes
+            };
+            let exact = (!m.partial).then(|| exact(&extremes));
+            return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
+        }
+        let row_bytes = 4 * size(m.columns);
+        self.sums.resize(size(m.rows) * row_bytes, 0);
+        let extremes = kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, false);
+        let product = Product { nonzero_products, greatest };
+        // No start is under way, registers fit 32 bits.
+        if start == Some(0) && rule.result_bits() <= 32 {
+            let found = self.narrow.registers(rule, kernels, layout, right, &self.sums, greatest);
+            if let Some(found) = found.filter(|f| f.wrong == 0 || !m.partial) {
+                if let (Overflow::Trap, Some(place)) = (rule.overflow, found.first_overflow) {
+                    return Err(Fault::Trap { pc: step.pc, place });
+                }
+                let registers = &self.narrow.registers;
+                compiled!(kernels, store_rows(&m, state, registers, values::write_i32));
+                let saturates = rule.overflow == Overflow::Saturate;
+                return Ok(Outcome {
+                    nonzero_products,
+                    exact: (!m.partial).then(|| exact(&extremes)),
+                    wrong_outputs: if m.partial { 0 } else { found.wrong },
+                    saturated_joins: if saturates { found.overflows } else { 0 },
+                    first_overflow: found.first_overflow,
+                    clipped: 0,
+                });
+            }
+        }
+        let positions_reduced = layout.positions_reduced;
+        let words = self.sums.as_chunks::<4>().0.iter();
+        let sums: Vec<i64> = words.map(|&w| i32::from_le_bytes(w).into()).collect();
+        self.finish(step, &m, positions_reduced, state, product, &sums)
+    }
+
+    /// The accumulator's rules for any operands, starts and widths.
     fn finish(
         &mut self,
         step: &Step,
         m: &Matrix,
         positions_reduced: bool,
         state: &mut State,
-        starts: &[Start],
         product: Product,
         sums: &[i64],
     ) -> Result<Outcome, Fault> {
         let rule = step.rule;
         let nonzero_products = product.nonzero_products;
-        if self.unfinished.is_empty() && provable(rule, m, starts, product.greatest) {
+        let starts = self.unfinished.starts(m, rule, state);
+        if self.unfinished.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
             let started: Vec<i64>;
             let sums = if starts.is_empty() {
                 sums
             } else {
-                started = sums.iter().zip(starts).map(|(sum, start)| sum + start.register).collect();
+                started = sums.iter().zip(&starts).map(|(sum, start)| sum + start.register).collect();
                 &started
             };
             store_rows(m, state, sums, values::write);
@@ -111,9 +228,9 @@ impl Array {
         }
         let outputs = if associative(rule) {
             let start = |i| starts.get(i).copied().unwrap_or_default();
-            sums.iter().enumerate().map(|(i, &sum)| reduced(rule, start(i), sum)).collect()
+            sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum)).collect()
         } else {
-            self.stepped.outputs(rule, m, positions_reduced, state, starts, sums)
+            self.stepped.outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
         };
         let columns = size(m.columns);
         let first = outputs.iter().position(|o: &Output| o.overflows > 0);
@@ -124,7 +241,9 @@ impl Array {
         if let (Overflow::Trap, Some(i)) = (rule.overflow, first) {
             return Err(Fault::Trap { pc: step.pc, place: place(i) });
         }
-        self.store(m, state, &outputs);
+        let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
+        store_rows(m, state, &registers, values::write);
+        self.unfinished.keep(m, &outputs);
         let mut outcome =
             Outcome { nonzero_products, first_overflow: first.map(place), ..Outcome::default() };
         if rule.overflow == Overflow::Saturate {
@@ -138,88 +257,61 @@ impl Array {
         }
         Ok(outcome)
     }
-
-    /// Registers and exact sums to go on from; empty where the instruction starts from zero.
-    fn starts(&self, m: &Matrix, rule: AccumulatorRule, state: &State) -> Vec<Start> {
-        if !m.accumulate {
-            return Vec::new();
-        }
-        let bytes = state.memory(Memory::Accumulator);
-        let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
-        let indices = (0..u64::from(m.rows))
-            .flat_map(|r| (0..u64::from(m.columns)).map(move |j| r * u64::from(m.out_stride) + j));
-        let start = |i: u64| {
-            // A register takes as many bits as it has.
-            let register = wrap(element(bytes, at, m.out_format, i).into(), rule.result_bits());
-            let key = m.out.offset * 8 + i * u64::from(m.out_format.bits());
-            Start { register, exact: self.unfinished.get(&key).copied().unwrap_or(register.into()) }
-        };
-        indices.map(start).collect()
-    }
-
-    fn store(&mut self, m: &Matrix, state: &mut State, outputs: &[Output]) {
-        let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
-        store_rows(m, state, &registers, values::write);
-        for (r, row) in outputs.chunks(size(m.columns)).enumerate() {
-            let first = r as u64 * u64::from(m.out_stride) * u64::from(m.out_format.bits());
-            for (j, o) in (0u64..).zip(row) {
-                let key = m.out.offset * 8 + first + j * u64::from(m.out_format.bits());
-                if m.partial && i128::from(o.register) != o.exact {
-                    self.unfinished.insert(key, o.exact);
-                } else if !self.unfinished.is_empty() {
-                    self.unfinished.remove(&key);
-                }
-            }
-        }
-    }
 }
 
-/// The width no partial sum may leave for the exact sum to be the register.
-fn narrowest(rule: AccumulatorRule) -> u32 {
-    if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
+fn narrow(register: i64) -> i32 {
+    i32::try_from(register).unwrap_or(0)
 }
 
-/// Whether no join of any output can leave its range.
-fn provable(rule: AccumulatorRule, m: &Matrix, starts: &[Start], greatest: i64) -> bool {
-    let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
-    i128::from(greatest) * i128::from(m.length) + i128::from(start) < 1 << (narrowest(rule) - 1)
-}
-
-/// Whether the order of joins does not matter.
-fn associative(rule: AccumulatorRule) -> bool {
-    rule.overflow == Overflow::Wrap && (rule.chunk == 0 || rule.bits >= rule.outer_bits)
-}
-
-/// An output whose joins are associative. One that wrapped counts once; how many joins wrapped is the reference's
-/// to say.
-fn reduced(rule: AccumulatorRule, start: Start, sum: i64) -> Output {
-    let sum = i128::from(sum);
-    let whole = i128::from(start.register) + sum;
-    let register = wrap(whole, rule.result_bits());
-    Output { register, exact: start.exact + sum, overflows: u64::from(i128::from(register) != whole) }
-}
-
-fn range_of<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
-    kernels::widest(|| range_of_body(sums))
-}
-
+/// The greatest magnitude that the instruction goes on from, and whether memory holds every register as it is, in 32 bits.
 #[inline(always)]
-fn range_of_body<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
-    let (mut least, mut greatest) = (sums[0], sums[0]);
-    let mut zeros = 0;
-    for block in sums.chunks(1 << 12) {
-        let mut zeros_here = 0u32;
-        for &sum in block {
-            least = least.min(sum);
-            greatest = greatest.max(sum);
-            zeros_here += u32::from(sum == T::default());
-        }
-        zeros += u64::from(zeros_here);
+fn greatest_start(m: &Matrix, rule: AccumulatorRule, state: &State) -> (u64, bool) {
+    let words = m.out_format.bits() == 32;
+    if !m.accumulate {
+        return (0, words);
     }
-    Exact { least: least.into(), greatest: greatest.into(), zeros }
+    if words {
+        let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
+        let words = state.memory(Memory::Accumulator)[at..].as_chunks::<4>().0;
+        let rows = (0..size(m.rows)).map(|r| &words[r * size(m.out_stride)..][..size(m.columns)]);
+        let of_row =
+            |row: &[[u8; 4]]| row.iter().map(|&w| i32::from_le_bytes(w).unsigned_abs()).max().unwrap_or(0);
+        let greatest = u64::from(rows.map(of_row).max().unwrap_or(0));
+        // A register takes as many bits as it has: here they are all of them.
+        if greatest < 1 << (rule.result_bits().min(63) - 1) {
+            return (greatest, true);
+        }
+    }
+    let mut greatest = 0;
+    rule::starts(m, rule, state, |register| greatest = register.unsigned_abs().max(greatest));
+    (greatest, false)
+}
+
+fn exact(extremes: &Extremes) -> Exact {
+    Exact {
+        least: extremes.least.iter().min().copied().unwrap_or(0).into(),
+        greatest: extremes.greatest.iter().max().copied().unwrap_or(0).into(),
+        zeros: extremes.zeros,
+    }
+}
+
+fn range_of(sums: &[i64]) -> Exact {
+    Exact {
+        least: sums.iter().min().copied().unwrap_or(0),
+        greatest: sums.iter().max().copied().unwrap_or(0),
+        zeros: sums.iter().filter(|&&s| s == 0).count() as u64,
+    }
+}
+
+/// Sums of 32 bits, dense, to the accumulator memory.
+#[inline(always)]
+fn store_words(m: &Matrix, state: &mut State, sums: &[u8]) {
+    let words: Vec<i32> = sums.as_chunks::<4>().0.iter().map(|&w| i32::from_le_bytes(w)).collect();
+    store_rows(m, state, &words, values::write_i32);
 }
 
 /// Registers to the accumulator memory, rows `out_stride` elements apart.
+#[inline(always)]
 fn store_rows<T: Copy + Into<i64>>(
     m: &Matrix,
     state: &mut State,

@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::rule::{Output, Start, narrowest};
+use super::size;
 use super::wide::{self, Packed};
-use super::{Output, Start, narrowest, size};
 use crate::isa::Matrix;
-use crate::machine::{State, kernels};
+use crate::machine::State;
+use crate::machine::kernels::{self, Kernels};
 use crate::number::{Accumulator, AccumulatorRule, Overflow};
 
 /// Scratch of stepped outputs.
@@ -16,6 +18,7 @@ pub(super) struct Stepped {
 }
 
 impl Stepped {
+    #[expect(clippy::too_many_arguments, reason = "one instruction, taken apart")]
     /// What becomes of every output whose exact sum, start left out, is in `sums`.
     pub(super) fn outputs(
         &mut self,
@@ -25,6 +28,7 @@ impl Stepped {
         state: &State,
         starts: &[Start],
         sums: &[i64],
+        kernels: Kernels,
     ) -> Vec<Output> {
         let packed = wide::pack(m, positions_reduced, state);
         let columns = size(m.columns);
@@ -57,7 +61,7 @@ impl Stepped {
                 let mut registers = vec![0i64; width];
                 (0..columns).for_each(|j| registers[j] = start(j).register);
                 let mut overflows = vec![0u32; width];
-                kernels::stepped(lanes, rule, row, &self.right, &mut registers, &mut overflows);
+                kernels.stepped(lanes, rule, row, &self.right, &mut registers, &mut overflows);
                 for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
                     let exact = start(j).exact + i128::from(sum);
                     *output = Output { register: registers[j], exact, overflows: overflows[j].into() };

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::{Product, size};
 use crate::isa::{Address, Matrix, Memory, TapOrder, TapRun};
-use crate::machine::{State, element, kernels, values};
+use crate::machine::kernels::{Kernels, compiled, row_products};
+use crate::machine::{State, element, values};
 
 /// Operands of one instruction: rows of `length` codes each.
 pub(super) struct Packed {
@@ -139,16 +140,17 @@ fn safe_block(left: &[i16], right: &[i16]) -> (i64, usize) {
 }
 
 /// Exact sums of one row with every column.
+#[inline(always)]
 fn row_sums(row: &[i16], right: &[i16], block: usize, sums: &mut [i64]) {
     let mut part = [0i32; 64];
     for (sums, columns) in sums.chunks_mut(64).zip(right.chunks(64 * row.len())) {
         if row.len() <= block {
-            kernels::row_products(row, columns, &mut part[..sums.len()]);
+            row_products(row, columns, &mut part[..sums.len()]);
             sums.iter_mut().zip(&part).for_each(|(s, &p)| *s = p.into());
         } else {
             for (sum, column) in sums.iter_mut().zip(columns.chunks(row.len())) {
                 for (a, b) in row.chunks(block).zip(column.chunks(block)) {
-                    kernels::row_products(a, b, &mut part[..1]);
+                    row_products(a, b, &mut part[..1]);
                     *sum += i64::from(part[0]);
                 }
             }
@@ -168,12 +170,19 @@ fn nonzero_products(p: &Packed) -> u64 {
 }
 
 /// The exact sums of an instruction, start values left out.
-pub(super) fn product(m: &Matrix, positions_reduced: bool, state: &State) -> (Product, Vec<i64>) {
+pub(super) fn product(
+    m: &Matrix,
+    positions_reduced: bool,
+    state: &State,
+    kernels: Kernels,
+) -> (Product, Vec<i64>) {
     let packed = pack(m, positions_reduced, state);
     let columns = size(m.columns);
     let (greatest, block) = safe_block(&packed.left, &packed.right);
     let mut sums = vec![0i64; size(m.rows) * columns];
     let rows = sums.par_chunks_mut(columns).zip(packed.left.par_chunks(packed.length));
-    rows.with_min_len(128).for_each(|(sums, row)| row_sums(row, &packed.right, block, sums));
+    rows.with_min_len(128).for_each(|(sums, row)| {
+        compiled!(kernels, row_sums(row, &packed.right, block, sums));
+    });
     (Product { nonzero_products: nonzero_products(&packed), greatest }, sums)
 }

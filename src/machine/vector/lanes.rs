@@ -1,18 +1,14 @@
 //! Elements in lanes: blocks of them read from memory, worked on and written, wide enough that nothing is lost.
 
-use rayon::prelude::*;
-
 use crate::isa::{Address, Format};
+use crate::machine::State;
 use crate::machine::state::{element, set_element};
-use crate::machine::{State, kernels};
 
 /// Elements of a block; a whole number of bytes in every format.
 pub(super) const BLOCK: usize = 1024;
-/// Elements from which on blocks go to more threads than one.
-const SPLIT: usize = 1 << 16;
 
 /// A whole number that elements are worked on in.
-pub(super) trait Lane: Copy + Default + Ord + Send + Sync + std::ops::Neg<Output = Self> {
+pub(super) trait Lane: Copy + Default + Ord + std::ops::Neg<Output = Self> {
     /// A value, held to the lane's ends.
     fn held(value: i64) -> Self;
     /// The value.
@@ -21,6 +17,10 @@ pub(super) trait Lane: Copy + Default + Ord + Send + Sync + std::ops::Neg<Output
     fn plus(self, other: Self) -> Self;
     /// `x · 2^-n`, ties to even; `n` is less than the lane's bits.
     fn shift_even(self, n: u32) -> Self;
+    /// The value where bit 0 of `keep` is set, else 0.
+    fn kept(self, keep: u32) -> Self;
+    /// The greatest magnitude among lanes.
+    fn greatest_magnitude(lanes: &[Self]) -> u64;
     /// From little-endian bytes of a 32-bit element.
     fn of_i32(value: i32) -> Self;
     /// The low 32 bits.
@@ -56,6 +56,16 @@ macro_rules! lane {
             }
 
             #[inline(always)]
+            fn kept(self, keep: u32) -> Self {
+                if keep & 1 == 1 { self } else { 0 }
+            }
+
+            #[inline(always)]
+            fn greatest_magnitude(lanes: &[Self]) -> u64 {
+                lanes.iter().fold(0, |greatest: $unsigned, v| greatest.max(v.unsigned_abs())).into()
+            }
+
+            #[inline(always)]
             fn of_i32(value: i32) -> Self {
                 value.into()
             }
@@ -72,8 +82,12 @@ macro_rules! lane {
 lane!(i32, u32);
 lane!(i64, u64);
 
-fn start(address: Address) -> usize {
+pub(super) fn start(address: Address) -> usize {
     usize::try_from(address.offset).unwrap_or(usize::MAX)
+}
+
+pub(super) fn bytes_of(format: Format, count: usize) -> usize {
+    usize::try_from(format.bytes(count as u64)).unwrap_or(usize::MAX)
 }
 
 /// Two's complement elements `first`, `first + 1`, … ; `first` is a multiple of 8 or the format whole bytes.
@@ -107,6 +121,20 @@ pub(super) fn load<L: Lane>(state: &State, address: Address, format: Format, fir
     }
 }
 
+/// Two bits each of four patterns, a byte for each.
+#[inline(always)]
+fn spread(packed: u8) -> [u8; 4] {
+    let packed = u32::from(packed);
+    ((packed | packed << 6 | packed << 12 | packed << 18) & 0x0303_0303).to_le_bytes()
+}
+
+/// The low two bits of four bytes.
+#[inline(always)]
+fn gathered(bytes: [u8; 4]) -> u8 {
+    let bits = u32::from_le_bytes(bytes) & 0x0303_0303;
+    (bits | bits >> 6 | bits >> 12 | bits >> 18).to_le_bytes()[0]
+}
+
 /// Unsigned elements of at most 8 bits; `first` is a multiple of 8.
 #[inline(always)]
 pub(super) fn load_unsigned(state: &State, address: Address, format: Format, first: usize, out: &mut [u8]) {
@@ -115,11 +143,9 @@ pub(super) fn load_unsigned(state: &State, address: Address, format: Format, fir
         2 => {
             let packed = &bytes[at + first / 4..][..n.div_ceil(4)];
             let (quads, rest) = out.as_chunks_mut::<4>();
-            for (quad, &b) in quads.iter_mut().zip(packed) {
-                *quad = [b & 3, b >> 2 & 3, b >> 4 & 3, b >> 6];
-            }
-            let last = packed.last().copied().unwrap_or(0);
-            rest.iter_mut().zip([0, 2, 4]).for_each(|(o, shift)| *o = last >> shift & 3);
+            quads.iter_mut().zip(packed).for_each(|(quad, &b)| *quad = spread(b));
+            let last = spread(packed.last().copied().unwrap_or(0));
+            rest.iter_mut().zip(last).for_each(|(o, pattern)| *o = pattern);
         }
         8 => out.copy_from_slice(&bytes[at + first..][..n]),
         _ => {
@@ -131,7 +157,7 @@ pub(super) fn load_unsigned(state: &State, address: Address, format: Format, fir
     }
 }
 
-/// The low bits of `values` from bit 0 of `out` on.
+/// The low bits of `values` from bit 0 of `out` on; bits behind the last stay.
 #[inline(always)]
 pub(super) fn save<L: Lane>(values: &[L], format: Format, out: &mut [u8]) {
     match format.bits() {
@@ -155,10 +181,10 @@ pub(super) fn save<L: Lane>(values: &[L], format: Format, out: &mut [u8]) {
             words.iter_mut().zip(values).for_each(|(o, v)| *o = v.low().to_le_bytes());
         }
         2 => {
-            for (o, quad) in out.iter_mut().zip(values.chunks(4)) {
-                let shifts = [0, 2, 4, 6];
-                let bits = quad.iter().zip(shifts).map(|(v, s)| (v.low() & 3) << s);
-                *o = bits.fold(0, |a, b| a | b).to_le_bytes()[0];
+            let mut bytes = [0; BLOCK];
+            for (values, out) in values.chunks(BLOCK).zip(out.chunks_mut(BLOCK / 4)) {
+                bytes.iter_mut().zip(values).for_each(|(b, v)| *b = v.low().to_le_bytes()[0]);
+                save_pairs(&bytes[..values.len()], out);
             }
         }
         _ => {
@@ -169,75 +195,129 @@ pub(super) fn save<L: Lane>(values: &[L], format: Format, out: &mut [u8]) {
     }
 }
 
-/// Puts bytes that hold `count` elements at their place; bits behind the last element stay.
-pub(super) fn put(state: &mut State, address: Address, format: Format, count: usize, bytes: &[u8]) {
-    let at = start(address);
-    let memory = state.memory_mut(address.memory);
-    let bits = count as u64 * u64::from(format.bits());
-    let whole = usize::try_from(bits / 8).unwrap_or(usize::MAX);
-    memory[at..at + whole].copy_from_slice(&bytes[..whole]);
-    if !bits.is_multiple_of(8) {
-        let mask = (1u8 << (bits % 8)) - 1;
-        let last = &mut memory[at + whole];
-        *last = *last & !mask | bytes[whole] & mask;
+/// The low two bits of bytes; bits behind the last stay.
+#[inline(always)]
+fn save_pairs(bytes: &[u8], out: &mut [u8]) {
+    let (quads, rest) = bytes.as_chunks::<4>();
+    out.iter_mut().zip(quads).for_each(|(o, &quad)| *o = gathered(quad));
+    if let Some(last) = out.get_mut(quads.len()).filter(|_| !rest.is_empty()) {
+        let mut quad = spread(*last);
+        quad.iter_mut().zip(rest).for_each(|(q, &r)| *q = r);
+        *last = gathered(quad);
+    }
+}
+
+/// The low bits of unsigned bytes from bit 0 of `out` on; bits behind the last stay.
+#[inline(always)]
+pub(super) fn save_unsigned(bytes: &[u8], format: Format, out: &mut [u8]) {
+    match format.bits() {
+        2 => save_pairs(bytes, out),
+        8 => out[..bytes.len()].copy_from_slice(bytes),
+        _ => {
+            for (i, &b) in (0u64..).zip(bytes) {
+                set_element(out, 0, format, i, b.into());
+            }
+        }
+    }
+}
+
+/// Elements in a memory: from a byte on, so many of a format.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Run {
+    pub(super) address: Address,
+    pub(super) format: Format,
+    pub(super) count: usize,
+}
+
+impl Run {
+    /// So many elements at an address.
+    pub(super) fn new(address: Address, format: Format, count: usize) -> Run {
+        Run { address, format, count }
+    }
+
+    /// Whether no byte of it is one of another's.
+    pub(super) fn is_apart(self, other: Run) -> bool {
+        let end = |run: Run| start(run.address) + bytes_of(run.format, run.count);
+        self.address.memory != other.address.memory
+            || end(self) <= start(other.address)
+            || end(other) <= start(self.address)
+    }
+
+    /// Memory from its element `first` on, a multiple of 8.
+    pub(super) fn bytes_from(self, state: &mut State, first: usize) -> &mut [u8] {
+        &mut state.memory_mut(self.address.memory)[start(self.address) + bytes_of(self.format, first)..]
+    }
+
+    /// Puts bytes that hold its elements at their place; bits behind the last stay.
+    pub(super) fn put(self, state: &mut State, bytes: &[u8]) {
+        let bits = self.count * usize::try_from(self.format.bits()).unwrap_or(0);
+        let to = self.bytes_from(state, 0);
+        to[..bits / 8].copy_from_slice(&bytes[..bits / 8]);
+        if !bits.is_multiple_of(8) {
+            let mask = (1u8 << (bits % 8)) - 1;
+            let last = &mut to[bits / 8];
+            *last = *last & !mask | bytes[bits / 8] & mask;
+        }
+    }
+
+    /// Whether blocks of `self` may be written while later blocks of `other` are still to be read.
+    pub(super) fn may_precede(self, other: Run) -> bool {
+        // Block on block, not behind what was read.
+        self.is_apart(other) || (self.address == other.address && self.format.bits() <= other.format.bits())
     }
 }
 
 /// Elements of a destination computed block by block from memory as it was before the instruction. `each` fills the
-/// elements from its second argument on and returns a count; the sum of counts comes back.
+/// elements from its second argument on and returns a count; the sum of counts comes back. `sources` are the elements
+/// read, each with those of the same number.
 #[inline(always)]
 pub(super) fn map<L: Lane>(
     state: &mut State,
     scratch: &mut Vec<u8>,
-    (address, format): (Address, Format),
-    count: usize,
-    each: impl Fn(&State, usize, &mut [L]) -> u64 + Sync,
+    to: Run,
+    sources: &[Run],
+    mut each: impl FnMut(&State, usize, &mut [L]) -> u64,
 ) -> u64 {
-    let length = usize::try_from(format.bytes(count as u64)).unwrap_or(usize::MAX);
-    scratch.clear();
-    scratch.resize(length, 0);
-    let block_bytes = usize::try_from(format.bytes(BLOCK as u64)).unwrap_or(usize::MAX);
-    let before = &*state;
-    let block = |(block, bytes): (usize, &mut [u8])| {
-        kernels::widest(|| {
-            let first = block * BLOCK;
-            let mut lanes = [L::default(); BLOCK];
+    let Run { address, format, count } = to;
+    let length = bytes_of(format, count);
+    let block_bytes = bytes_of(format, BLOCK);
+    let in_place = sources.iter().all(|&from| to.may_precede(from));
+    {
+        let mut lanes = [L::default(); BLOCK];
+        let mut counted = 0;
+        if !in_place {
+            scratch.clear();
+            scratch.extend_from_slice(&state.memory(address.memory)[start(address)..][..length]);
+        }
+        for first in (0..count).step_by(BLOCK) {
             let lanes = &mut lanes[..BLOCK.min(count - first)];
-            let counted = each(before, first, lanes);
-            save(lanes, format, bytes);
-            counted
-        })
-    };
-    let counted = if count < SPLIT {
-        scratch.chunks_mut(block_bytes).enumerate().map(block).sum()
-    } else {
-        scratch.par_chunks_mut(block_bytes).with_min_len(16).enumerate().map(block).sum()
-    };
-    put(state, address, format, count, scratch);
-    counted
+            counted += each(state, first, lanes);
+            let at = first / BLOCK * block_bytes;
+            let end = (at + block_bytes).min(length);
+            if in_place {
+                let bytes = &mut state.memory_mut(address.memory)[start(address)..];
+                save(lanes, format, &mut bytes[at..end]);
+            } else {
+                save(lanes, format, &mut scratch[at..end]);
+            }
+        }
+        if !in_place {
+            state.memory_mut(address.memory)[start(address)..][..length].copy_from_slice(scratch);
+        }
+        counted
+    }
 }
 
-/// The greatest of `each` over blocks.
+/// The greatest magnitude among elements.
 #[inline(always)]
-pub(super) fn greatest<L: Lane>(
-    state: &State,
-    (address, format): (Address, Format),
-    count: usize,
-    each: impl Fn(&[L]) -> u64 + Sync,
-) -> u64 {
-    let block = |block: usize| {
-        kernels::widest(|| {
-            let first = block * BLOCK;
-            let mut lanes = [L::default(); BLOCK];
-            let lanes = &mut lanes[..BLOCK.min(count - first)];
-            load(state, address, format, first, lanes);
-            each(lanes)
-        })
-    };
-    let blocks = 0..count.div_ceil(BLOCK);
-    if count < SPLIT {
-        blocks.map(block).max().unwrap_or(0)
-    } else {
-        blocks.into_par_iter().with_min_len(16).map(block).max().unwrap_or(0)
+pub(super) fn greatest<L: Lane>(state: &State, from: Run) -> u64 {
+    {
+        let mut lanes = [L::default(); BLOCK];
+        let blocks = (0..from.count).step_by(BLOCK).map(|first| {
+            let lanes = &mut lanes[..BLOCK.min(from.count - first)];
+            load(state, from.address, from.format, first, lanes);
+            L::greatest_magnitude(lanes)
+        });
+        blocks.max().unwrap_or(0)
     }
 }

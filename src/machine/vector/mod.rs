@@ -3,23 +3,24 @@
 mod lanes;
 mod windows;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use super::kernels::{Kernels, compiled};
 use super::values::{read, read_unsigned, write};
 use super::{Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr, VLookup, VMask, VShift, VState, VStochastic};
 use crate::number::{Rounding, Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
 use crate::program::Step;
-use lanes::{Lane as _, load, load_unsigned, map};
+use lanes::{Lane as _, Run, load, load_unsigned, map};
 
 /// The vector unit's scratch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Vector {
+    kernels: Kernels,
     a: Vec<i64>,
     b: Vec<i64>,
     patterns: Vec<u64>,
     out: Vec<u8>,
-    places: Vec<u8>,
+    steps: Vec<u8>,
+    windows: windows::Scratch,
 }
 
 /// Evaluates a body with `Lane` the narrowest lane that holds sums of elements of these formats.
@@ -59,6 +60,10 @@ fn put(state: &mut State, address: Address, format: Format, values: &[i64]) {
     write(state.memory_mut(address.memory), address, format, values);
 }
 
+fn run(address: Address, format: Format, count: u32) -> Run {
+    Run::new(address, format, size(count))
+}
+
 fn set_scale(state: &mut State, index: u8, value: i64) {
     if index != 0 {
         state.scales[usize::from(index)] = value;
@@ -66,6 +71,12 @@ fn set_scale(state: &mut State, index: u8, value: i64) {
 }
 
 impl Vector {
+    /// A vector unit with nothing under way.
+    pub(super) fn new(kernels: Kernels) -> Self {
+        let (a, b, patterns, out, steps, windows) = Default::default();
+        Vector { kernels, a, b, patterns, out, steps, windows }
+    }
+
     pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let Vector { a, b, patterns, .. } = self;
         let mut outcome = Outcome::default();
@@ -78,30 +89,34 @@ impl Vector {
             Instr::VLookup(i) => self.lookup(i, state),
             Instr::VShift(i) => outcome.clipped = self.shift(i, state),
             Instr::VRelu(i) => {
-                let (dst, src, count) = ((i.dst, i.format), (i.src, i.format), size(i.count));
+                let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
                 lanes!(
                     [i.format],
-                    map(state, &mut self.out, dst, count, |before, first, lanes: &mut [Lane]| {
-                        load(before, src.0, src.1, first, lanes);
-                        lanes.iter_mut().for_each(|v| *v = (*v).max(0));
-                        0
-                    })
+                    compiled!(
+                        self.kernels,
+                        map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [Lane]| {
+                            load(before, src.address, src.format, first, lanes);
+                            lanes.iter_mut().for_each(|v| *v = (*v).max(0));
+                            0
+                        })
+                    )
                 );
             }
             Instr::VState(i) => self.state(i, state),
             Instr::VMask(i) => self.mask(i, state),
             Instr::VPool(i) => lanes!([i.format], {
-                windows::pool::<Lane>(i, state, &mut self.out, &mut self.places);
+                compiled!(self.kernels, windows::pool::<Lane>(i, state, &mut self.windows));
             }),
             Instr::VUnpool(i) => {
-                outcome.clipped = lanes!([i.format], windows::unpool::<Lane>(i, state, &mut self.out));
+                outcome.clipped = lanes!(
+                    [i.format],
+                    compiled!(self.kernels, windows::unpool::<Lane>(i, state, &mut self.windows))
+                );
             }
             Instr::VMaxabs(i) => {
-                let greatest = lanes!([i.src_format], {
-                    lanes::greatest(state, (i.src, i.src_format), size(i.count), |lanes: &[Lane]| {
-                        lanes.iter().map(|v| v.wide().unsigned_abs()).max().unwrap_or(0)
-                    })
-                });
+                let src = run(i.src, i.src_format, i.count);
+                let greatest =
+                    lanes!([i.src_format], compiled!(self.kernels, lanes::greatest::<Lane>(state, src)));
                 let greatest = i64::try_from(greatest).unwrap_or(i64::MAX);
                 set_scale(state, i.dst.0, state.scales[usize::from(i.dst.0)].max(greatest));
             }
@@ -165,50 +180,72 @@ impl Vector {
 
     fn lookup(&mut self, i: &VLookup, state: &mut State) {
         get(state, i.table, i.dst_format, 256, &mut self.b);
-        let table = &self.b;
-        map(
-            state,
-            &mut self.out,
-            (i.dst, i.dst_format),
-            size(i.count),
-            |before, first, lanes: &mut [i64]| {
-                let at = usize::try_from(i.src.offset).unwrap_or(usize::MAX) + first;
-                let bytes = &before.memory(i.src.memory)[at..at + lanes.len()];
-                lanes.iter_mut().zip(bytes).for_each(|(v, &b)| *v = table[usize::from(b)]);
-                0
-            },
-        );
+        let table: Vec<i32> = self.b.iter().map(|&v| i32::try_from(v).unwrap_or(0)).collect();
+        let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, format(8), i.count));
+        let narrow = i.dst_format.bits() <= 32;
+        let wide = &self.b;
+        let bytes = |before: &State, first: usize, count: usize, each: &mut dyn FnMut(&[u8])| {
+            let at = lanes::start(i.src) + first;
+            each(&before.memory(i.src.memory)[at..at + count]);
+        };
+        if narrow {
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [i32]| {
+                    bytes(before, first, lanes.len(), &mut |bytes| {
+                        lanes.iter_mut().zip(bytes).for_each(|(v, &b)| *v = table[usize::from(b)]);
+                    });
+                    0
+                })
+            );
+        } else {
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [i64]| {
+                    bytes(before, first, lanes.len(), &mut |bytes| {
+                        lanes.iter_mut().zip(bytes).for_each(|(v, &b)| *v = wide[usize::from(b)]);
+                    });
+                    0
+                })
+            );
+        }
     }
 
     fn shift(&mut self, i: &VShift, state: &mut State) -> u64 {
         let n = i64::from(i.shift) + state.scales[usize::from(i.scale.0)];
         let n = i32::try_from(n.clamp(-200, 200)).unwrap_or(0);
-        let (dst, src, count) = ((i.dst, i.dst_format), (i.src, i.src_format), size(i.count));
+        let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, i.src_format, i.count));
         let right = u32::try_from(n).ok().filter(|&n| n < 32 && i.rounding == Rounding::Even);
         let Some(right) = right else {
-            return map(state, &mut self.out, dst, count, |before, first, lanes: &mut [i64]| {
-                load(before, src.0, src.1, first, lanes);
-                let mut clipped = 0;
-                for v in lanes {
-                    let q = rsh(i128::from(*v), n, i.rounding);
-                    *v = clip(q, i.bits);
-                    clipped += u64::from(i128::from(*v) != q);
-                }
-                clipped
-            });
+            return compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [i64]| {
+                    load(before, src.address, src.format, first, lanes);
+                    let mut clipped = 0;
+                    for v in lanes {
+                        let q = rsh(i128::from(*v), n, i.rounding);
+                        *v = clip(q, i.bits);
+                        clipped += u64::from(i128::from(*v) != q);
+                    }
+                    clipped
+                },)
+            );
         };
         lanes!([i.src_format], {
             let limit = <Lane as lanes::Lane>::held(max_code(i.bits));
-            map(state, &mut self.out, dst, count, |before, first, lanes: &mut [Lane]| {
-                load(before, src.0, src.1, first, lanes);
-                let mut clipped = 0u32;
-                for v in lanes {
-                    let q = v.shift_even(right);
-                    *v = q.clamp(-limit, limit);
-                    clipped += u32::from(*v != q);
-                }
-                clipped.into()
-            })
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [Lane]| {
+                    load(before, src.address, src.format, first, lanes);
+                    let mut clipped = 0u32;
+                    for v in lanes {
+                        let q = v.shift_even(right);
+                        *v = q.clamp(-limit, limit);
+                        clipped += u32::from(*v != q);
+                    }
+                    clipped.into()
+                })
+            )
         })
     }
 
@@ -218,36 +255,41 @@ impl Vector {
         let bound = i128::from(max_code(i.bits)) << up.min(64);
         // The greatest magnitude that is not clipped.
         let most = i64::try_from(bound >> down.min(60)).unwrap_or(i64::MAX);
-        let (dst, src, count) = ((i.dst, format(2)), (i.src, i.src_format), size(i.count));
+        let (dst, src) = (run(i.dst, format(2), i.count), run(i.src, i.src_format, i.count));
         lanes!([i.src_format], {
-            let (least, most) = (-most, most);
-            let [least, most] = [least, most].map(<Lane as lanes::Lane>::held);
-            map(state, &mut self.out, dst, count, |before, first, lanes: &mut [Lane]| {
-                load(before, src.0, src.1, first, lanes);
-                for v in lanes {
-                    let clipped = *v > most || *v < least;
-                    *v = if clipped { 2 } else { Lane::from(*v > 0) };
-                }
-                0
-            })
+            let [least, most] = [-most, most].map(<Lane as lanes::Lane>::held);
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src], |before, first, lanes: &mut [Lane]| {
+                    load(before, src.address, src.format, first, lanes);
+                    for v in lanes {
+                        let clipped = *v > most || *v < least;
+                        *v = if clipped { 2 } else { Lane::from(*v > 0) };
+                    }
+                    0
+                })
+            )
         });
     }
 
     fn mask(&mut self, i: &VMask, state: &mut State) {
-        let (dst, src, count) = ((i.dst, i.format), (i.src, i.format), size(i.count));
-        let kept: [bool; 4] = std::array::from_fn(|s| i.keep >> s & 1 == 1);
+        let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
+        let states = run(i.states, format(2), i.count);
         lanes!(
             [i.format],
-            map(state, &mut self.out, dst, count, |before, first, lanes: &mut [Lane]| {
-                let mut states = [0u8; lanes::BLOCK];
-                let states = &mut states[..lanes.len()];
-                load(before, src.0, src.1, first, lanes);
-                load_unsigned(before, i.states, format(2), first, states);
-                for (v, &s) in lanes.iter_mut().zip(states.iter()) {
-                    *v = if kept[usize::from(s & 3)] { *v } else { 0 };
-                }
-                0
-            })
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[src, states], |before, first, lanes: &mut [Lane]| {
+                    let mut patterns = [0u8; lanes::BLOCK];
+                    let patterns = &mut patterns[..lanes.len()];
+                    load(before, src.address, src.format, first, lanes);
+                    load_unsigned(before, states.address, states.format, first, patterns);
+                    for (v, &s) in lanes.iter_mut().zip(patterns.iter()) {
+                        *v = v.kept(i.keep >> (s & 3));
+                    }
+                    0
+                })
+            )
         );
     }
 
@@ -255,48 +297,50 @@ impl Vector {
         let t = state.scales[usize::from(i.scale.0)].clamp(-200, 200);
         let t = i32::try_from(t).unwrap_or(0);
         let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
-        let (dst, src, count) = ((i.dst, i.dst_format), (i.src, i.src_format), size(i.count));
+        let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, i.src_format, i.count));
         let bits = i.dst_format.bits();
-        // |g| < 2^31 and t <= 31 leave room for the fraction times 2^random_bits in 64 bits.
-        let narrow = i.src_format.bits() <= 32;
-        let whole = u32::try_from(t).ok().filter(|&t| (1..=31).contains(&t) && narrow);
-        let misfits = AtomicU64::new(u64::MAX);
-        let misfit = |element: u64| misfits.fetch_min(element, Ordering::Relaxed);
-        map(state, &mut self.out, dst, count, |before, first, lanes: &mut [i64]| {
+        let whole = u32::try_from(t).ok().filter(|t| (1..=31).contains(t) && i.src_format.bits() <= 32);
+        let mut misfit = None;
+        let drop = 32 - i.random_bits;
+        // Nothing is written where a step does not fit: what is computed goes to a copy first.
+        let mut steps = std::mem::take(&mut self.steps);
+        steps.clear();
+        steps.resize(lanes::bytes_of(i.dst_format, dst.count), 0);
+        compiled!(self.kernels, {
             let mut words = [0u32; lanes::BLOCK];
-            let words = &mut words[..lanes.len()];
-            stream.fill(i.number + first as u64, words);
-            load(before, src.0, src.1, first, lanes);
-            let drop = 32 - i.random_bits;
-            match whole {
-                Some(t) => {
-                    for (v, &word) in lanes.iter_mut().zip(words.iter()) {
-                        let (magnitude, random) = (v.unsigned_abs(), u64::from(word >> drop));
-                        let fraction = magnitude & ((1 << t) - 1);
-                        let up = u64::from(fraction << i.random_bits > random << t);
-                        let step = i64::try_from((magnitude >> t) + up).unwrap_or(i64::MAX);
-                        *v = if *v < 0 { -step } else { step };
-                    }
-                }
-                None => {
-                    for (place, (v, &word)) in (first as u64..).zip(lanes.iter_mut().zip(words.iter())) {
+            for first in (0..dst.count).step_by(lanes::BLOCK) {
+                let count = lanes::BLOCK.min(dst.count - first);
+                let words = &mut words[..count];
+                stream.fill(i.number + first as u64, words);
+                let out = &mut steps[lanes::bytes_of(i.dst_format, first)..];
+                if let Some(t) = whole {
+                    let mut lanes = [0i32; lanes::BLOCK];
+                    let lanes = &mut lanes[..count];
+                    load(state, src.address, src.format, first, lanes);
+                    round(lanes, words, t, i.random_bits);
+                    misfit = misfit.or_else(|| unfit(lanes, bits).map(|place| first + place));
+                    lanes::save(lanes, i.dst_format, out);
+                } else {
+                    let mut lanes = [0i64; lanes::BLOCK];
+                    let lanes = &mut lanes[..count];
+                    load(state, src.address, src.format, first, lanes);
+                    for (place, (v, &word)) in (first..).zip(lanes.iter_mut().zip(words.iter())) {
                         let step = stochastic_step(*v, t, word >> drop, i.random_bits);
-                        *v = i64::try_from(step).unwrap_or_else(|_| {
-                            misfit(place);
+                        *v = i64::try_from(step).ok().filter(|&v| fits(v, bits)).unwrap_or_else(|| {
+                            misfit = misfit.or(Some(place));
                             0
                         });
                     }
+                    lanes::save(lanes, i.dst_format, out);
                 }
             }
-            if let Some(place) = lanes.iter().position(|&v| !fits(v, bits)) {
-                misfit((first + place) as u64);
-            }
-            0
         });
-        match misfits.into_inner() {
-            u64::MAX => Ok(()),
-            element => Err(Fault::Range { pc, element }),
+        if misfit.is_none() {
+            let at = lanes::start(i.dst);
+            state.memory_mut(i.dst.memory)[at..at + steps.len()].copy_from_slice(&steps);
         }
+        self.steps = steps;
+        misfit.map_or(Ok(()), |element| Err(Fault::Range { pc, element: element as u64 }))
     }
 
     /// `a ± b`, held to `±limit`; how many were held.
@@ -309,21 +353,48 @@ impl Vector {
         count: usize,
         state: &mut State,
     ) -> u64 {
-        lanes!([a.1, b.1], {
+        let (dst, a, b) = (Run::new(dst, a.1, count), Run::new(a.0, a.1, count), Run::new(b.0, b.1, count));
+        lanes!([a.format, b.format], {
             let limit = <Lane as lanes::Lane>::held(signed(limit));
-            map(state, &mut self.out, (dst, a.1), count, |before, first, lanes: &mut [Lane]| {
-                let mut others = [0; lanes::BLOCK];
-                let others = &mut others[..lanes.len()];
-                load(before, a.0, a.1, first, lanes);
-                load(before, b.0, b.1, first, others);
-                let mut held = 0u32;
-                for (v, &w) in lanes.iter_mut().zip(others.iter()) {
-                    let sum = if MINUS { v.saturating_sub(w) } else { v.saturating_add(w) };
-                    *v = sum.clamp(-limit, limit);
-                    held += u32::from(*v != sum);
-                }
-                held.into()
-            })
+            compiled!(
+                self.kernels,
+                map(state, &mut self.out, dst, &[a, b], |before, first, lanes: &mut [Lane]| {
+                    let mut others = [0; lanes::BLOCK];
+                    let others = &mut others[..lanes.len()];
+                    load(before, a.address, a.format, first, lanes);
+                    load(before, b.address, b.format, first, others);
+                    let mut held = 0u32;
+                    for (v, &w) in lanes.iter_mut().zip(others.iter()) {
+                        let sum = if MINUS { v.saturating_sub(w) } else { v.saturating_add(w) };
+                        *v = sum.clamp(-limit, limit);
+                        held += u32::from(*v != sum);
+                    }
+                    held.into()
+                })
+            )
         })
     }
+}
+
+/// Gradients rounded stochastically: magnitudes times 2^-t, 1 ≤ t ≤ 31; `bits` of each word are random.
+#[inline(always)]
+fn round(lanes: &mut [i32], words: &[u32], t: u32, bits: u32) {
+    // fraction · 2^bits > random · 2^t, both sides divided by the lesser power so that 32 bits hold them.
+    let (left, right) = (bits.saturating_sub(t), t.saturating_sub(bits));
+    for (v, &word) in lanes.iter_mut().zip(words) {
+        let (magnitude, random) = (v.unsigned_abs(), word >> (32 - bits));
+        let fraction = magnitude & ((1 << t) - 1);
+        let up = u32::from(fraction << left > random << right);
+        let step = ((magnitude >> t) + up).cast_signed();
+        *v = if *v < 0 { -step } else { step };
+    }
+}
+
+/// The first that is no number of `bits` bits.
+#[inline(always)]
+fn unfit(lanes: &[i32], bits: u32) -> Option<usize> {
+    let greatest = 1i32.checked_shl(bits - 1).filter(|_| bits < 32)? - 1;
+    let least = -greatest - 1;
+    let outside = lanes.iter().fold(0, |outside, v| outside | u32::from(*v > greatest || *v < least));
+    (outside != 0).then(|| lanes.iter().position(|v| *v > greatest || *v < least)).flatten()
 }

@@ -1,133 +1,209 @@
 //! Pooling windows: maxima with their places, and values sent back to them.
 
-use rayon::prelude::*;
-
-use super::lanes::{self, Lane};
+use super::lanes::{self, Lane, Run, bytes_of, start};
 use super::size;
 use crate::isa::{VPool, VUnpool};
-use crate::machine::{State, kernels};
+use crate::machine::State;
 use crate::number::max_code;
 
-/// Values from which on images go to more threads than one.
-const SPLIT: usize = 1 << 15;
-
-/// Images a task takes, so that its elements of every format are whole bytes.
-fn images_each(images: usize, values: usize) -> usize {
-    if images * values < SPLIT {
-        return images;
-    }
-    let each = images.div_ceil(rayon::current_num_threads());
-    // Eight images are whole bytes whatever the format.
-    each.next_multiple_of(8)
+/// Scratch of windows.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    out: Vec<u8>,
+    places: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-/// `v.pool`; `out` and `places` are scratch.
-pub(super) fn pool<L: Lane>(i: &VPool, state: &mut State, out: &mut Vec<u8>, places: &mut Vec<u8>) {
-    let (channels, window) = (size(i.channels), size(i.window));
-    let (rows, columns) = (size(i.out_rows), size(i.out_cols));
-    let (images, values) = (size(i.images), rows * columns * channels);
-    let each = images_each(images, values);
-    let bytes =
-        |format: crate::isa::Format, n: usize| usize::try_from(format.bytes(n as u64)).unwrap_or(usize::MAX);
-    out.clear();
-    out.resize(bytes(i.format, images * values), 0);
-    places.clear();
-    places.resize(bytes(i.place_format, images * values), 0);
-    let before = &*state;
-    let task = |(task, (out, places)): (usize, (&mut [u8], &mut [u8]))| {
-        let first = task * each;
-        let count = each.min(images - first);
-        let (mut best, mut place) = (vec![L::default(); count * values], vec![0i32; count * values]);
-        kernels::widest(|| {
-            let mut source = vec![L::default(); (columns - 1) * size(i.step) * channels + window * channels];
-            for n in 0..count {
-                for y in 0..rows {
-                    let at = (n * rows + y) * columns * channels;
-                    for down in 0..window {
-                        let row = (first + n) * size(i.image_stride)
-                            + (y * size(i.step) + down) * size(i.row_stride);
-                        lanes::load(before, i.src, i.format, row, &mut source);
-                        for across in 0..window {
-                            let number = i32::try_from(down * window + across).unwrap_or(0);
-                            for x in 0..columns {
-                                let from = (x * size(i.step) + across) * channels;
-                                let from = &source[from..from + channels];
-                                let best = &mut best[at + x * channels..][..channels];
-                                let place = &mut place[at + x * channels..][..channels];
-                                if number == 0 {
-                                    best.copy_from_slice(from);
-                                    continue;
-                                }
-                                for ((best, place), &value) in best.iter_mut().zip(place).zip(from) {
-                                    let higher = value > *best;
-                                    *place = if higher { number } else { *place };
-                                    *best = if higher { value } else { *best };
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-            lanes::save(&best, i.format, out);
-            lanes::save(&place, i.place_format, places);
+/// Channels worked on side by side.
+const CHANNELS: usize = 32;
+
+/// `v.pool`.
+#[inline(always)]
+pub(super) fn pool<L: Lane>(i: &VPool, state: &mut State, scratch: &mut Scratch) {
+    let of_row = size(i.out_cols) * size(i.channels);
+    let values = size(i.images) * size(i.out_rows) * of_row;
+    let last = (size(i.images) - 1) * size(i.image_stride)
+        + ((size(i.out_rows) - 1) * size(i.step) + size(i.window) - 1) * size(i.row_stride)
+        + ((size(i.out_cols) - 1) * size(i.step) + size(i.window)) * size(i.channels);
+    let source = Run::new(i.src, i.format, last);
+    let (dst, place) = (Run::new(i.dst, i.format, values), Run::new(i.place, i.place_format, values));
+    let in_place = dst.is_apart(source) && place.is_apart(source) && dst.is_apart(place);
+    let Scratch { out, places, .. } = scratch;
+    let places_to = place;
+    if in_place {
+        return pool_rows::<L>(i, state, |state, first, best, place| {
+            lanes::save(best, i.format, dst.bytes_from(state, first));
+            lanes::save_unsigned(place, i.place_format, places_to.bytes_from(state, first));
         });
-    };
-    let of_task = each * values;
-    out.par_chunks_mut(bytes(i.format, of_task))
-        .zip(places.par_chunks_mut(bytes(i.place_format, of_task)))
-        .enumerate()
-        .for_each(task);
-    lanes::put(state, i.dst, i.format, images * values, out);
-    lanes::put(state, i.place, i.place_format, images * values, places);
+    }
+    out.clear();
+    out.resize(bytes_of(i.format, values), 0);
+    places.clear();
+    places.resize(bytes_of(i.place_format, values), 0);
+    pool_rows::<L>(i, state, |_, first, best, place| {
+        lanes::save(best, i.format, &mut out[bytes_of(i.format, first)..]);
+        lanes::save_unsigned(place, i.place_format, &mut places[bytes_of(i.place_format, first)..]);
+    });
+    dst.put(state, out);
+    place.put(state, places);
 }
 
-/// `v.unpool`: how many sums were clipped; `out` is scratch.
-pub(super) fn unpool<L: Lane>(i: &VUnpool, state: &mut State, out: &mut Vec<u8>) -> u64 {
+/// Rows of windows; eight of them, whole bytes whatever the format, go to `put` with the number of their first value.
+#[inline(always)]
+fn pool_rows<L: Lane>(i: &VPool, state: &mut State, mut put: impl FnMut(&mut State, usize, &[L], &[u8])) {
+    let (window, columns, channels, step) =
+        (size(i.window), size(i.out_cols), size(i.channels), size(i.step));
+    let of_row = columns * channels;
+    let length = (columns - 1) * step * channels + window * channels;
+    let mut source = vec![L::default(); window * length];
+    let (mut best, mut place) = (vec![L::default(); 8 * of_row], vec![0u8; 8 * of_row]);
+    let rows = size(i.images) * size(i.out_rows);
+    for row in 0..rows {
+        let (image, y) = (row / size(i.out_rows), row % size(i.out_rows));
+        for (down, source) in source.chunks_exact_mut(length).enumerate() {
+            let first = image * size(i.image_stride) + (y * step + down) * size(i.row_stride);
+            lanes::load(state, i.src, i.format, first, source);
+        }
+        let at = row % 8 * of_row;
+        for x in 0..columns {
+            let from = &source[x * step * channels..];
+            let to = at + x * channels;
+            let mut channel = 0;
+            while channel + CHANNELS <= channels {
+                let to = to + channel;
+                let (Some(best), Some(place)) = (best[to..].first_chunk_mut(), place[to..].first_chunk_mut())
+                else {
+                    break;
+                };
+                greatest::<L, CHANNELS>(&from[channel..], length, channels, window, best, place);
+                channel += CHANNELS;
+            }
+            for channel in channel..channels {
+                let (mut one, mut number) = ([L::default()], [0]);
+                greatest(&from[channel..], length, channels, window, &mut one, &mut number);
+                (best[to + channel], place[to + channel]) = (one[0], number[0]);
+            }
+        }
+        if row % 8 == 7 || row + 1 == rows {
+            put(state, row / 8 * 8 * of_row, &best[..at + of_row], &place[..at + of_row]);
+        }
+    }
+}
+
+/// The greatest of a window and its place, `N` channels side by side.
+#[inline(always)]
+fn greatest<L: Lane, const N: usize>(
+    from: &[L],
+    row: usize,
+    pixel: usize,
+    window: usize,
+    best: &mut [L; N],
+    place: &mut [u8; N],
+) {
+    let at = |number: usize| from[number / window * row + number % window * pixel..].first_chunk::<N>();
+    let (mut most, mut places) = (at(0).copied().unwrap_or([L::default(); N]), [L::default(); N]);
+    for number in 1..window * window {
+        let Some(values) = at(number) else { continue };
+        let number = L::of_i32(i32::try_from(number).unwrap_or(0));
+        for j in 0..N {
+            let higher = values[j] > most[j];
+            places[j] = if higher { number } else { places[j] };
+            most[j] = if higher { values[j] } else { most[j] };
+        }
+    }
+    *best = most;
+    *place = places.map(|p| p.low().to_le_bytes()[0]);
+}
+
+/// `v.unpool`: how many sums were clipped.
+#[inline(always)]
+pub(super) fn unpool<L: Lane>(i: &VUnpool, state: &mut State, scratch: &mut Scratch) -> u64 {
     let (channels, window, step) = (size(i.channels), size(i.window), size(i.step));
-    let (rows, columns) = (size(i.in_rows), size(i.in_cols));
-    let (height, width) = (size(i.height), size(i.width));
+    let (rows, columns, height, width) = (size(i.in_rows), size(i.in_cols), size(i.height), size(i.width));
     let (images, sources, values) = (size(i.images), rows * columns * channels, height * width * channels);
-    let each = images_each(images, values);
-    let bytes = |n: usize| usize::try_from(i.format.bytes(n as u64)).unwrap_or(usize::MAX);
-    out.clear();
-    out.resize(bytes(images * values), 0);
-    let before = &*state;
-    let limit = L::held(max_code(i.bits));
-    let task = |(task, out): (usize, &mut [u8])| {
-        let first = task * each;
-        let count = each.min(images - first);
-        let mut source = vec![L::default(); count * sources];
-        let mut place = vec![0u8; count * sources];
-        let mut sums = vec![L::default(); count * values];
-        kernels::widest(|| {
-            lanes::load(before, i.src, i.format, first * sources, &mut source);
-            lanes::load_unsigned(before, i.place, i.place_format, first * sources, &mut place);
-            let pixels = source.chunks_exact(channels).zip(place.chunks_exact(channels));
-            for (pixel, (source, place)) in pixels.enumerate() {
-                let (image, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
-                for number in 0..window * window {
-                    let (y, x) = (y * step + number / window, x * step + number % window);
-                    if y >= height || x >= width {
-                        continue;
-                    }
-                    let number = u8::try_from(number).unwrap_or(u8::MAX);
-                    let sums = &mut sums[((image * height + y) * width + x) * channels..][..channels];
-                    for ((sum, &value), &place) in sums.iter_mut().zip(source).zip(place) {
-                        *sum = sum.plus(if place == number { value } else { L::default() });
-                    }
+    let Scratch { out, places, bytes } = scratch;
+    {
+        places.resize(images * sources, 0);
+        lanes::load_unsigned(state, i.place, i.place_format, 0, places);
+        // Windows that do not overlap: what goes to a place is one value, and bytes stay bytes.
+        if i.format.bits() == 8 && step >= window {
+            let values = images * values;
+            let source = &state.memory(i.src.memory)[start(i.src)..][..places.len()];
+            bytes.clear();
+            bytes.extend_from_slice(source);
+            return unpool_bytes(
+                i,
+                places,
+                bytes,
+                &mut state.memory_mut(i.dst.memory)[start(i.dst)..][..values],
+            );
+        }
+        let mut source = vec![L::default(); images * sources];
+        let mut sums = vec![L::default(); images * values];
+        lanes::load(state, i.src, i.format, 0, &mut source);
+        let pixels = source.chunks_exact(channels).zip(places.chunks_exact(channels));
+        for (pixel, (source, place)) in pixels.enumerate() {
+            let (image, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+            for number in 0..window * window {
+                let (y, x) = (y * step + number / window, x * step + number % window);
+                if y >= height || x >= width {
+                    continue;
+                }
+                let number = u8::try_from(number).unwrap_or(u8::MAX);
+                let sums = &mut sums[((image * height + y) * width + x) * channels..][..channels];
+                for ((sum, &value), &place) in sums.iter_mut().zip(source).zip(place) {
+                    *sum = sum.plus(if place == number { value } else { L::default() });
                 }
             }
-            let mut clipped = 0;
-            for sum in &mut sums {
-                let held = (*sum).clamp(-limit, limit);
-                clipped += u64::from(held != *sum);
-                *sum = held;
+        }
+        let limit = L::held(max_code(i.bits));
+        let mut clipped = 0;
+        for sum in &mut sums {
+            let held = (*sum).clamp(-limit, limit);
+            clipped += u64::from(held != *sum);
+            *sum = held;
+        }
+        out.clear();
+        out.resize(bytes_of(i.format, images * values), 0);
+        lanes::save(&sums, i.format, out);
+        Run::new(i.dst, i.format, images * values).put(state, out);
+        clipped
+    }
+}
+
+/// Bytes sent back to places that no other goes to.
+#[inline(always)]
+fn unpool_bytes(i: &VUnpool, places: &[u8], source: &mut [u8], out: &mut [u8]) -> u64 {
+    let (channels, window, step) = (size(i.channels), size(i.window), size(i.step));
+    let (rows, columns, height, width) = (size(i.in_rows), size(i.in_cols), size(i.height), size(i.width));
+    // Windows that cover everything leave no place without a value.
+    if step > window || rows * step < height || columns * step < width {
+        out.fill(0);
+    }
+    let limit = i8::try_from(max_code(i.bits.min(8))).unwrap_or(i8::MAX);
+    let least = if i.bits > 8 { i8::MIN } else { -limit };
+    let mut clipped = 0;
+    let pixels = source.chunks_exact_mut(channels).zip(places.chunks_exact(channels));
+    for (pixel, (values, place)) in pixels.enumerate() {
+        let (image, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+        let outside = |v: u8| v.cast_signed() < least || v.cast_signed() > limit;
+        let any_outside = values.iter().fold(false, |any, &v| any | outside(v));
+        for number in 0..window * window {
+            let (y, x) = (y * step + number / window, x * step + number % window);
+            if y >= height || x >= width {
+                continue;
             }
-            lanes::save(&sums, i.format, out);
-            clipped
-        })
-    };
-    let clipped = out.par_chunks_mut(bytes(each * values)).enumerate().map(task).sum();
-    lanes::put(state, i.dst, i.format, images * values, out);
+            let number = u8::try_from(number).unwrap_or(u8::MAX);
+            if any_outside {
+                let here = values.iter().zip(place).filter(|&(&v, &p)| p == number && outside(v));
+                clipped += here.count() as u64;
+            }
+            let out = &mut out[((image * height + y) * width + x) * channels..][..channels];
+            for ((o, &value), &place) in out.iter_mut().zip(&*values).zip(place) {
+                let held = value.cast_signed().clamp(least, limit).cast_unsigned();
+                *o = if place == number { held } else { 0 };
+            }
+        }
+    }
     clipped
 }

@@ -1,0 +1,283 @@
+//! All of a matrix instruction on bytes that does not depend on data, worked out once: where windows lie in the frame,
+//! which rows of the product meet which runs of the reduction, where reduction indices lie in the right operand.
+
+use std::collections::BTreeMap;
+
+use super::frame::Frame;
+use super::size;
+use crate::isa::{Covered, Matrix, TapOrder};
+use crate::machine::kernels::{Class, GROUP, Segment, Shape, TURN_SLACK, turn};
+
+/// How the frame is turned so that what is reduced lies side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Not at all.
+    None,
+    /// Each row: channels outside, columns inside.
+    Rows,
+    /// As a whole: places outside, images inside.
+    Images,
+}
+
+/// An instruction's layout, and the frame it is laid out in.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) m: Matrix,
+    pub(super) positions_reduced: bool,
+    pub(super) frame: Frame,
+    pub(super) shape: Shape,
+    /// Lengths of the runs of the reduction: groups of four begin with each.
+    pub(super) runs: Vec<usize>,
+    /// Where each reduction index finds its first code in the right operand.
+    pub(super) right_of: Vec<usize>,
+    /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
+    pieces: Vec<(usize, usize)>,
+    turn: Turn,
+    turned: Vec<u8>,
+}
+
+/// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
+pub(super) fn taps(m: &Matrix, first: u32, count: u32) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    TapOrder::of(m).runs(size(first), size(count)).map(|t| (t.row, t.column, t.channel, t.count))
+}
+
+/// Positions of numbers `first..first + count` as `(image, out_row, first column, columns)`.
+pub(super) fn positions(
+    m: &Matrix,
+    first: u32,
+    count: u32,
+) -> impl Iterator<Item = (usize, usize, usize, usize)> {
+    let (columns, rows) = (size(m.out_cols), size(m.out_rows));
+    let (first, end) = (size(first), size(first) + size(count));
+    (first / columns..end.div_ceil(columns)).map(move |row| {
+        let from = first.max(row * columns) - row * columns;
+        let to = end.min((row + 1) * columns) - row * columns;
+        (row / rows, row % rows, from, to - from)
+    })
+}
+
+impl Layout {
+    /// The layout of an instruction; none where its operands are no bytes or 32 bits do not hold every sum.
+    pub(super) fn new(m: &Matrix, positions_reduced: bool) -> Option<Layout> {
+        let lone = m.out_rows == 1 && m.out_cols == 1;
+        let wide = m.left_format.bits() != 8 || m.right_format.bits() > 8;
+        if wide || m.length >= 1 << 17 || (positions_reduced && m.step_x != 1 && !lone) {
+            return None;
+        }
+        let covered = Covered::of(m, positions_reduced);
+        if !Frame::is_small(m, &covered) {
+            return None;
+        }
+        let frame = Frame::new(m, covered);
+        let turn = match (positions_reduced, lone) {
+            (true, true) => Turn::Images,
+            (true, false) if frame.channels() > 1 => Turn::Rows,
+            _ => Turn::None,
+        };
+        let (shape, pieces) =
+            if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame) };
+        let runs = pieces.iter().map(|p| p.1).collect();
+        let turned = if turn == Turn::None { Vec::new() } else { vec![0; frame.len() + TURN_SLACK] };
+        let right_of = right_of(m, positions_reduced);
+        Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, pieces, turn, turned })
+    }
+
+    /// The left operand's codes plus 128, as the shape has them.
+    #[inline(always)]
+    pub(super) fn take_left(&mut self, codes: &[u8]) {
+        self.frame.fill(codes);
+        let (frame, turned) = (&self.frame, &mut self.turned);
+        match self.turn {
+            Turn::None => {}
+            Turn::Images => turn(&frame.bytes, frame.covered.images.count, frame.image(), turned),
+            Turn::Rows => {
+                for at in (0..frame.len()).step_by(frame.row()) {
+                    turn(&frame.bytes[at..], frame.columns, frame.channels(), &mut turned[at..]);
+                }
+            }
+        }
+    }
+
+    /// The codes of a row of the shape, in the order of the reduction.
+    pub(super) fn row_codes(&self, base: usize, codes: &mut Vec<i16>) {
+        let left = self.left();
+        codes.clear();
+        for &(offset, length) in &self.pieces {
+            codes.extend(left[base + offset..][..length].iter().map(|&b| i16::from(b) - 128));
+        }
+    }
+
+    /// At least the sum of magnitudes of a row's codes.
+    #[inline(always)]
+    pub(super) fn row_norm(&self, base: usize, class: &Class) -> u32 {
+        let left = self.left();
+        let segments = self.shape.segments_of(class).iter();
+        segments.map(|s| magnitudes(&left[base + s.offset..][..GROUP * s.groups])).sum()
+    }
+
+    /// What [`Self::take_left`] took.
+    pub(super) fn left(&self) -> &[u8] {
+        if self.turn == Turn::None { &self.frame.bytes } else { &self.turned }
+    }
+}
+
+#[inline(always)]
+fn magnitudes(codes: &[u8]) -> u32 {
+    codes.iter().map(|&b| u32::from(b.abs_diff(128))).sum()
+}
+
+/// Where the first channel of a tap lies in a frame, from a window's place on.
+pub(super) fn tap_place(m: &Matrix, frame: &Frame, (y, x, c, _): (usize, usize, usize, usize)) -> usize {
+    let at = frame.covered;
+    (y - at.tap_rows.first) * size(m.dilate_y) * frame.row()
+        + (x - at.tap_columns.first) * size(m.dilate_x) * frame.channels()
+        + (c - at.channels.first)
+}
+
+/// Gathers pieces of the reduction into segments: those that lie side by side in frame and panel are one.
+#[derive(Default)]
+struct Segments {
+    all: Vec<Segment>,
+    first: usize,
+}
+
+impl Segments {
+    fn add(&mut self, offset: usize, groups: usize, first_group: usize) {
+        match self.all[self.first..].last_mut() {
+            Some(s) if s.offset + GROUP * s.groups == offset && s.first_group + s.groups == first_group => {
+                s.groups += groups;
+            }
+            _ => self.all.push(Segment { offset, groups, first_group }),
+        }
+    }
+
+    /// Ends the segments of a class: which they are.
+    fn end(&mut self) -> (usize, usize) {
+        let ended = (self.first, self.all.len() - self.first);
+        self.first = self.all.len();
+        ended
+    }
+}
+
+/// Where an instruction's taps fall on something, by position: numbers of taps of one axis from and to.
+fn met(at: usize, step: u32, dilate: u32, pad: i32, taps: u32, extent: u32) -> (u32, u32) {
+    let start = i64::try_from(at).unwrap_or(0) * i64::from(step) - i64::from(pad);
+    let inside = |tap: &u32| (0..i64::from(extent)).contains(&(start + i64::from(*tap) * i64::from(dilate)));
+    let first = (0..taps).find(inside).unwrap_or(taps);
+    (first, (first..taps).find(|t| !inside(t)).unwrap_or(taps))
+}
+
+/// Rows are positions, runs are taps that lie side by side.
+fn over_taps(m: &Matrix, frame: &Frame) -> (Shape, Vec<(usize, usize)>) {
+    let at = frame.covered;
+    let places: Vec<((usize, usize), usize, usize)> =
+        taps(m, m.first_k, m.length).map(|tap| ((tap.0, tap.1), tap_place(m, frame, tap), tap.3)).collect();
+    let mut pieces: Vec<(usize, usize)> = Vec::new();
+    for &(_, place, count) in &places {
+        match pieces.last_mut() {
+            Some(piece) if piece.0 + piece.1 == place => piece.1 += count,
+            _ => pieces.push((place, count)),
+        }
+    }
+    // Taps of whole groups can be left out where they fall on padding; a widened axis has gaps among its taps.
+    let channels = size(m.channels);
+    let whole_groups = places.iter().all(|p| p.2 == channels) && channels.is_multiple_of(GROUP);
+    let leave_out = whole_groups && m.widen_y == 1 && m.widen_x == 1;
+    // By tap rows and columns met: base and number of each row.
+    let mut rows_of = BTreeMap::<_, Vec<(usize, usize)>>::new();
+    let mut row = 0;
+    for (n, y, x, count) in positions(m, m.first_row, m.rows) {
+        let base = (n - at.images.first) * frame.image() + (y - at.rows.first) * size(m.step_y) * frame.row();
+        for x in x..x + count {
+            let base = base + (x - at.columns.first) * size(m.step_x) * frame.channels();
+            let class = if leave_out {
+                [
+                    met(y, m.step_y, m.dilate_y, m.pad_top, m.tap_rows, m.height),
+                    met(x, m.step_x, m.dilate_x, m.pad_left, m.tap_cols, m.width),
+                ]
+            } else {
+                [(0, m.tap_rows), (0, m.tap_cols)]
+            };
+            rows_of.entry(class).or_default().push((base, row));
+            row += 1;
+        }
+    }
+    let (mut bases, mut rows, mut classes, mut segments) =
+        (Vec::new(), Vec::new(), Vec::new(), Segments::default());
+    for ([tap_rows, tap_columns], members) in rows_of {
+        let inside = |tap: usize, (first, end): (u32, u32)| (size(first)..size(end)).contains(&tap);
+        let mut first_group = 0;
+        if leave_out {
+            for &((y, x), place, count) in &places {
+                if inside(y, tap_rows) && inside(x, tap_columns) {
+                    segments.add(place, count / GROUP, first_group);
+                }
+                first_group += count / GROUP;
+            }
+        } else {
+            for &(place, length) in &pieces {
+                segments.add(place, length.div_ceil(GROUP), first_group);
+                first_group += length.div_ceil(GROUP);
+            }
+        }
+        let (first_segment, count) = segments.end();
+        classes.push(Class { first_row: bases.len(), rows: members.len(), first_segment, segments: count });
+        bases.extend(members.iter().map(|m| m.0));
+        rows.extend(members.iter().map(|m| m.1));
+    }
+    (Shape::new(bases, rows, classes, segments.all, size(m.columns)), pieces)
+}
+
+/// Rows are taps, runs are positions side by side: in a frame turned so that positions are.
+fn over_positions(m: &Matrix, frame: &Frame, lone: bool) -> (Shape, Vec<(usize, usize)>) {
+    let (at, channels, images) = (frame.covered, frame.channels(), frame.covered.images.count);
+    let mut bases = Vec::new();
+    let mut pieces: Vec<(usize, usize)> = Vec::new();
+    if lone {
+        for tap in taps(m, m.first_row, m.rows) {
+            let base = tap_place(m, frame, tap);
+            bases.extend((base..base + tap.3).map(|place| place * images));
+        }
+        pieces.push((0, size(m.length)));
+    } else {
+        for (y, x, c, count) in taps(m, m.first_row, m.rows) {
+            let (y, x) = (y - at.tap_rows.first, x - at.tap_columns.first);
+            let base = y * size(m.dilate_y) * frame.row() + x * size(m.dilate_x);
+            let c = c - at.channels.first;
+            bases.extend((c..c + count).map(|c| base + c * frame.columns));
+        }
+        // Rows of positions stay apart: groups of four begin with each.
+        pieces.extend(positions(m, m.first_k, m.length).map(|(n, y, x, length)| {
+            let row = (n - at.images.first) * frame.rows + (y - at.rows.first) * size(m.step_y);
+            (row * channels * frame.columns + x - at.columns.first, length)
+        }));
+    }
+    let mut segments = Vec::new();
+    let mut first_group = 0;
+    for &(offset, length) in &pieces {
+        let groups = length.div_ceil(GROUP);
+        segments.push(Segment { offset, groups, first_group });
+        first_group += groups;
+    }
+    let class = Class { first_row: 0, rows: bases.len(), first_segment: 0, segments: segments.len() };
+    let rows = (0..bases.len()).collect();
+    (Shape::new(bases, rows, vec![class], segments, size(m.columns)), pieces)
+}
+
+/// Where each reduction index finds its first code in the right operand.
+fn right_of(m: &Matrix, positions_reduced: bool) -> Vec<usize> {
+    let strides = [m.right_stride_0, m.right_stride_1, m.right_stride_2].map(i64::from);
+    let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let mut found = Vec::with_capacity(size(m.length));
+    let mut place = |a: usize, b: usize, c: usize, count: usize| {
+        let base = m.right_first + signed(a) * strides[0] + signed(b) * strides[1];
+        let places = (c..c + count).map(|c| base + signed(c) * strides[2]);
+        found.extend(places.map(|p| usize::try_from(p).unwrap_or(usize::MAX)));
+    };
+    if positions_reduced {
+        positions(m, m.first_k, m.length).for_each(|(n, y, x, count)| place(n, y, x, count));
+    } else {
+        taps(m, m.first_k, m.length).for_each(|(y, x, c, count)| place(y, x, c, count));
+    }
+    found
+}

@@ -1,0 +1,205 @@
+//! How many products have both operands not zero: for each reduction index, left operands not zero times right operands
+//! not zero. The left ones are counted once a place of the frame and summed over windows axis by axis.
+
+use super::frame::ZERO;
+use super::layout::{Layout, positions, tap_place, taps};
+use super::size;
+use crate::isa::Span;
+use crate::machine::kernels::nonzeros;
+
+/// Scratch of counts.
+#[derive(Debug, Default)]
+pub(super) struct Nonzero {
+    places: Vec<u32>,
+    rows: Vec<u32>,
+    windows: Vec<u32>,
+}
+
+impl Nonzero {
+    /// Products of the frame's codes with both operands not zero; `right` counts those of each reduction index.
+    #[inline(always)]
+    pub(super) fn products(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let at = layout.frame.covered;
+        let positions = at.images.count * at.rows.count * at.columns.count;
+        let taps = at.tap_rows.count * at.tap_columns.count * at.channels.count;
+        let rows = size(layout.m.rows);
+        match layout.positions_reduced {
+            false if positions == rows => self.of_taps(layout, right),
+            false => self.of_taps_each(layout, right),
+            true if taps == rows => self.of_positions(layout, right),
+            true => self.of_positions_each(layout, right),
+        }
+    }
+
+    /// The positions are a box: each tap's count is a sum over it.
+    #[inline(always)]
+    fn of_taps(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+        // How many images have a code not zero at each place.
+        self.places.clear();
+        self.places.resize(frame.image(), 0);
+        for image in frame.bytes[..frame.len()].chunks_exact(frame.image()) {
+            self.places.iter_mut().zip(image).for_each(|(n, &b)| *n += u32::from(b != ZERO));
+        }
+        let (channels, tap_columns, tap_rows) = (frame.channels(), at.tap_columns.count, at.tap_rows.count);
+        // Along each row: `[row][tap_col][channel]`.
+        let windows = Windows {
+            outputs: at.columns,
+            step: size(m.step_x),
+            taps: tap_columns,
+            dilate: size(m.dilate_x),
+        };
+        self.rows.clear();
+        self.rows.resize(frame.rows * tap_columns * channels, 0);
+        let of_row = tap_columns * channels;
+        for (row, sums) in self.places.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row)) {
+            windows.sum(row, channels, sums);
+        }
+        // Down the rows: `[tap_row][tap_col][channel]`.
+        let windows =
+            Windows { outputs: at.rows, step: size(m.step_y), taps: tap_rows, dilate: size(m.dilate_y) };
+        self.windows.clear();
+        self.windows.resize(tap_rows * of_row, 0);
+        windows.sum(&self.rows, of_row, &mut self.windows);
+        let mut right = right;
+        let mut total = 0;
+        for (y, x, c, count) in taps(m, m.first_k, m.length) {
+            let (y, x, c) = (y - at.tap_rows.first, x - at.tap_columns.first, c - at.channels.first);
+            let (here, later) = right.split_at(count);
+            right = later;
+            total += dot(&self.windows[(y * tap_columns + x) * channels + c..][..count], here);
+        }
+        total
+    }
+
+    /// Any positions: one window after another.
+    fn of_taps_each(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+        let places: Vec<(usize, usize)> =
+            taps(m, m.first_k, m.length).map(|tap| (tap_place(m, frame, tap), tap.3)).collect();
+        let mut total = 0;
+        for (n, y, x, count) in positions(m, m.first_row, m.rows) {
+            let row =
+                (n - at.images.first) * frame.image() + (y - at.rows.first) * size(m.step_y) * frame.row();
+            for x in x..x + count {
+                let base = row + (x - at.columns.first) * size(m.step_x) * frame.channels();
+                let mut right = right;
+                for &(place, count) in &places {
+                    let (here, later) = right.split_at(count);
+                    right = later;
+                    let codes = frame.bytes[base + place..][..count].iter().zip(here);
+                    total += codes.map(|(&b, &n)| if b == ZERO { 0 } else { u64::from(n) }).sum::<u64>();
+                }
+            }
+        }
+        total
+    }
+
+    /// The taps are a box: each position's count is a sum over it.
+    #[inline(always)]
+    fn of_positions(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+        let pixels = frame.bytes[..frame.len()].chunks_exact(frame.channels());
+        self.places.clear();
+        self.places.extend(pixels.map(|pixel| nonzeros(pixel, ZERO)));
+        // A position's taps, as a tap's positions: the window's roles change.
+        let whole = |count| Span { first: 0, count };
+        let across = Windows {
+            outputs: whole(at.tap_columns.count),
+            step: size(m.dilate_x),
+            taps: at.columns.count,
+            dilate: size(m.step_x),
+        };
+        self.rows.clear();
+        self.rows.resize(at.images.count * frame.rows * at.columns.count, 0);
+        let rows = self.places.chunks_exact(frame.columns);
+        for (row, sums) in rows.zip(self.rows.chunks_exact_mut(at.columns.count)) {
+            across.sum(row, 1, sums);
+        }
+        let down = Windows {
+            outputs: whole(at.tap_rows.count),
+            step: size(m.dilate_y),
+            taps: at.rows.count,
+            dilate: size(m.step_y),
+        };
+        let of_image = at.rows.count * at.columns.count;
+        self.windows.clear();
+        self.windows.resize(at.images.count * of_image, 0);
+        let images = self.rows.chunks_exact(frame.rows * at.columns.count);
+        for (image, sums) in images.zip(self.windows.chunks_exact_mut(of_image)) {
+            down.sum(image, at.columns.count, sums);
+        }
+        let mut right = right;
+        let mut total = 0;
+        for (n, y, x, count) in positions(m, m.first_k, m.length) {
+            let (n, y, x) = (n - at.images.first, y - at.rows.first, x - at.columns.first);
+            let (here, later) = right.split_at(count);
+            right = later;
+            total += dot(&self.windows[(n * at.rows.count + y) * at.columns.count + x..][..count], here);
+        }
+        total
+    }
+
+    /// Any taps: one after another.
+    fn of_positions_each(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+        let channels = frame.channels();
+        let mut total = 0;
+        for (tap_y, tap_x, c, channel_count) in taps(m, m.first_row, m.rows) {
+            let c = c - at.channels.first;
+            let tap = (tap_y - at.tap_rows.first) * size(m.dilate_y) * frame.columns
+                + (tap_x - at.tap_columns.first) * size(m.dilate_x);
+            let mut right = right;
+            for (n, y, x, count) in positions(m, m.first_k, m.length) {
+                let row = (n - at.images.first) * frame.rows + (y - at.rows.first) * size(m.step_y);
+                let first = row * frame.columns + (x - at.columns.first) * size(m.step_x) + tap;
+                let (here, later) = right.split_at(count);
+                right = later;
+                for (i, &b) in here.iter().enumerate() {
+                    let pixel = (first + i * size(m.step_x)) * channels + c;
+                    let a = nonzeros(&frame.bytes[pixel..pixel + channel_count], ZERO);
+                    total += u64::from(a) * u64::from(b);
+                }
+            }
+        }
+        total
+    }
+}
+
+/// Windows along one axis: sums over outputs for each tap.
+struct Windows {
+    outputs: Span,
+    step: usize,
+    taps: usize,
+    dilate: usize,
+}
+
+impl Windows {
+    /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
+    #[inline(always)]
+    fn sum(&self, places: &[u32], inner: usize, sums: &mut [u32]) {
+        let slides = self.step == self.dilate && self.step == 1;
+        for tap in 0..self.taps {
+            let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
+            let at = |place: usize| &places[place * inner..][..inner];
+            if slides && tap > 0 && self.outputs.count > 2 {
+                // The window of the tap before, moved by one place.
+                let before = &before[(tap - 1) * inner..];
+                let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs.count));
+                for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
+                    *sum = before + come - gone;
+                }
+                continue;
+            }
+            for output in 0..self.outputs.count {
+                let places = at(output * self.step + tap * self.dilate);
+                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dot(a: &[u32], b: &[u32]) -> u64 {
+    a.iter().zip(b).map(|(&a, &b)| u64::from(a) * u64::from(b)).sum()
+}

@@ -1,0 +1,241 @@
+//! The right operand in panels: four reduction indices side by side. Packed once for all instructions that meet the same
+//! bytes again, as the tiles of a layer meet its weights.
+
+use super::layout::Layout;
+use super::size;
+use crate::isa::{Format, Memory};
+use crate::machine::kernels::{GROUP, LANES, MAX_REGISTERS, STEPPED_LANES, interleave, nonzeros};
+use crate::machine::{State, state::unsigned_element};
+
+/// What is known of the right operand of one layout.
+#[derive(Debug, Default)]
+pub(super) struct Right {
+    /// The bytes of memory it was made of, where they are not the codes; none before the first.
+    bytes: Vec<u8>,
+    codes: Vec<u8>,
+    /// Codes as [`crate::machine::kernels::Operands`] has them.
+    pub(super) panels: Vec<u8>,
+    /// As the kernels have them.
+    pub(super) corrections: Vec<i32>,
+    /// Codes not zero of each reduction index, over all columns.
+    pub(super) nonzero: Vec<u32>,
+    unit_sums: Vec<i32>,
+    /// `[index][column]`, columns padded to whole blocks; empty until asked for.
+    stepped: Vec<i16>,
+}
+
+impl Right {
+    /// Makes it what memory holds.
+    #[inline(always)]
+    pub(super) fn take(&mut self, layout: &Layout, state: &State) {
+        let m = &layout.m;
+        let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
+        let span = usize::try_from(last_column.max(0)).unwrap_or(0);
+        let count = layout.right_of.iter().max().copied().unwrap_or(0) + span + 1;
+        let length = usize::try_from(m.right_format.bytes(count as u64)).unwrap_or(usize::MAX);
+        let at = usize::try_from(m.right.offset).unwrap_or(usize::MAX);
+        let bytes = &state.memory(Memory::Weight)[at..at + length];
+        let known = if m.right_format.bits() == 8 { self.codes.get(..length) } else { Some(&self.bytes[..]) };
+        if known == Some(bytes) {
+            return;
+        }
+        self.stepped.clear();
+        self.unpack(m.right_format, bytes, count);
+        self.count_nonzero(layout);
+        self.pack(layout);
+        self.correct(layout);
+    }
+
+    /// Codes in the order of the reduction, `[index][column]`, columns padded with zeros to whole blocks of lanes.
+    pub(super) fn stepped(&mut self, layout: &Layout) -> &[i16] {
+        if self.stepped.is_empty() {
+            let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
+            let width = columns.next_multiple_of(STEPPED_LANES);
+            self.stepped.resize(layout.right_of.len() * width, 0);
+            for (&base, row) in layout.right_of.iter().zip(self.stepped.chunks_exact_mut(width)) {
+                for (j, code) in row[..columns].iter_mut().enumerate() {
+                    *code = self.codes[at_column(base, stride, j)].cast_signed().into();
+                }
+            }
+        }
+        &self.stepped
+    }
+
+    /// The greatest magnitude of a code.
+    #[inline(always)]
+    pub(super) fn greatest(&self) -> u8 {
+        self.codes.iter().map(|c| c.cast_signed().unsigned_abs()).max().unwrap_or(0)
+    }
+
+    /// Codes as bytes, whole registers behind the last.
+    #[inline(always)]
+    fn unpack(&mut self, format: Format, bytes: &[u8], count: usize) {
+        self.codes.clear();
+        if format.bits() == 8 {
+            self.codes.extend_from_slice(bytes);
+        } else {
+            self.bytes.clear();
+            self.bytes.extend_from_slice(bytes);
+        }
+        match format.bits() {
+            8 => {}
+            2 => {
+                // Four patterns of two bits, sign extended: 0, 1, -2, -1.
+                let spread = |b: u8| {
+                    [b, b >> 2, b >> 4, b >> 6].map(|q| ((q << 6).cast_signed() >> 6).to_le_bytes()[0])
+                };
+                self.codes.resize(self.bytes.len() * 4, 0);
+                let quads = self.codes.as_chunks_mut::<4>().0;
+                quads.iter_mut().zip(&self.bytes).for_each(|(quad, &b)| *quad = spread(b));
+                self.codes.truncate(count);
+            }
+            bits => {
+                let unused = 8 - bits;
+                let code = |i| {
+                    let pattern = unsigned_element(&self.bytes, 0, format, i).to_le_bytes()[0];
+                    ((pattern << unused).cast_signed() >> unused).to_le_bytes()[0]
+                };
+                self.codes.extend((0..count as u64).map(code));
+            }
+        }
+        self.codes.resize(count + MAX_REGISTERS * LANES, 0);
+    }
+
+    #[inline(always)]
+    fn count_nonzero(&mut self, layout: &Layout) {
+        let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
+        let codes = &self.codes;
+        self.nonzero.clear();
+        if stride == 1 {
+            let of_row = |&base: &usize| nonzeros(&codes[base..base + columns], 0);
+            return self.nonzero.extend(layout.right_of.iter().map(of_row));
+        }
+        self.nonzero.resize(layout.right_of.len(), 0);
+        // Indices that lie side by side are counted side by side, column by column.
+        let mut rest = &mut self.nonzero[..];
+        for run in layout.right_of.chunk_by(|a, b| *b == a + 1) {
+            let (counts, later) = rest.split_at_mut(run.len());
+            rest = later;
+            for column in 0..columns {
+                let codes = &codes[at_column(run[0], stride, column)..][..run.len()];
+                counts.iter_mut().zip(codes).for_each(|(n, &c)| *n += u32::from(c != 0));
+            }
+        }
+    }
+
+    /// Panels of four registers and one of what is left.
+    #[inline(always)]
+    fn pack(&mut self, layout: &Layout) {
+        let (registers, groups) = (layout.shape.registers(), layout.shape.groups());
+        let columns = size(layout.m.columns);
+        let stride = i64::from(layout.m.column_stride);
+        self.panels.resize(groups * registers * GROUP * LANES, 0);
+        let mut rest = &mut self.panels[..];
+        for first in (0..registers).step_by(MAX_REGISTERS) {
+            let width = MAX_REGISTERS.min(registers - first);
+            let (panel, later) = rest.split_at_mut(groups * width * GROUP * LANES);
+            rest = later;
+            let mut blocks = panel.as_chunks_mut::<{ GROUP * LANES }>().0.iter_mut();
+            let mut indices = &layout.right_of[..];
+            for &run in &layout.runs {
+                let (here, later) = indices.split_at(run);
+                indices = later;
+                for four in here.chunks(GROUP) {
+                    for (v, block) in (first..first + width).zip(&mut blocks) {
+                        pack_block(&self.codes, four, v * LANES, stride, columns, block);
+                    }
+                }
+            }
+        }
+    }
+
+    /// 128 times the sum of codes of every class and column.
+    #[inline(always)]
+    fn correct(&mut self, layout: &Layout) {
+        let (shape, groups) = (&layout.shape, layout.shape.groups());
+        let registers = shape.registers();
+        let lanes = registers * LANES;
+        // Units: groups that no class takes apart.
+        let mut cuts = vec![0, groups];
+        for class in shape.classes() {
+            cuts.extend(
+                shape.segments_of(class).iter().flat_map(|s| [s.first_group, s.first_group + s.groups]),
+            );
+        }
+        // One class that meets all: one unit.
+        let met = |class| shape.segments_of(class).iter().map(|s| s.groups).sum::<usize>();
+        let whole = shape.classes().iter().all(|class| met(class) == groups);
+        if whole {
+            cuts.truncate(2);
+        }
+        cuts.sort_unstable();
+        cuts.dedup();
+        self.unit_sums.clear();
+        self.unit_sums.resize((cuts.len() - 1) * lanes, 0);
+        for (unit, sums) in cuts.windows(2).zip(self.unit_sums.chunks_exact_mut(lanes)) {
+            for first in (0..registers).step_by(MAX_REGISTERS) {
+                let width = MAX_REGISTERS.min(registers - first) * GROUP * LANES;
+                let panel = &self.panels[first * groups * GROUP * LANES..][unit[0] * width..unit[1] * width];
+                let sums = &mut sums[first * LANES..][..width / GROUP];
+                for group in panel.chunks_exact(width) {
+                    for (sum, four) in sums.iter_mut().zip(group.as_chunks::<GROUP>().0) {
+                        *sum += four.iter().map(|c| i32::from(c.cast_signed())).sum::<i32>();
+                    }
+                }
+            }
+        }
+        self.corrections.clear();
+        self.corrections.resize(shape.classes().len() * lanes, 0);
+        for (class, corrections) in shape.classes().iter().zip(self.corrections.chunks_exact_mut(lanes)) {
+            let within = |first: usize, end: usize| {
+                let in_segment = |s: &crate::machine::kernels::Segment| {
+                    s.first_group <= first && end <= s.first_group + s.groups
+                };
+                whole || shape.segments_of(class).iter().any(in_segment)
+            };
+            for (unit, sums) in cuts.windows(2).zip(self.unit_sums.chunks_exact(lanes)) {
+                if within(unit[0], unit[1]) {
+                    corrections.iter_mut().zip(sums).for_each(|(c, s)| *c += 128 * s);
+                }
+            }
+        }
+    }
+}
+
+fn at_column(base: usize, stride: i64, column: usize) -> usize {
+    let moved = stride * i64::try_from(column).unwrap_or(i64::MAX);
+    base.checked_add_signed(isize::try_from(moved).unwrap_or(isize::MAX)).unwrap_or(usize::MAX)
+}
+
+/// Sixteen columns of up to four reduction indices; columns past the last hold anything.
+#[inline(always)]
+fn pack_block(
+    codes: &[u8],
+    four: &[usize],
+    column: usize,
+    stride: i64,
+    columns: usize,
+    block: &mut [u8; GROUP * LANES],
+) {
+    const NONE: [u8; LANES] = [0; LANES];
+    if stride == 1 {
+        let row =
+            |t: usize| four.get(t).and_then(|&base| codes[base + column..].first_chunk()).unwrap_or(&NONE);
+        interleave([row(0), row(1), row(2), row(3)], block);
+        return;
+    }
+    let consecutive = four.len() == GROUP && four.windows(2).all(|w| w[1] == w[0] + 1);
+    if consecutive {
+        let step = isize::try_from(stride).unwrap_or(0);
+        let mut at = at_column(four[0], stride, column);
+        for place in block.as_chunks_mut::<GROUP>().0.iter_mut().take(columns.saturating_sub(column)) {
+            place.copy_from_slice(&codes[at..at + GROUP]);
+            at = at.wrapping_add_signed(step);
+        }
+        return;
+    }
+    for (place, j) in block.as_chunks_mut::<GROUP>().0.iter_mut().zip(column..columns) {
+        *place = [0; GROUP];
+        place.iter_mut().zip(four).for_each(|(p, &base)| *p = codes[at_column(base, stride, j)]);
+    }
+}

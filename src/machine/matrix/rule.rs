@@ -1,0 +1,104 @@
+//! The accumulator's rules: what is known of sums before any is stepped, and what reductions under way go on from.
+
+use std::collections::BTreeMap;
+
+use super::size;
+use crate::isa::{Matrix, Memory};
+use crate::machine::{State, element};
+use crate::number::{AccumulatorRule, Overflow, wrap};
+
+/// What an output's register goes on from, and what it would go on from were it wide enough.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Start {
+    pub(super) register: i64,
+    pub(super) exact: i128,
+}
+
+/// What became of one output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    pub(super) register: i64,
+    pub(super) exact: i128,
+    pub(super) overflows: u64,
+}
+
+/// The width no partial sum may leave for the exact sum to be the register.
+pub(super) fn narrowest(rule: AccumulatorRule) -> u32 {
+    if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
+}
+
+/// Whether no join of any output can leave its range.
+pub(super) fn provable(rule: AccumulatorRule, m: &Matrix, starts: &[Start], greatest: i64) -> bool {
+    let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
+    i128::from(greatest) * i128::from(m.length) + i128::from(start) < 1 << (narrowest(rule) - 1)
+}
+
+/// Whether the order of joins does not matter.
+pub(super) fn associative(rule: AccumulatorRule) -> bool {
+    rule.overflow == Overflow::Wrap && (rule.chunk == 0 || rule.bits >= rule.outer_bits)
+}
+
+/// An output whose joins are associative. One that wrapped counts once; how many joins wrapped is the reference's
+/// to say.
+pub(super) fn reduced(rule: AccumulatorRule, start: Start, sum: i64) -> Output {
+    let sum = i128::from(sum);
+    let whole = i128::from(start.register) + sum;
+    let register = wrap(whole, rule.result_bits());
+    Output { register, exact: start.exact + sum, overflows: u64::from(i128::from(register) != whole) }
+}
+
+/// Each register that an instruction goes on from, in row-major order: it takes as many bits as it has.
+pub(super) fn starts(m: &Matrix, rule: AccumulatorRule, state: &State, mut each: impl FnMut(i64)) {
+    let bytes = state.memory(Memory::Accumulator);
+    let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
+    for r in 0..u64::from(m.rows) {
+        for j in 0..u64::from(m.columns) {
+            let held = element(bytes, at, m.out_format, r * u64::from(m.out_stride) + j);
+            each(wrap(held.into(), rule.result_bits()));
+        }
+    }
+}
+
+/// Exact sums of reductions that later instructions go on with, where the register is another number; by bit of the
+/// accumulator memory.
+#[derive(Debug, Default)]
+pub(super) struct Unfinished(BTreeMap<u64, i128>);
+
+impl Unfinished {
+    /// Whether every register under way is its exact sum.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Registers and exact sums to go on from; empty where the instruction starts from zero.
+    pub(super) fn starts(&self, m: &Matrix, rule: AccumulatorRule, state: &State) -> Vec<Start> {
+        if !m.accumulate {
+            return Vec::new();
+        }
+        let mut keys = keys(m);
+        let mut found = Vec::with_capacity(size(m.rows) * size(m.columns));
+        starts(m, rule, state, |register| {
+            let exact = keys.next().and_then(|key| self.0.get(&key)).copied();
+            found.push(Start { register, exact: exact.unwrap_or(register.into()) });
+        });
+        found
+    }
+
+    /// Keeps what later instructions need of an instruction's outputs.
+    pub(super) fn keep(&mut self, m: &Matrix, outputs: &[Output]) {
+        for (key, o) in keys(m).zip(outputs) {
+            if m.partial && i128::from(o.register) != o.exact {
+                self.0.insert(key, o.exact);
+            } else if !self.0.is_empty() {
+                self.0.remove(&key);
+            }
+        }
+    }
+}
+
+/// First bit of each output, in row-major order.
+fn keys(m: &Matrix) -> impl Iterator<Item = u64> {
+    let bits = u64::from(m.out_format.bits());
+    let (first, stride, columns) = (m.out.offset * 8, u64::from(m.out_stride), u64::from(m.columns));
+    (0..u64::from(m.rows)).flat_map(move |r| (0..columns).map(move |j| first + (r * stride + j) * bits))
+}
