@@ -64,7 +64,7 @@ VARIANTS = {
     "2-8-8-8 code, 10s 10s 14s, tree 3, chunk 5, outer 12 10 16, channels:3": blocked(
         chunked(narrow(10, 10, 14), 12, 10, 16), 3, tree=3, chunk=5
     ),
-    "3-6-8-6 paper, 11s 8s 13s, tree 2, channels:4": blocked({**WIDER, **PAPER, **narrow(11, 8, 13)}, 4, tree=2),
+    "3-6-8-6 paper, 11s 6s 13s, tree 2, channels:4": blocked({**WIDER, **PAPER, **narrow(11, 6, 13)}, 4, tree=2),
 }
 
 
