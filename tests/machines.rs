@@ -157,6 +157,20 @@ fn what_is_compiled_for_any_machine_is_proved() {
     assert!(refused < 40, "{refused} of 60 refused");
 }
 
+#[test]
+fn a_piece_amid_a_padded_map_is_as_large_as_its_windows_reach() {
+    let net = r#"
+        name = "padded"
+        layer = [{ conv = 64, kernel = 3, stride = 4 }, { conv = 24, kernel = 3, pad = "same" }, { fc = 10 }]
+        recipe = { batch = 8, epochs = 1, learning_rate = 8, seed = 1 }
+    "#;
+    let machine = machine(&["memory.operand.kib=1", "memory.weight.kib=1"]);
+    let (network, recipe, _) = network::load(net, "padded.toml", &[]).unwrap();
+    let program = compile(&network, &recipe, &machine, net).unwrap();
+    let sizes = [1024, 1024, 128 * 1024, 32 * 1024, program.dram_bytes];
+    assert_eq!(Plan::new(&program, "train").unwrap().verify(&sizes), Ok(()));
+}
+
 fn sized(kib: u32, rules: &[&str]) -> Vec<u8> {
     let sizes: Vec<String> = ["operand", "weight", "accumulator", "mask"]
         .iter()

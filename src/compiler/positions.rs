@@ -3,6 +3,7 @@
 //! A tile of accumulators (taps by columns) stays while the batch goes by in pieces: whole images, or runs of
 //! positions that are whole numbers of chunks.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::CompileError;
@@ -129,15 +130,24 @@ impl PositionsProduct<'_> {
         self.pieces(t).into_iter().max_by_key(|p| p.tile.count * p.rows.count * p.cols.count)
     }
 
-    /// Bytes of the greatest tile in each scratchpad.
+    /// Bytes of the greatest tile in each scratchpad: as many as its windows reach, though padding may spare some.
     pub(super) fn tile_bytes(&self, t: &PositionsTiling) -> Option<[u64; 4]> {
-        let piece = self.greatest_piece(t)?;
+        let pieces: BTreeSet<[u64; 3]> =
+            self.pieces(t).iter().map(|p| [p.tile.count, p.rows.count, p.cols.count]).collect();
         // Taps that go over the end of a kernel row reach further than the first.
-        let reach = |taps: Run| self.view(taps, &piece).region.elements();
-        let left = runs(self.window.tap_count(), t.taps).into_iter().map(reach).max()?;
-        let right = self.right_region(&piece, Run::new(0, t.columns)).elements();
-        let of =
-            |format: Format, elements: u64| format.bytes(elements * piece.tile.count).next_multiple_of(8);
+        let taps: BTreeSet<[u64; 3]> = runs(self.window.tap_count(), t.taps)
+            .into_iter()
+            .map(|taps| bounding(taps, self.window.taps()).map(|run| run.count))
+            .collect();
+        let axis =
+            |positions: u64, taps: u64, image: u64| ((positions - 1) * self.window.step + taps).min(image);
+        let [height, width, _] = self.window.image;
+        let reach = |[images, rows, cols]: [u64; 3], [down, across, channels]: [u64; 3]| {
+            images * axis(rows, down, height) * axis(cols, across, width) * channels
+        };
+        let left = pieces.iter().flat_map(|&p| taps.iter().map(move |&t| reach(p, t))).max()?;
+        let right = pieces.iter().map(|[images, rows, cols]| images * rows * cols * t.columns).max()?;
+        let of = |format: Format, elements: u64| format.bytes(elements).next_multiple_of(8);
         let out = self.out.bytes(t.taps * t.columns);
         Some([of(self.left.format, left), of(self.right.format, right), out, 0])
     }
