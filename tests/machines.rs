@@ -196,6 +196,7 @@ fn what_stays_in_the_array_changes_no_byte_that_columns_do_not_change() {
     assert_eq!(of(&["accumulators.chunk=16"]), stationary);
     assert_ne!(of(&["accumulators.chunk=8"]), stationary);
     assert_eq!(sized(64, &["array.dataflow=weight-stationary"]), sized(64, &[]));
+    assert_eq!(sized(64, &["accumulators.bits=64"]), sized(64, &[]), "the widest register");
 }
 
 #[test]

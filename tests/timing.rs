@@ -108,3 +108,33 @@ fn a_short_program_takes_the_cycles_the_page_says() {
     let vector = [(Wait::Dependency, 15), (Wait::Drain, 4), (Wait::Control, 5), (Wait::Finished, 17)];
     assert_eq!(waits(Unit::Vector), vector);
 }
+
+/// Each product takes the tiling of its own shortest schedule; what that leaves for its neighbours to wait for may be a
+/// little more. Beyond that more of the machine is no slower.
+#[test]
+fn more_of_the_machine_does_not_take_longer() {
+    let step = |sets: &[&str]| {
+        let machine = machine(sets);
+        Schedule::of(&plan(&machine), &machine).cycles
+    };
+    let least = step(&[]);
+    for more in [
+        "dram.bytes_per_cycle=64",
+        "dram.channels=2",
+        "memory.operand.kib=512",
+        "memory.weight.kib=256",
+        "memory.accumulator.kib=256",
+        "memory.mask.kib=64",
+        "memory.operand.ports=4",
+        "memory.weight.ports=4",
+        "memory.accumulator.ports=6",
+        "memory.mask.ports=4",
+        "array.rows=64",
+        "array.columns=64",
+        "vector.lanes=64",
+        "control.queue_depth=32",
+    ] {
+        let cycles = step(&[more]);
+        assert!(100 * cycles <= 102 * least, "{more}: {cycles} cycles, {least} without");
+    }
+}

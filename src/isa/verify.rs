@@ -183,7 +183,6 @@ impl Walk<'_> {
             Instr::VOnehot(i) => {
                 at_least_one(&[("rows", i.rows), ("columns", i.columns)])?;
                 within("shift", i.shift, 0, 60, "0 to 60")?;
-                within("src_format", i.src_format.bits(), 1, 62, "at most 62 bits")?;
                 let elements = u128::from(i.rows) * u128::from(i.columns);
                 self.run("src", i.src, i.src_format, elements)?;
                 self.run("labels", i.labels, bits(16), i.rows.into())?;

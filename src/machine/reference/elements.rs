@@ -33,7 +33,8 @@ pub(in crate::machine) fn mask(i: &VMask, x: i64, state: u64) -> i64 {
 
 /// `v.onehot`.
 pub(in crate::machine) fn onehot(i: &VOnehot, x: i64, label: u64, column: u64) -> i64 {
-    x - if label == column { 1 << i.shift } else { 0 }
+    // No sum of products comes near 2^63: what wraps here is a value that no product made.
+    x.wrapping_sub(if label == column { 1 << i.shift } else { 0 })
 }
 
 /// The clip of `v.unpool`.

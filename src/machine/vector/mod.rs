@@ -126,7 +126,7 @@ impl Vector {
                 get_unsigned(state, i.labels, format(16), size(i.rows), patterns);
                 for (row, &label) in a.chunks_mut(columns).zip(patterns.iter()) {
                     if let Some(v) = usize::try_from(label).ok().and_then(|l| row.get_mut(l)) {
-                        *v -= 1 << i.shift;
+                        *v = v.wrapping_sub(1 << i.shift);
                     }
                 }
                 put(state, i.dst, i.dst_format, a);
