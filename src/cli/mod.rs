@@ -65,7 +65,11 @@ fn print(text: &str) -> Result<(), Failure> {
 
 /// Runs the command that the process was given.
 pub fn main() -> std::process::ExitCode {
-    let result = match Arguments::parse().command {
+    let command = Arguments::parse().command;
+    if let Err(what) = crate::machine::Extension::asked() {
+        return fail(&anyhow::anyhow!(what), 2);
+    }
+    let result = match command {
         Command::Train(command) => command.run(),
         Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),

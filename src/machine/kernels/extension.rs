@@ -74,6 +74,15 @@ impl Extension {
         }
     }
 
+    /// Whether this processor has what the environment names, if it names one.
+    ///
+    /// # Errors
+    /// A name of no extension, or of one that is not here; with those that are.
+    pub fn asked() -> Result<(), String> {
+        let Ok(name) = std::env::var(VARIABLE) else { return Ok(()) };
+        Self::named(&name).map(drop).map_err(|what| format!("{VARIABLE}: {what}"))
+    }
+
     /// What the environment names (`WAGESIM_ISA_EXTENSION`), or the best there is.
     pub fn chosen() -> Extension {
         let named = std::env::var(VARIABLE).ok().and_then(|name| Self::named(&name).ok());
