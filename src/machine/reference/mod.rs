@@ -1,6 +1,6 @@
 //! The plain engine: each instruction as `isa/table.toml` says it, one element and one join after another.
 //!
-//! To be read beside the manual. It shares no code with the fast engine but what an element and an accumulator are;
+//! To be read beside the manual. It shares no code with the fast engine but what an accumulator is;
 //! `tests/engines.rs` holds the two together. The stepped engine takes from here what one element comes to.
 
 pub(super) mod elements;
@@ -8,9 +8,10 @@ pub(super) mod matrix;
 mod moves;
 mod vector;
 
+use bitvec::prelude::*;
+
 use std::collections::BTreeMap;
 
-use super::state::{element, set_element, unsigned_element};
 use super::{Engine, Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr};
 use crate::program::Step;
@@ -58,15 +59,24 @@ fn start(address: Address) -> usize {
 
 /// Element `index`, two's complement.
 pub(super) fn get(state: &State, address: Address, format: Format, index: u64) -> i64 {
-    element(state.memory(address.memory), start(address), format, index)
+    let unused = 64 - format.bits();
+    (get_unsigned(state, address, format, index) << unused).cast_signed() >> unused
 }
 
 /// Element `index`, unsigned.
 pub(super) fn get_unsigned(state: &State, address: Address, format: Format, index: u64) -> u64 {
-    unsigned_element(state.memory(address.memory), start(address), format, index)
+    state.memory(address.memory)[start(address)..].view_bits::<Lsb0>()[place(format, index)].load_le()
+}
+
+/// Bits of element `index`: a memory is a string of bits, codes, masks and accumulators alike.
+fn place(format: Format, index: u64) -> std::ops::Range<usize> {
+    let size = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    let first = size(index * u64::from(format.bits()));
+    first..first + size(format.bits().into())
 }
 
 /// Writes element `index`.
 fn set(state: &mut State, address: Address, format: Format, index: u64, value: i64) {
-    set_element(state.memory_mut(address.memory), start(address), format, index, value);
+    let bytes = &mut state.memory_mut(address.memory)[start(address)..];
+    bytes.view_bits_mut::<Lsb0>()[place(format, index)].store_le(value.cast_unsigned());
 }
