@@ -1,9 +1,8 @@
 //! Where a program keeps things, and how its products were tiled: `wagesim compile --map`.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
-
 use crate::compiler::Choice;
 use crate::program::Program;
+use crate::report::plain;
 
 /// The memory map and the tilings.
 #[derive(serde::Serialize)]
@@ -19,18 +18,6 @@ struct Place {
     bytes: u64,
     bits: u32,
     shape: Vec<u64>,
-}
-
-fn plain(head: &[&str], right: std::ops::Range<usize>) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        if right.contains(&i) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
 }
 
 impl Map {

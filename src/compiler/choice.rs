@@ -48,16 +48,12 @@ pub struct Choice {
     pub compared: usize,
 }
 
-/// A tile, as choices show it.
-pub(super) trait Describe: fmt::Display + Copy {}
-impl<T: fmt::Display + Copy> Describe for T {}
-
 impl Lowering<'_> {
     /// The tiling of the shortest schedule; of equals the one that looked best. Choices are the same on any host.
     ///
     /// # Errors
     /// `none` where there is no candidate.
-    pub(super) fn fastest<T: Describe>(
+    pub(super) fn fastest<T: fmt::Display + Copy>(
         &self,
         mut candidates: Vec<Candidate<T>>,
         none: impl FnOnce() -> CompileError,
@@ -111,7 +107,7 @@ pub(super) struct Fastest<T> {
     pub(super) compared: usize,
 }
 
-impl<T: Describe> Fastest<T> {
+impl<T: fmt::Display + Copy> Fastest<T> {
     /// What there is to say about it.
     pub(super) fn choice(
         &self,

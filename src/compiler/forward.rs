@@ -1,6 +1,6 @@
 //! Forward: weights as used, input codes, products, pooling, ReLU, states, codes; the loss and the score.
 
-use super::choice::{Describe, Fastest};
+use super::choice::Fastest;
 use super::emit::{Emitter, Place, Tile};
 use super::layout::{self, Stored, input_shape, loss_shift, output_shape, place_format, weight_shape};
 use super::moves::{BoxMove, Extent, Region3};
@@ -57,7 +57,7 @@ impl Lowering<'_> {
     }
 
     /// Notes what was chosen.
-    pub(super) fn chosen<T: Describe>(
+    pub(super) fn chosen<T: std::fmt::Display + Copy>(
         &self,
         e: &mut Emitter,
         fastest: &Fastest<T>,

@@ -8,6 +8,7 @@ mod table;
 pub use build::report;
 pub use estimate::{Estimate, estimate};
 pub use plots::{PlotError, plots};
+pub(crate) use table::plain;
 pub use table::{estimate_table, table};
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The report as a text one can read: outcome, cost by layer and phase, widths.
 
 use std::fmt::Write;
+use std::ops::RangeBounds;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
@@ -87,12 +88,13 @@ fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-fn plain(head: &[&str], left: usize) -> Table {
+/// A table without lines; the columns in `right` hold numbers.
+pub(crate) fn plain(head: &[&str], right: impl RangeBounds<usize>) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(head);
     for (i, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if i >= left {
+        if right.contains(&i) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -100,7 +102,7 @@ fn plain(head: &[&str], left: usize) -> Table {
 }
 
 fn quantities([(first, t), (second, e)]: [(&str, &Totals); 2]) -> String {
-    let mut table = plain(&["", first, second], 1);
+    let mut table = plain(&["", first, second], 1..);
     let mut row = |name: &str, of: &dyn Fn(&Totals) -> String| {
         table.add_row([name.to_owned(), of(t), of(e)]);
     };
@@ -163,7 +165,7 @@ fn costs(layers: &[Layer], phases: &[Part]) -> String {
         "useful",
         "wrong outputs",
     ];
-    let mut table = plain(&head, 2);
+    let mut table = plain(&head, 2..);
     let mut row = |layer: &str, part: &Part| {
         table.add_row([
             layer.to_owned(),
@@ -203,7 +205,7 @@ fn units(totals: &Totals) -> String {
     let met = |wait: &Wait| units.values().any(|u| u.waits.contains_key(wait));
     let waits: Vec<Wait> = Wait::ALL.into_iter().filter(met).collect();
     let head: Vec<&str> = ["unit", "busy"].into_iter().chain(waits.iter().map(|w| w.name())).collect();
-    let mut table = plain(&head, 1);
+    let mut table = plain(&head, 1..);
     for (unit, cycles) in units {
         #[expect(clippy::cast_precision_loss, reason = "shares to be read")]
         let share = |part: u64| percent(part as f64 / cycles.total().max(1) as f64);
@@ -218,7 +220,7 @@ fn widths(report: &Report) -> String {
         return String::new();
     }
     let mut table =
-        plain(&["layer", "tensor", "bits", "least", "greatest", "zeros", "clipped", "overflowed"], 2);
+        plain(&["layer", "tensor", "bits", "least", "greatest", "zeros", "clipped", "overflowed"], 2..);
     for line in &report.statistics {
         let s = &line.statistics;
         #[expect(clippy::cast_precision_loss, reason = "shares to be read")]

@@ -215,8 +215,7 @@ impl<'a> Scheduler<'a> {
             match self.state(index, unit, &claims) {
                 Head::Ready => self.start(index, unit),
                 Head::Lacks { ports, channel } => {
-                    claims.ports.iter_mut().zip(ports).for_each(|(claim, lacks)| *claim |= lacks);
-                    claims.channels.iter_mut().zip(channel).for_each(|(claim, lacks)| *claim |= lacks);
+                    claims.add(ports, channel);
                 }
                 Head::Waits(_) => {}
             }
@@ -380,8 +379,7 @@ impl<'a> Scheduler<'a> {
             }
             let wait = match self.state(index, unit, &claims) {
                 Head::Lacks { ports, channel } => {
-                    claims.ports.iter_mut().zip(ports).for_each(|(claim, lacks)| *claim |= lacks);
-                    claims.channels.iter_mut().zip(channel).for_each(|(claim, lacks)| *claim |= lacks);
+                    claims.add(ports, channel);
                     if ports.contains(&true) { Wait::Port } else { Wait::Channel }
                 }
                 Head::Waits(wait) => wait,
@@ -452,6 +450,14 @@ fn label(step: &Step) -> (Phase, Option<u32>) {
 struct Claims {
     ports: [bool; 4],
     channels: [bool; 2],
+}
+
+impl Claims {
+    /// Adds what a head lacks.
+    fn add(&mut self, ports: [bool; 4], channels: [bool; 2]) {
+        self.ports.iter_mut().zip(ports).for_each(|(claim, lacks)| *claim |= lacks);
+        self.channels.iter_mut().zip(channels).for_each(|(claim, lacks)| *claim |= lacks);
+    }
 }
 
 /// How a head stands.
