@@ -33,7 +33,7 @@ seed = 3
 fn images() -> Images {
     let byte = |i: u32| u8::try_from(i.wrapping_mul(2_654_435_761) >> 24).unwrap();
     let labels = (0..8).map(|i| i % 10).collect();
-    Images { shape: [28, 28, 1], pixels: (0..8 * 784).map(byte).collect(), labels }
+    Images::held([28, 28, 1], (0..8 * 784).map(byte).collect(), labels)
 }
 
 fn machine(settings: &[&str]) -> Machine {
@@ -57,7 +57,7 @@ fn trained(net: &str, sets: &[&str], images: &Images, machine: &Machine) -> Vec<
     let mut trainer = Trainer::new(&program, sizes, recipe.seed, Box::new(Fast::new())).unwrap();
     let all: Vec<u32> = (0..recipe.batch).collect();
     for step in 1..=3 {
-        trainer.step(images, &all, step, 3, &mut []).unwrap();
+        trainer.step(&images.batch(&all, None).unwrap(), step, 3, &mut []).unwrap();
     }
     let dram = &trainer.state.memories[4];
     program.tensors.iter().filter(|t| t.kept).flat_map(|t| dram[t.range()].to_vec()).collect()
@@ -88,9 +88,7 @@ const SIXTEEN: [Machine16; 16] = [
 
 fn digits(count: usize) -> Images {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
-    let all = mnist(Some(std::path::Path::new(folder))).unwrap().train;
-    let pixels = all.pixels[..count * 784].to_vec();
-    Images { shape: all.shape, pixels, labels: all.labels[..count].to_vec() }
+    mnist(Some(std::path::Path::new(folder))).unwrap().train.first(count)
 }
 
 #[test]
