@@ -312,3 +312,22 @@ fn pieces_of_a_reduction_in_blocks_join_in_its_order() {
         assert!(weights(&cramped) == weights(&machine(&rules)), "{order} with {groups:?}");
     }
 }
+
+#[test]
+fn overlapping_pools_are_routed_in_blocks_of_channels_where_memories_are_small() {
+    let net = r#"
+        name = "overlapping"
+        layer = [{ conv = 16, kernel = 3, stride = 2, pool = 3, pool_stride = 2 }, { conv = 8, kernel = 3, pad = "same", pool = 3, pool_stride = 1 }, { fc = 10 }]
+        recipe = { batch = 8, epochs = 1, learning_rate = 8, seed = 5 }
+    "#;
+    let small =
+        ["memory.operand.kib=2", "memory.weight.kib=2", "memory.accumulator.kib=2", "memory.mask.kib=1"];
+    let listing = |settings: &[&str]| {
+        let (network, recipe, _) = network::load(net, "net.toml", &[]).unwrap();
+        compile(&network, &recipe, &machine(settings), net).unwrap().to_text()
+    };
+    let blocks = |text: &str| text.lines().any(|l| l.contains("v.unpool") && !l.contains("channels=16"));
+    assert!(blocks(&listing(&small)));
+    let weights = |settings: &[&str]| trained(net, &[], &images(), &machine(settings));
+    assert!(weights(&small) == weights(&[]));
+}

@@ -132,3 +132,62 @@ impl Pictures {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Augmentation, Shape};
+
+    const FOLDER: Folder = Folder { shape: Shape::new(4, 4, 3), classes: 2, resize: 4 };
+
+    /// A set of pictures of 8 × 4 pixels: the left half red, the right half green.
+    fn set(classes: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (part, class) in ["train", "test"].iter().flat_map(|part| classes.iter().map(move |c| (part, c)))
+        {
+            let folder = dir.path().join(part).join(class);
+            std::fs::create_dir_all(&folder).unwrap();
+            let colour = |x: u32, _| image::Rgb(if x < 4 { [255, 0, 0] } else { [0, 255, 0] });
+            image::RgbImage::from_fn(8, 4, colour).save(folder.join("a.png")).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn classes_are_numbered_by_name_and_the_middle_is_taken_without_a_draw() {
+        let dir = set(&["cat", "ant"]);
+        let data = read(dir.path(), FOLDER).unwrap();
+        assert_eq!(data.train.labels, [0, 1]);
+        let batch = data.test.batch(&[1], None).unwrap();
+        let row = [255, 0, 0, 255, 0, 0, 0, 255, 0, 0, 255, 0];
+        assert_eq!(batch.pixels, row.repeat(4));
+    }
+
+    #[test]
+    fn training_takes_any_part() {
+        let dir = set(&["ant", "cat"]);
+        let data = read(dir.path(), FOLDER).unwrap();
+        let part = |epoch| {
+            let draw = Draw { seed: 1, epoch, augment: Augmentation::default() };
+            data.train.batch(&[0], Some(&draw)).unwrap().pixels
+        };
+        let parts: std::collections::BTreeSet<Vec<u8>> = (1..40).map(part).collect();
+        assert_eq!(parts.len(), 5, "five places of 4 columns in 8");
+    }
+
+    #[test]
+    fn what_is_no_picture_or_no_class_is_named() {
+        let dir = set(&["ant", "cat"]);
+        let error = |result: Result<DataSet, DataError>| result.unwrap_err().to_string();
+        let three = Folder { classes: 3, ..FOLDER };
+        assert!(error(read(dir.path(), three)).contains("2 folders of classes, the network has 3 outputs"));
+        std::fs::write(dir.path().join("train/cat/a.png"), [1, 2, 3]).unwrap();
+        let data = read(dir.path(), FOLDER).unwrap();
+        let broken = data.train.batch(&[0, 1], None).unwrap_err().to_string();
+        assert!(broken.contains("cat/a.png"), "{broken}");
+        std::fs::remove_file(dir.path().join("test/ant/a.png")).unwrap();
+        assert!(error(read(dir.path(), FOLDER)).contains("no picture of this class"));
+        std::fs::remove_dir_all(dir.path().join("test")).unwrap();
+        assert!(error(read(dir.path(), FOLDER)).contains("there is no folder `test`"));
+    }
+}

@@ -226,3 +226,49 @@ fn labels(source: &mut Source<'_>, dims: &[usize]) -> Result<Vec<u16>, DataError
     }
     Ok(labels)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written by SciPy: two images of 2 × 3 pixels whose bytes count up, labels 10 and 3.
+    const FILES: [(&str, &[u8]); 3] = [
+        ("compressed", include_bytes!("../../tests/cases/data/two-compressed.mat")),
+        ("plain", include_bytes!("../../tests/cases/data/two-plain.mat")),
+        ("double labels", include_bytes!("../../tests/cases/data/two-double-labels.mat")),
+    ];
+
+    fn read(bytes: &[u8]) -> Result<Images, DataError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("train_32x32.mat");
+        std::fs::write(&path, bytes).unwrap();
+        images(&path)
+    }
+
+    #[test]
+    fn files_that_scipy_wrote_are_read_and_ten_is_the_digit_0() {
+        for (name, bytes) in FILES {
+            let expected = Images::held([2, 3, 3], (0..36).collect(), vec![0, 3]);
+            assert_eq!(read(bytes).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_refused_by_name() {
+        for (name, bytes) in FILES {
+            for length in 0..bytes.len() - 8 {
+                let error = read(&bytes[..length]).expect_err(name).to_string();
+                assert!(error.contains("train_32x32.mat, byte"), "{name} cut to {length}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_kind_says_so() {
+        assert!(read(&[b'x'; 300]).unwrap_err().to_string().contains("no MAT-file of version 5"));
+        let mut labels = FILES[1].1.to_vec();
+        let at = labels.windows(2).rposition(|w| w == [10, 3]).unwrap();
+        labels[at] = 11;
+        assert!(read(&labels).unwrap_err().to_string().contains("the label of image 0 is not 1 to 10"));
+    }
+}
