@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 use wagesim::isa::{
     Address, Counter, Format, Instr, Load, Matrix, Memory, ModeIndex, Scalar, Scale, Store, VAdd, VArgmax,
-    VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VRelu, VShift, VState, VStochastic, VSub, VSumsq,
-    VUnpool, XExponent, XSet, XSub, verify,
+    VDivide, VExp, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VReduce, VRelu, VShift, VState,
+    VStochastic, VSub, VSumsq, VUnpool, XExponent, XSet, XSub, verify,
 };
 use wagesim::machine::{Engine, Extension, Fast, Reference, State};
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
@@ -172,7 +172,7 @@ fn vector(d: &mut Dice) -> Instr {
     let counter = |d: &mut Dice| Counter(u8::try_from(d.count(0, 7)).unwrap());
     let (rows, columns) = (d.count(1, 20), d.count(1, 20));
     let limit = d.word() % (1 << d.count(1, 40));
-    match d.count(0, 18) {
+    match d.count(0, 21) {
         0 => Instr::VFill(VFill {
             dst,
             dst_format: format,
@@ -274,6 +274,38 @@ fn vector(d: &mut Dice) -> Instr {
             number: d.word() % 100_000,
             random_bits: d.count(1, 32),
             count,
+        }),
+        18 => Instr::VReduce(VReduce {
+            dst,
+            dst_format: other,
+            src,
+            src_format: d.format(60),
+            rows,
+            columns,
+            sum: d.one_in(2),
+        }),
+        19 => Instr::VExp(VExp {
+            dst,
+            dst_format: other,
+            src,
+            src_format: d.format(60),
+            row: b,
+            row_format: d.format(60),
+            table: d.scratchpad(),
+            rows,
+            columns,
+            fraction: d.count(0, 40),
+        }),
+        20 => Instr::VDivide(VDivide {
+            dst,
+            dst_format: other,
+            src,
+            src_format: d.format(60),
+            row: b,
+            row_format: d.format(60),
+            rows,
+            columns,
+            shift: d.count(0, 32),
         }),
         17 => Instr::VSub(VSub { dst, a: src, format, b, b_format: other, limit, count }),
         _ => Instr::VAdd(VAdd { dst, a: src, format, b, b_format: other, limit, count }),

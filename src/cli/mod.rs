@@ -5,6 +5,7 @@ mod compile;
 mod data;
 mod disasm;
 mod estimate;
+mod eval;
 mod execute;
 mod load;
 mod machine;
@@ -30,6 +31,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Eval(eval::Eval),
     Estimate(estimate::Estimate),
     Compile(compile::Compile),
     Asm(asm::Asm),
@@ -73,6 +75,7 @@ pub fn main() -> std::process::ExitCode {
     }
     let result = match command {
         Command::Train(command) => command.run(),
+        Command::Eval(command) => command.run(),
         Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Asm(command) => command.run(),

@@ -54,6 +54,15 @@ pub(super) struct Train {
     /// Go on with the run in the run directory
     #[arg(long)]
     resume: bool,
+    /// Write the checkpoint every N steps as well, not only at the end of an epoch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_steps: Option<u32>,
+    /// Keep the last K checkpoints in `checkpoints/`, beside the one that is gone on from
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    keep: usize,
+    /// Begin with the weights of another run's checkpoint of the same network, on any machine
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
+    start_from: Option<PathBuf>,
     /// What executes the program: `reference` is the plain definition, `stepped` moves every register of the machine a cycle
     /// at a time; both slow, the same bits
     #[arg(long, value_enum, default_value = "fast")]
@@ -172,6 +181,11 @@ impl Train {
             let checkpoint = Checkpoint::load(&checkpoint).map_err(given)?;
             run.resume(&checkpoint).map_err(|e| of_folder(e, &folder))?;
         }
+        if let Some(path) = &self.start_from {
+            let checkpoint = Checkpoint::load(path).map_err(given)?;
+            let failed = |error| given(anyhow!("--start-from {}: {error}", path.display()));
+            run.start_from(&checkpoint).map_err(failed)?;
+        }
         let last = self.steps.map_or(run.steps(), |n| n.min(run.steps()));
         self.check_dump(run.step_count(), last)?;
         if !self.resume {
@@ -272,6 +286,10 @@ impl Session<'_> {
             timed(&mut times.training, || self.step(run))?;
             times.steps += 1;
             self.display.step(run);
+            let every = self.train.checkpoint_steps;
+            if every.is_some_and(|n| run.step_count().is_multiple_of(n)) && !run.epoch_is_full() {
+                self.save(run, run.epochs(), &times)?;
+            }
         }
         let report = if run.epoch_is_open() {
             // An epoch cut short: the checkpoint is of its open state, so that a later run can fill it.
@@ -301,6 +319,9 @@ impl Session<'_> {
     /// Writes checkpoint and report.
     fn save(&self, run: &Run<'_>, epochs: &[Epoch], times: &Times) -> Result<Report, Failure> {
         run.checkpoint().save(&self.directory.checkpoint()).map_err(failed)?;
+        if self.train.keep > 0 {
+            self.directory.keep(run.step_count(), self.train.keep).map_err(failed)?;
+        }
         self.report(run, epochs, times)
     }
 

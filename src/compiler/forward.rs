@@ -12,6 +12,7 @@ use crate::isa::{
     VSumsq, XExponent, XSet,
 };
 use crate::network::Layer;
+use crate::network::Loss;
 use crate::number::Rounding;
 use crate::program::{Class, Phase, Yield};
 use crate::spec::Phase as Array;
@@ -369,14 +370,20 @@ impl Lowering<'_> {
             let predictions = labels + labels;
             let codes = predictions + code.bytes(n).next_multiple_of(8);
             let differences = self.output_format().bytes(n).next_multiple_of(8);
+            let softmax = codes + self.formats.error_code.bytes(n).next_multiple_of(8);
             let sizes = OutputTile {
                 images,
+                softmax,
                 prediction: labels,
                 codes: predictions,
                 error: codes,
                 difference: differences,
             };
-            let fits = codes + self.formats.error_code.bytes(n) <= cost.capacity(Memory::Operand)
+            let shares = match self.network.loss {
+                Loss::Sse => 0,
+                Loss::Softmax => super::softmax::bytes(images),
+            };
+            let fits = softmax + shares <= cost.capacity(Memory::Operand)
                 && differences + self.formats.difference.bytes(n) <= cost.capacity(Memory::Accumulator)
                 && (2 * n).div_ceil(8) <= cost.capacity(Memory::Mask)
                 && (images == self.batch || (n * 2).is_multiple_of(8));
@@ -424,10 +431,16 @@ impl Lowering<'_> {
         let difference = at(Memory::Accumulator, sizes.difference);
         let format = self.formats.difference;
         e.push(Instr::XSet(XSet { dst: MAXIMUM, value: 0 }));
+        let scratch = at(Memory::Operand, sizes.softmax);
+        self.load_powers(e, scratch);
         e.tiles(0, self.batch, sizes.images, &mut |e, tile| {
             let count = narrow(tile.count * classes);
-            let (values, value_format) = self.outputs(e, tile, &sizes);
+            let (mut values, mut value_format) = self.outputs(e, tile, &sizes);
             self.argmax(e, tile, &sizes, values, value_format);
+            if self.network.loss == Loss::Softmax {
+                self.shares(e, tile, [difference, values, scratch], value_format);
+                (values, value_format) = (difference, format);
+            }
             e.push_probed(
                 Instr::VOnehot(VOnehot {
                     dst: difference,
@@ -496,6 +509,7 @@ impl Lowering<'_> {
 /// Where a tile of outputs lies: bytes of the operand memory, and of the accumulator memory for differences.
 struct OutputTile {
     images: u64,
+    softmax: u64,
     prediction: u64,
     codes: u64,
     error: u64,

@@ -1,7 +1,7 @@
 //! The memory map: where every tensor of a training program lies in DRAM, and in which format.
 
 use crate::isa::Format;
-use crate::network::{Layer, Network, Recipe};
+use crate::network::{Layer, Loss, Network, Recipe};
 use crate::program::{Initial, Tensor};
 use crate::spec::{Machine, Phase};
 
@@ -47,6 +47,8 @@ pub(super) struct Layout {
     pub(super) label: Stored,
     pub(super) table: Stored,
     pub(super) prediction: Stored,
+    /// Powers of two for softmax, where it is the loss.
+    pub(super) powers: Option<Stored>,
     pub(super) layers: Vec<LayerMap>,
     pub(super) tensors: Vec<Tensor>,
     pub(super) bytes: u64,
@@ -90,7 +92,9 @@ impl Formats {
             bytes.map(|bytes| format(8 * u32::try_from(bytes).unwrap_or(8))).collect()
         };
         let last = network.layers.last().expect("a network has layers");
-        let output_bits = if network.quantise_output {
+        let output_bits = if network.loss == Loss::Softmax {
+            SHARE_BITS
+        } else if network.quantise_output {
             network.bits.a
         } else {
             let rule = rules.rule_of(Phase::Forward, network.layers.len() - 1);
@@ -112,10 +116,18 @@ impl Formats {
     }
 }
 
+/// Entries of softmax's table.
+pub(super) const POWERS: u64 = 257;
+
+/// Bits of fraction of softmax's shares (ISA manual: softmax).
+pub(super) const SHARE_BITS: u32 = 16;
+
 /// log2 of the one-hot target, in units of the outputs (ARITHMETIC: loss and error 1).
 pub(super) fn loss_shift(network: &Network) -> u32 {
     let last = network.layers.last().expect("a network has layers");
-    if network.quantise_output {
+    if network.loss == Loss::Softmax {
+        SHARE_BITS
+    } else if network.quantise_output {
         last.output_bits - 1
     } else {
         last.input_bits - 1 + last.weight_bits - 1 + last.scale_log2
@@ -192,6 +204,17 @@ impl Layout {
             kept: false,
         });
         let prediction = map.zeroed("prediction", format(16), false, vec![batch]);
+        let powers = (network.loss == Loss::Softmax).then(|| {
+            map.place(Tensor {
+                name: "powers".into(),
+                address: 0,
+                format: format(32),
+                signed: true,
+                shape: vec![POWERS],
+                initial: Initial::Values(super::softmax::powers()),
+                kept: false,
+            })
+        });
         let mut numbers = 0;
         let mut layers = Vec::new();
         for (i, layer) in network.layers.iter().enumerate() {
@@ -239,6 +262,6 @@ impl Layout {
                 gradient,
             });
         }
-        Layout { input, label, table, prediction, layers, tensors: map.tensors, bytes: map.next }
+        Layout { input, label, table, prediction, powers, layers, tensors: map.tensors, bytes: map.next }
     }
 }

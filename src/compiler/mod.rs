@@ -12,6 +12,7 @@ mod gradient;
 mod layout;
 mod moves;
 mod positions;
+mod softmax;
 mod taps;
 mod window;
 

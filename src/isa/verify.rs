@@ -198,6 +198,28 @@ impl Walk<'_> {
                 self.run("labels", i.labels, bits(16), i.rows.into())?;
                 self.run("dst", i.dst, bits(16), i.rows.into())
             }
+            Instr::VReduce(i) => {
+                at_least_one(&[("rows", i.rows), ("columns", i.columns)])?;
+                self.run("src", i.src, i.src_format, u128::from(i.rows) * u128::from(i.columns))?;
+                self.run("dst", i.dst, i.dst_format, i.rows.into())
+            }
+            Instr::VExp(i) => {
+                at_least_one(&[("rows", i.rows), ("columns", i.columns)])?;
+                within("fraction", i.fraction, 0, 40, "0 to 40")?;
+                let elements = u128::from(i.rows) * u128::from(i.columns);
+                self.run("src", i.src, i.src_format, elements)?;
+                self.run("row", i.row, i.row_format, i.rows.into())?;
+                self.run("table", i.table, bits(32), 257)?;
+                self.run("dst", i.dst, i.dst_format, elements)
+            }
+            Instr::VDivide(i) => {
+                at_least_one(&[("rows", i.rows), ("columns", i.columns)])?;
+                within("shift", i.shift, 0, 32, "0 to 32")?;
+                let elements = u128::from(i.rows) * u128::from(i.columns);
+                self.run("src", i.src, i.src_format, elements)?;
+                self.run("row", i.row, i.row_format, i.rows.into())?;
+                self.run("dst", i.dst, i.dst_format, elements)
+            }
             Instr::VStochastic(i) => {
                 at_least_one(&[("count", i.count)])?;
                 within("random_bits", i.random_bits, 1, 32, "1 to 32")?;

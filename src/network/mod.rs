@@ -89,6 +89,27 @@ impl Variant {
     }
 }
 
+/// What training makes small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    /// Half the sum of squared differences between outputs and one-hot targets, as the small nets have it.
+    #[default]
+    Sse,
+    /// Cross-entropy of the outputs' softmax, as AlexNet has it.
+    Softmax,
+}
+
+impl Loss {
+    /// As files write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::Softmax => "softmax",
+        }
+    }
+}
+
 /// A network, checked: shapes fit, widths are allowed, the last layer is dense with one output a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
@@ -108,6 +129,8 @@ pub struct Network {
     pub variant: Variant,
     /// Whether the last layer's outputs become codes before the loss.
     pub quantise_output: bool,
+    /// What training makes small.
+    pub loss: Loss,
 }
 
 impl Network {
@@ -145,14 +168,18 @@ impl Network {
                 header
             })
             .collect();
-        json!({
+        let mut header = json!({
             "bits": self.bits,
             "lr_log2": lr_log2,
             "variant": self.variant,
             "quantise_output": self.quantise_output,
             "layers": layers,
             "accumulators": accumulators.map_or_else(|| json!({}), accumulators_header),
-        })
+        });
+        if self.loss != Loss::default() {
+            header["loss"] = json!(self.loss);
+        }
+        header
     }
 }
 

@@ -115,6 +115,39 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
                 .bits(i.dst, 16, n(i.rows))
                 .operate(Event::Compare { bits: i.src_format.bits() }, elements)
         }
+        Instr::VReduce(i) => {
+            let elements = n(i.rows) * n(i.columns);
+            let bits = i.src_format.bits();
+            let operation =
+                if i.sum { Event::Add { bits: i.dst_format.bits() } } else { Event::Compare { bits } };
+            Work::default()
+                .stream(i.src, i.src_format, elements)
+                .stream(i.dst, i.dst_format, n(i.rows))
+                .operate(operation, elements)
+        }
+        Instr::VExp(i) => {
+            let elements = n(i.rows) * n(i.columns);
+            let bits = i.src_format.bits();
+            Work::default()
+                .stream(i.src, i.src_format, elements)
+                .stream(i.row, i.row_format, n(i.rows))
+                .bits(i.table, 64, elements)
+                .stream(i.dst, i.dst_format, elements)
+                .operate(Event::Add { bits }, elements)
+                .operate(Event::Multiply { a_bits: bits, b_bits: 31 }, elements)
+                .operate(Event::Multiply { a_bits: 32, b_bits: 17 }, 2 * elements)
+                .operate(Event::Add { bits: 48 }, elements)
+                .operate(Event::Shift { bits: 32 }, elements)
+        }
+        Instr::VDivide(i) => {
+            // Long division: a subtraction for each bit of the quotient.
+            let elements = n(i.rows) * n(i.columns);
+            Work::default()
+                .stream(i.src, i.src_format, elements)
+                .stream(i.row, i.row_format, n(i.rows))
+                .stream(i.dst, i.dst_format, elements)
+                .operate(Event::Add { bits: i.row_format.bits() }, elements * (n(i.shift) + 1))
+        }
         Instr::VStochastic(i) => {
             let bits = i.src_format.bits();
             Work::default()

@@ -2,14 +2,16 @@
 
 mod build;
 mod estimate;
+mod evaluation;
 mod plots;
 mod table;
 
 pub use build::report;
 pub use estimate::{Estimate, estimate};
+pub use evaluation::{ClassError, EvaluationReport};
 pub use plots::{PlotError, plots};
 pub(crate) use table::plain;
-pub use table::{estimate_table, table};
+pub use table::{estimate_table, evaluation_table, table};
 
 use std::collections::BTreeMap;
 

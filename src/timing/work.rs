@@ -20,6 +20,9 @@ pub fn lane_elements(instr: &Instr) -> u64 {
         Instr::VAdd(i) => i.count.into(),
         Instr::VOnehot(i) => product(&[i.rows, i.columns]),
         Instr::VArgmax(i) => product(&[i.rows, i.columns]),
+        Instr::VReduce(i) => product(&[i.rows, i.columns]),
+        Instr::VExp(i) => product(&[i.rows, i.columns]),
+        Instr::VDivide(i) => product(&[i.rows, i.columns]),
         Instr::VPool(i) => product(&[i.images, i.out_rows, i.out_cols, i.channels, i.window, i.window]),
         Instr::VUnpool(i) => {
             let sources = product(&[i.images, i.in_rows, i.in_cols, i.channels]);

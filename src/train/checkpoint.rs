@@ -182,16 +182,29 @@ impl Checkpoint {
             let (kept, found) = (self.header.data.clone(), data.to_owned());
             return Err(CheckpointError::OtherData { kept, found });
         }
+        self.warm(program, state)
+    }
+
+    /// Puts the tensors where a program has them: one of the same network, for any machine.
+    pub(super) fn warm(&self, program: &Program, state: &mut State) -> Result<(), CheckpointError> {
         let mut places = Vec::new();
         for tensor in kept(program) {
             let found = self.tensors.iter().find(|(name, ..)| *name == tensor.name);
-            let bytes = found.map(|(_, _, _, bytes)| bytes).filter(|b| b.len() == tensor.range().len());
-            let missing = || CheckpointError::other_run(&format!("it has no such {}", tensor.name));
-            places.push((tensor.range(), bytes.ok_or_else(missing)?));
+            let bytes = found.filter(|(_, shape, dtype, _)| (*dtype, shape.clone()) == file_type(tensor));
+            let missing = || {
+                let (dtype, shape) = file_type(tensor);
+                CheckpointError::other_run(&format!("it has no {} of {shape:?} {dtype:?}", tensor.name))
+            };
+            places.push((tensor.range(), bytes.map(|(_, _, _, bytes)| bytes).ok_or_else(missing)?));
         }
         let dram = state.memory_mut(Memory::Dram);
         places.into_iter().for_each(|(range, bytes)| dram[range].copy_from_slice(bytes));
         Ok(())
+    }
+
+    /// The seed of the run.
+    pub fn seed(&self) -> u64 {
+        self.header.seed
     }
 
     /// Writes the file: aside, synced, renamed. What was there stays whole until then.

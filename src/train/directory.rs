@@ -48,6 +48,9 @@ pub struct RunDirectory {
     path: PathBuf,
 }
 
+/// Folder of checkpoints kept beside the last.
+const KEPT: &str = "checkpoints";
+
 /// Folder of the runs whose place the user did not choose.
 const RUNS: &str = "runs";
 
@@ -129,6 +132,37 @@ impl RunDirectory {
     /// The last checkpoint.
     pub fn checkpoint(&self) -> PathBuf {
         self.path.join("checkpoint.safetensors")
+    }
+
+    /// A checkpoint kept beside the last one, of a step.
+    pub fn kept(&self, step: u32) -> PathBuf {
+        self.path.join(KEPT).join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// Keeps the last checkpoint under its step's name, and of those kept so the latest `most`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn keep(&self, step: u32, most: usize) -> Result<(), DirectoryError> {
+        let folder = self.path.join(KEPT);
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| DirectoryError::Io { path, error }
+        };
+        std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        let path = self.kept(step);
+        let bytes = std::fs::read(self.checkpoint()).map_err(failed(&self.checkpoint()))?;
+        replace(&path, &bytes).map_err(failed(&path))?;
+        let entries: std::io::Result<Vec<PathBuf>> =
+            std::fs::read_dir(&folder).and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect());
+        let mut kept = entries.map_err(failed(&folder))?;
+        kept.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
+        kept.sort();
+        let old = kept.len().saturating_sub(most);
+        for path in &kept[..old] {
+            std::fs::remove_file(path).map_err(failed(path))?;
+        }
+        Ok(())
     }
 
     /// The report.

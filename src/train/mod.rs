@@ -3,10 +3,12 @@
 
 mod checkpoint;
 mod directory;
+mod evaluation;
 mod run;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use directory::{DirectoryError, RunDirectory};
+pub use evaluation::{Confusion, Evaluation, evaluate};
 pub use run::{Epoch, Progress, Run};
 pub use trainer::{Plans, Score, TrainError, Trainer};

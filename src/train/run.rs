@@ -82,9 +82,6 @@ impl<'a> Run<'a> {
         data: &'a DataSet,
         engine: Box<dyn Engine>,
     ) -> Result<Self, TrainError> {
-        let memory = &machine.memory;
-        let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask]
-            .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX));
         for (part, images) in [("training", &data.train), ("test", &data.test)] {
             let bytes = images.shape.iter().product::<usize>() as u64;
             let wanted = program.training.as_ref().map_or(bytes, |t| t.image_bytes);
@@ -92,7 +89,7 @@ impl<'a> Run<'a> {
                 return Err(TrainError::Shape { part, shape: images.shape, wanted });
             }
         }
-        let trainer = Trainer::new(program, scratchpads, recipe.seed, engine)?;
+        let trainer = Trainer::new(program, scratchpads(machine), recipe.seed, engine)?;
         let plans = trainer.plans();
         for plan in [&plans.quantise, &plans.train, &plans.evaluate] {
             plan.verify_rows(machine.array.rows)?;
@@ -150,6 +147,14 @@ impl<'a> Run<'a> {
         self.order.clear();
         self.next = None;
         Ok(())
+    }
+
+    /// Begins with the weights of another run's checkpoint: the same network, on any machine, with any recipe.
+    ///
+    /// # Errors
+    /// When the checkpoint does not hold this network's tensors; the run is then unchanged.
+    pub fn start_from(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        checkpoint.warm(self.trainer.program(), &mut self.trainer.state)
     }
 
     /// A checkpoint of the run as it is.
@@ -257,7 +262,7 @@ impl<'a> Run<'a> {
     /// When the machine stops.
     pub fn close_epoch(&mut self) -> Result<Epoch, TrainError> {
         let [quantise, forward] = &mut self.evaluation;
-        let score = self.trainer.evaluate(&self.data.test, self.step, quantise, forward)?;
+        let score = self.trainer.evaluate(&self.data.test, self.step, quantise, forward, &mut |_, _| ())?;
         let seen = std::mem::take(&mut self.seen);
         let epoch = Epoch {
             epoch: self.epoch(),
@@ -316,6 +321,13 @@ impl<'a> Run<'a> {
     pub fn recipe(&self) -> &'a Recipe {
         self.recipe
     }
+}
+
+/// Bytes of a machine's scratchpads, in the order of memories.
+pub(super) fn scratchpads(machine: &Machine) -> [usize; 4] {
+    let memory = &machine.memory;
+    [memory.operand, memory.weight, memory.accumulator, memory.mask]
+        .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX))
 }
 
 /// The share that is not right.

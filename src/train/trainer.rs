@@ -20,6 +20,9 @@ pub enum TrainError {
     /// Images that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Weights that are of another network.
+    #[error(transparent)]
+    Checkpoint(Box<super::CheckpointError>),
     /// The machine stopped.
     #[error("step {step}, {place}: {fault}; {way_out}")]
     Fault {
@@ -202,7 +205,8 @@ impl<'a> Trainer<'a> {
         Ok(self.score(batch.labels.len()))
     }
 
-    /// The weights as they are, on the test images; `before` is told of the quantisation, `during` of the batches.
+    /// The weights as they are, on the test images; `before` is told of the quantisation, `during` of the batches, and `each`
+    /// of every batch's labels and what was predicted for them.
     ///
     /// # Errors
     /// When the machine stops.
@@ -212,7 +216,9 @@ impl<'a> Trainer<'a> {
         step: u32,
         before: &mut dyn Observer,
         during: &mut dyn Observer,
+        each: &mut dyn FnMut(&[u16], &[u16]),
     ) -> Result<Score, TrainError> {
+        let predictions = self.tensor("prediction")?.range();
         let plans = self.plans();
         self.execute(&plans.quantise, step, &mut [before])?;
         let all: Vec<u32> = (0..u32::try_from(images.len()).unwrap_or(u32::MAX)).collect();
@@ -227,6 +233,9 @@ impl<'a> Trainer<'a> {
                 beside(ahead, || self.execute(&plans.evaluate, step, &mut [&mut *during]));
             executed?;
             next = prepared?;
+            let words = self.state.memory(Memory::Dram)[predictions.clone()].as_chunks::<2>().0;
+            let predicted: Vec<u16> = words.iter().map(|&word| u16::from_le_bytes(word)).collect();
+            each(&batch.labels, &predicted);
             total.add(self.score(indices.len()));
         }
         Ok(total)

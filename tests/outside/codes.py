@@ -5,6 +5,8 @@ Arrays are int64; where 64 bits do not hold an intermediate the same expressions
 Knows no layers and no files.
 """
 
+from decimal import Decimal
+
 import numpy as np
 
 _SAFE_BITS = 62  # magnitudes below 2^62 leave int64 room for one addition
@@ -81,3 +83,22 @@ def weight_step(g, words, lr_log2, word_bits):
     words = np.where((fraction > 0) & ~stray, words, 0)
     up = fraction * (1 << word_bits) > words * (1 << t)
     return (np.sign(g) * (whole + up.astype(np.int64))).astype(np.int64), int(stray.sum())
+
+
+SHARE_BITS = 16  # bits of fraction of a share
+_POWERS = [int(Decimal(2) ** (Decimal(30) - Decimal(i) / 256) + Decimal("0.5")) for i in range(257)]
+
+
+def shares(outputs, fraction_bits):
+    """Softmax of each row as `isa/arithmetic.md` has it; whole numbers of any size."""
+    rows = []
+    for row in outputs.tolist():
+        powers = []
+        for x in row:
+            y = (max(row) - x) * 1549082005
+            whole, part = y >> (30 + fraction_bits), (y >> (6 + fraction_bits)) & 0xFFFFFF
+            i, w = part >> 16, part & 0xFFFF
+            powers.append(((_POWERS[i] * (65536 - w) + _POWERS[i + 1] * w) >> 16) >> whole)
+        total = sum(powers)
+        rows.append([((p << (SHARE_BITS + 1)) + total) // (2 * total) for p in powers])
+    return np.array(rows, dtype=np.int64)

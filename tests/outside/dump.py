@@ -13,7 +13,7 @@ from accumulator import Rule
 _TYPES = {"BOOL": "u1", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8", "I64": "<i8"}
 PHASES = ("forward", "error", "gradient")
 WIDTHS = ("W", "A", "G", "E", "R")
-_NET_KEYS = {"bits", "lr_log2", "variant", "quantise_output", "layers", "accumulators"}
+_NET_KEYS = {"bits", "lr_log2", "variant", "quantise_output", "layers", "accumulators", "loss"}
 _LAYER_KEYS = {"kind", "pad", "pool", "relu", "scale_log2", "stride", "pool_stride", "bits", "accumulators"}
 _RULE_KEYS = {"bits", "overflow", "tree", "chunk", "outer_bits", "order"}
 
@@ -38,6 +38,7 @@ class Net:
     lr_log2: int
     variant: str
     quantise_output: bool
+    loss: str
     notes: list = field(default_factory=list)  # keys this program does not know, so did not use
 
 
@@ -73,12 +74,14 @@ def net_of(metadata):
     notes = [f"net.{key}" for key in raw if key not in _NET_KEYS]
     if raw["variant"] not in ("code", "paper"):
         raise ValueError(f"variant {raw['variant']!r}: code or paper")
+    if raw.get("loss", "sse") not in ("sse", "softmax"):
+        raise ValueError(f"loss {raw['loss']!r}: sse or softmax")
     layers = [_layer(f"net.layers[{i}]", entry, raw, notes) for i, entry in enumerate(raw["layers"])]
     if not layers or layers[-1].relu:
         raise ValueError("net.layers: at least one, and the last has no ReLU")
     if not isinstance(raw["lr_log2"], int):
         raise ValueError("net.lr_log2: an integer")
-    return Net(layers, raw["bits"]["A"], raw["lr_log2"], raw["variant"], bool(raw.get("quantise_output")), notes)
+    return Net(layers, raw["bits"]["A"], raw["lr_log2"], raw["variant"], bool(raw.get("quantise_output")), raw.get("loss", "sse"), notes)
 
 
 def _layer(where, entry, raw, notes):

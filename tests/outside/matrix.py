@@ -53,6 +53,7 @@ VARIANTS = {
     "2-8-8-8 code": {},
     "2-8-8-8 paper": PAPER,
     "2-8-8-8 code, outputs quantised": QUANTISED,
+    "2-8-8-8 code, softmax": {"wage.loss": "softmax"},
     "3-6-8-6 code": WIDER,
     "3-6-8-6 paper, outputs quantised": {**WIDER, **PAPER, **QUANTISED},
     "2-8-8-8 code, 12s 10w 16s": narrow(12, 10, 16),

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from accumulator import accumulate
-from codes import clip, clip_to, greatest, peak, quantise_error, roomy, rsh, weight_step
+from codes import SHARE_BITS, clip, clip_to, greatest, peak, quantise_error, roomy, rsh, shares, weight_step
 from dump import net_of, read
 from geometry import error_patches, flipped, max_pool, patches, route
 
@@ -149,6 +149,8 @@ class Stage:
         images = self.out_shape[0]
         point, output = (self.bits["A"] - 1, self.output) if self.net.quantise_output else (self.point, self.pooled)
         output = output.reshape(images, -1)
+        if self.net.loss == "softmax":
+            point, output = SHARE_BITS, shares(output, self.point)
         if label.shape != (images,) or label.min() < 0 or label.max() >= output.shape[1]:
             raise ValueError(f"label: one of 0 to {output.shape[1] - 1} for each of {images} images")
         onehot = (np.arange(output.shape[1]) == label[:, None]).astype(np.int64)

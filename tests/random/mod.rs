@@ -2,8 +2,8 @@
 
 use wagesim::isa::{
     Address, Counter, Footprint, Format, Instr, Load, Matrix, Memory, ModeIndex, Scalar, Scale, Sizes, Store,
-    VAdd, VArgmax, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VRelu, VShift, VState, VStochastic, VSub,
-    VSumsq, VUnpool, XExponent, XSet, XSub, verify,
+    VAdd, VArgmax, VDivide, VExp, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VReduce, VRelu, VShift,
+    VState, VStochastic, VSub, VSumsq, VUnpool, XExponent, XSet, XSub, verify,
 };
 use wagesim::machine::State;
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
@@ -217,7 +217,7 @@ fn vector(d: &mut Dice) -> Instr {
     let place_format = Format::new(d.of(&[4, 5, 8])).unwrap();
     let (images, out_rows, out_cols, channels) = (d.count(1, 3), d.count(1, 3), d.count(1, 3), d.count(1, 4));
     let (window, step) = (d.count(1, 3), d.count(1, 3));
-    match d.count(0, 17) {
+    match d.count(0, 20) {
         0 => Instr::VFill(VFill { dst, dst_format: format, value: d.narrow(-3000, 3000), count }),
         1 => Instr::VLookup(VLookup { dst, dst_format: d.format(10), src, table: b, count }),
         2 | 3 => {
@@ -289,6 +289,38 @@ fn vector(d: &mut Dice) -> Instr {
             number: d.word() % 100_000,
             random_bits: d.count(1, 32),
             count,
+        }),
+        17 => Instr::VReduce(VReduce {
+            dst,
+            dst_format: other,
+            src,
+            src_format: format,
+            rows,
+            columns,
+            sum: d.one_in(2),
+        }),
+        18 => Instr::VExp(VExp {
+            dst,
+            dst_format: other,
+            src,
+            src_format: format,
+            row: b,
+            row_format: d.format(40),
+            table: d.scratchpad(),
+            rows,
+            columns,
+            fraction: d.count(0, 40),
+        }),
+        19 => Instr::VDivide(VDivide {
+            dst,
+            dst_format: other,
+            src,
+            src_format: format,
+            row: b,
+            row_format: d.format(40),
+            rows,
+            columns,
+            shift: d.count(0, 32),
         }),
         16 => Instr::VSub(VSub { dst, a: src, format, b, b_format: other, limit, count }),
         _ => Instr::VAdd(VAdd { dst, a: src, format, b, b_format: other, limit, count }),

@@ -1,7 +1,7 @@
 //! The vector unit's operations on one element. The reference engine applies them one after another, the stepped one beat
 //! by beat.
 
-use crate::isa::{VMask, VOnehot, VShift, VState, VStochastic, VUnpool};
+use crate::isa::{VDivide, VExp, VMask, VOnehot, VShift, VState, VStochastic, VUnpool};
 use crate::machine::State;
 use crate::number::{Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
 
@@ -35,6 +35,44 @@ pub(in crate::machine) fn mask(i: &VMask, x: i64, state: u64) -> i64 {
 pub(in crate::machine) fn onehot(i: &VOnehot, x: i64, label: u64, column: u64) -> i64 {
     // No sum of products comes near 2^63: what wraps here is a value that no product made.
     x.wrapping_sub(if label == column { 1 << i.shift } else { 0 })
+}
+
+/// One more element of a row of `v.reduce`.
+pub(in crate::machine) fn reduced(sum: bool, so_far: i64, x: i64) -> i64 {
+    if sum { so_far.wrapping_add(x) } else { so_far.max(x) }
+}
+
+/// log2(e) with 30 bits of fraction.
+const LOG2_E: i128 = 1_549_082_005;
+
+/// `v.exp`: the whole powers of two that are shifted out, the table's entry, and the weight of the one behind it.
+fn power(i: &VExp, x: i64, greatest: i64) -> (u32, u64, i64) {
+    let y = (i128::from(greatest) - i128::from(x)).max(0) * LOG2_E;
+    let whole = u32::try_from((y >> (30 + i.fraction)).min(63)).unwrap_or(63);
+    let fraction = u64::try_from((y >> (6 + i.fraction)) & 0xff_ffff).unwrap_or(0);
+    (whole, fraction >> 16, i64::try_from(fraction & 0xffff).unwrap_or(0))
+}
+
+/// `v.exp`: the entry of the table that is read for an element; the one behind it is read too.
+pub(in crate::machine) fn exp_entry(i: &VExp, x: i64, greatest: i64) -> u64 {
+    power(i, x, greatest).1
+}
+
+/// `v.exp`, from the two entries of the table.
+pub(in crate::machine) fn exp(i: &VExp, x: i64, greatest: i64, entries: [i64; 2]) -> i64 {
+    let (whole, _, weight) = power(i, x, greatest);
+    ((entries[0] * ((1 << 16) - weight) + entries[1] * weight) >> 16) >> whole
+}
+
+/// `v.divide`.
+pub(in crate::machine) fn divide(i: &VDivide, x: i64, denominator: i64) -> i64 {
+    if denominator <= 0 {
+        return 0;
+    }
+    let denominator = i128::from(denominator);
+    let quotient = ((i128::from(x) << (i.shift + 1)) + denominator).div_euclid(2 * denominator);
+    // No share is greater than its row times 2^32: what wraps here is a value that no sum made.
+    i64::try_from(quotient).unwrap_or(0)
 }
 
 /// The clip of `v.unpool`.

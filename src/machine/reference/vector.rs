@@ -96,6 +96,38 @@ pub(super) fn execute(pc: u32, instr: &Instr, state: &mut State) -> Result<Outco
             }
             put(state, i.dst, bits(16), &values);
         }
+        Instr::VReduce(i) => {
+            let columns = u64::from(i.columns);
+            let of_row = |r: u64| {
+                let first = get(state, i.src, i.src_format, r * columns);
+                (1..columns).fold(first, |so_far, c| {
+                    elements::reduced(i.sum, so_far, get(state, i.src, i.src_format, r * columns + c))
+                })
+            };
+            let values: Vec<i64> = (0..u64::from(i.rows)).map(of_row).collect();
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VExp(i) => {
+            let columns = u64::from(i.columns);
+            let power = |n: u64| {
+                let x = get(state, i.src, i.src_format, n);
+                let greatest = get(state, i.row, i.row_format, n / columns);
+                let entry = elements::exp_entry(i, x, greatest);
+                let entries = [entry, entry + 1].map(|entry| get(state, i.table, bits(32), entry));
+                elements::exp(i, x, greatest, entries)
+            };
+            let values: Vec<i64> = (0..u64::from(i.rows) * columns).map(power).collect();
+            put(state, i.dst, i.dst_format, &values);
+        }
+        Instr::VDivide(i) => {
+            let columns = u64::from(i.columns);
+            let share = |n: u64| {
+                let denominator = get(state, i.row, i.row_format, n / columns);
+                elements::divide(i, get(state, i.src, i.src_format, n), denominator)
+            };
+            let values: Vec<i64> = (0..u64::from(i.rows) * columns).map(share).collect();
+            put(state, i.dst, i.dst_format, &values);
+        }
         Instr::VStochastic(i) => stochastic(pc, i, state)?,
         Instr::VSub(i) => {
             outcome.clipped = add(state, i.dst, (i.a, i.format), (i.b, i.b_format), -1, i.limit, i.count);

@@ -1,12 +1,12 @@
 //! The vector unit: lanes behind four stages, read, two of arithmetic, write.
 //!
-//! A beat is an element for each lane. Pools and rows of `v.argmax` pass element by element, and what was best so far
-//! stays in a register of the arithmetic. `v.unpool` has a lane for each output, which reads the windows that cover it;
+//! A beat is an element for each lane. Pools and rows of `v.argmax` and `v.reduce` pass element by element, and what was best
+//! so far, or the sum so far, stays in a register of the arithmetic. `v.unpool` has a lane for each output, which reads the windows that cover it;
 //! where there are more values than outputs, the rest pass lanes that write nothing. The table of `v.lookup` is read in the
 //! read stage, behind the byte. Registers that are raised or added to are read as they are written.
 
 use super::cycle::{Cycle, Signal, Write};
-use crate::isa::{Address, Format, Instr, VAdd, VArgmax, VPool, VUnpool};
+use crate::isa::{Address, Format, Instr, VAdd, VArgmax, VPool, VReduce, VUnpool};
 use crate::machine::reference::elements::{self, Clipped};
 use crate::machine::reference::{get, get_unsigned};
 use crate::machine::{Fault, State};
@@ -19,6 +19,8 @@ struct Lane {
     number: u64,
     a: i64,
     b: i64,
+    /// `v.exp`: the two entries of the table.
+    entries: [i64; 2],
     /// `v.unpool`: the sum of what is routed here; nothing where no output is.
     routed: Option<i128>,
 }
@@ -67,6 +69,7 @@ pub(super) struct Vector {
     first: Option<Results>,
     second: Option<Results>,
     best: Option<Best>,
+    reduced: i64,
     written: Vec<Written>,
 }
 
@@ -91,6 +94,9 @@ fn lane_elements(instr: &Instr) -> u64 {
         Instr::VAdd(i) => n(i.count),
         Instr::VOnehot(i) => n(i.rows) * n(i.columns),
         Instr::VArgmax(i) => n(i.rows) * n(i.columns),
+        Instr::VReduce(i) => n(i.rows) * n(i.columns),
+        Instr::VExp(i) => n(i.rows) * n(i.columns),
+        Instr::VDivide(i) => n(i.rows) * n(i.columns),
         Instr::VPool(i) => n(i.images) * n(i.out_rows) * n(i.out_cols) * n(i.channels) * window(i),
         Instr::VUnpool(i) => {
             let values = n(i.images) * n(i.in_rows) * n(i.in_cols) * n(i.channels);
@@ -120,6 +126,7 @@ impl Vector {
             first: None,
             second: None,
             best: None,
+            reduced: 0,
             written: Vec::new(),
         }
     }
@@ -221,6 +228,8 @@ impl Vector {
                 let column = number % u64::from(i.columns);
                 element(i.dst, i.dst_format, elements::onehot(i, a, b.cast_unsigned(), column))
             }
+            Instr::VExp(i) => element(i.dst, i.dst_format, elements::exp(i, a, b, lane.entries)),
+            Instr::VDivide(i) => element(i.dst, i.dst_format, elements::divide(i, a, b)),
             Instr::VSumsq(i) => Write::Count { index: i.dst.0, amount: elements::square(a) },
             Instr::VStochastic(i) => {
                 let step = elements::stochastic(i, cycle.state, b, number, a);
@@ -248,6 +257,10 @@ impl Vector {
                 self.argmax(i, lane, writes);
                 return Ok(());
             }
+            Instr::VReduce(i) => {
+                self.reduce(i, lane, writes);
+                return Ok(());
+            }
             _ => return Ok(()),
         });
         Ok(())
@@ -268,6 +281,16 @@ impl Vector {
             let place = i64::try_from(best.place).unwrap_or(0);
             writes.push(Write::Element { address: i.dst, format: i.format, index, value: best.value });
             writes.push(Write::Element { address: i.place, format: i.place_format, index, value: place });
+        }
+    }
+
+    fn reduce(&mut self, i: &VReduce, lane: &Lane, writes: &mut Vec<Write>) {
+        let columns = u64::from(i.columns);
+        let (row, column) = (lane.number / columns, lane.number % columns);
+        self.reduced = if column == 0 { lane.a } else { elements::reduced(i.sum, self.reduced, lane.a) };
+        if column + 1 == columns {
+            let value = self.reduced;
+            writes.push(Write::Element { address: i.dst, format: i.dst_format, index: row, value });
         }
     }
 
@@ -325,7 +348,7 @@ impl Reader<'_> {
 
     /// What a lane reads for its element.
     fn lane(&self, instr: &Instr, number: u64) -> Result<Lane, Overtaken> {
-        let (mut a, mut b, mut routed) = (0, 0, None);
+        let (mut a, mut b, mut entries, mut routed) = (0, 0, [0; 2], None);
         match instr {
             Instr::VLookup(i) => {
                 let byte = self.get_unsigned(i.src, bits(8), number)?;
@@ -346,6 +369,17 @@ impl Reader<'_> {
                 b = self.get_unsigned(i.labels, bits(16), number / u64::from(i.columns))?.cast_signed();
             }
             Instr::VSumsq(i) => a = self.get(i.src, i.src_format, number)?,
+            Instr::VReduce(i) => a = self.get(i.src, i.src_format, number)?,
+            Instr::VExp(i) => {
+                a = self.get(i.src, i.src_format, number)?;
+                b = self.get(i.row, i.row_format, number / u64::from(i.columns))?;
+                let entry = elements::exp_entry(i, a, b);
+                entries = [self.get(i.table, bits(32), entry)?, self.get(i.table, bits(32), entry + 1)?];
+            }
+            Instr::VDivide(i) => {
+                a = self.get(i.src, i.src_format, number)?;
+                b = self.get(i.row, i.row_format, number / u64::from(i.columns))?;
+            }
             Instr::VArgmax(i) => {
                 a = self.get(i.src, i.src_format, number)?;
                 b = self.get_unsigned(i.labels, bits(16), number / u64::from(i.columns))?.cast_signed();
@@ -365,7 +399,7 @@ impl Reader<'_> {
             Instr::VUnpool(i) => routed = self.routed(i, number)?,
             _ => {}
         }
-        Ok(Lane { number, a, b, routed })
+        Ok(Lane { number, a, b, entries, routed })
     }
 
     /// An element of a window: windows one after another, the elements of each in row-major order.

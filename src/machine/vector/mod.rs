@@ -4,6 +4,7 @@ mod lanes;
 mod windows;
 
 use super::kernels::{Kernels, compiled};
+use super::reference::elements;
 use super::values::{read, read_unsigned, write};
 use super::{Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr, VLookup, VMask, VShift, VState, VStochastic};
@@ -152,6 +153,36 @@ impl Vector {
                     b.push(signed(index));
                 }
                 put(state, i.dst, format(16), b);
+            }
+            Instr::VReduce(i) => {
+                get(state, i.src, i.src_format, size(i.rows) * size(i.columns), a);
+                let of_row = |row: &[i64]| {
+                    row.iter().copied().reduce(|so_far, x| elements::reduced(i.sum, so_far, x)).unwrap_or(0)
+                };
+                b.clear();
+                b.extend(a.chunks(size(i.columns)).map(of_row));
+                put(state, i.dst, i.dst_format, b);
+            }
+            Instr::VExp(i) => {
+                let mut table = Vec::new();
+                get(state, i.table, format(32), 257, &mut table);
+                get(state, i.row, i.row_format, size(i.rows), b);
+                get(state, i.src, i.src_format, size(i.rows) * size(i.columns), a);
+                for (row, &greatest) in a.chunks_mut(size(i.columns)).zip(b.iter()) {
+                    for x in row {
+                        let entry = usize::try_from(elements::exp_entry(i, *x, greatest)).unwrap_or(0);
+                        *x = elements::exp(i, *x, greatest, [table[entry], table[entry + 1]]);
+                    }
+                }
+                put(state, i.dst, i.dst_format, a);
+            }
+            Instr::VDivide(i) => {
+                get(state, i.row, i.row_format, size(i.rows), b);
+                get(state, i.src, i.src_format, size(i.rows) * size(i.columns), a);
+                for (row, &denominator) in a.chunks_mut(size(i.columns)).zip(b.iter()) {
+                    row.iter_mut().for_each(|x| *x = elements::divide(i, *x, denominator));
+                }
+                put(state, i.dst, i.dst_format, a);
             }
             Instr::VStochastic(i) => self.stochastic(step.pc, i, state)?,
             Instr::VSub(i) => {

@@ -8,7 +8,7 @@ use std::path::Path;
 use self::data::{Data, data};
 use self::recipe::recipe;
 use crate::network::geometry::{self, Common, LayerChoice};
-use crate::network::{Bits, Layer, LayerKind, Network, Pad, Recipe, Variant};
+use crate::network::{Bits, Layer, LayerKind, Loss, Network, Pad, Recipe, Variant};
 use crate::spec::{Document, Section, Setting, SourceError};
 
 const PADS: &[(&str, Pad)] = &[("valid", Pad::Valid), ("same", Pad::Same)];
@@ -84,6 +84,7 @@ fn read(document: &Document, origin: &str) -> Result<(Network, Recipe, Option<St
         bits: wage.bits,
         variant: wage.variant,
         quantise_output: wage.quantise_output,
+        loss: wage.loss,
     };
     Ok((network, recipe, machine))
 }
@@ -96,15 +97,23 @@ fn file_stem(origin: &str) -> String {
 struct Wage {
     variant: Variant,
     quantise_output: bool,
+    loss: Loss,
     bits: Bits,
 }
 
 fn wage(mut section: Section<'_>) -> Result<Wage, SourceError> {
     let variant = section.choice("variant", VARIANTS)?.unwrap_or(Variant::Code);
     let quantise_output = section.boolean("quantise_output")?.unwrap_or(false);
+    let loss = section.choice("loss", &[Loss::Sse, Loss::Softmax].map(|loss| (loss.name(), loss)))?;
+    let loss = loss.unwrap_or_default();
     let bits = bits(section.section("bits")?)?;
     section.finish()?;
-    Ok(Wage { variant, quantise_output, bits })
+    if quantise_output && loss == Loss::Softmax {
+        return Err(section
+            .refuse("quantise_output", "softmax takes outputs as they are, not quantised")
+            .with_hint("leave quantise_output out, or write loss = \"sse\""));
+    }
+    Ok(Wage { variant, quantise_output, loss, bits })
 }
 
 fn bits(mut section: Section<'_>) -> Result<Bits, SourceError> {
