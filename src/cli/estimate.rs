@@ -28,7 +28,9 @@ impl Estimate {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let inputs = self.choice.load(&[])?;
         let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
-        let estimate = estimate(&inputs.program, &inputs.machine, &preset).map_err(given)?;
+        let mut estimate = estimate(&inputs.program, &inputs.machine, &preset).map_err(given)?;
+        let risks = inputs.network.risks(&inputs.machine.accumulators, inputs.recipe.batch);
+        estimate.notes.extend(risks.iter().map(ToString::to_string));
         if self.json {
             return print(&(serde_json::to_string_pretty(&estimate).map_err(failed)? + "\n"));
         }

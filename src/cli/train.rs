@@ -202,6 +202,9 @@ impl Train {
             }
         });
         handler.map_err(failed)?;
+        for risk in inputs.network.risks(&inputs.machine.accumulators, inputs.recipe.batch) {
+            eprintln!("note: {risk}");
+        }
         let display = Display::new(&run, last, self.json);
         if !self.json {
             let (name, seed) = (&inputs.network.name, inputs.recipe.seed);

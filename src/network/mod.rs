@@ -6,12 +6,14 @@ mod geometry;
 mod layer;
 mod read;
 mod recipe;
+mod risk;
 mod settings;
 
 pub use dataset::{Augmentation, DataSet, Folder, InputTable};
 pub use layer::{Layer, LayerKind, Pad, Pool, Products};
 pub use read::{applied, load};
 pub use recipe::{Rate, Recipe};
+pub use risk::Risk;
 pub use settings::{Routed, route};
 
 use serde::Serialize;
