@@ -151,7 +151,7 @@ impl Lowering<'_> {
         let [first, last] =
             [Run::new(0, most), Run::new(whole - most, most)].map(|u| Self::routed_rows(layer, u).count);
         let mapped = r.images * first.max(last) * u64::from(layer.out_w) * r.channels;
-        let code = self.formats.error_code;
+        let code = super::layout::error_format(layer);
         let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
         let states = (2 * elements).div_ceil(8).next_multiple_of(8);
         let places = if layer.pool.is_some() { place_format(layer).bytes(elements) } else { 0 };
@@ -208,7 +208,7 @@ impl Lowering<'_> {
         let region = output_region(layer, units, channels);
         let elements = tile.count * region.elements();
         let count = narrow(elements);
-        let format = self.formats.error_code;
+        let format = super::layout::error_format(layer);
         let (values, states) = (e.at(Memory::Accumulator, 0), e.at(Memory::Mask, 0));
         let codes = e.at(Memory::Operand, 0);
         if !resident {
@@ -216,7 +216,7 @@ impl Lowering<'_> {
         }
         let name = format!("layer.{i}.error");
         e.push_probed(
-            self.quantise_error(codes, values, map.waiting.format, count),
+            self.quantise_error(layer, codes, values, map.waiting.format, count),
             Yield::Output,
             boxed(&name, self.batch, output_shape(layer), &region, tile, Class::E),
             tile,
@@ -251,7 +251,7 @@ impl Lowering<'_> {
                 width: layer.out_w,
                 window: pool.window,
                 step: pool.step,
-                bits: self.network.bits.e,
+                bits: layer.bits.e,
             }));
         }
         BoxMove { tensor: map.error, scratch: routed, region: mapped }.store(e, tile);

@@ -28,7 +28,7 @@ fn small(n: u32) -> i32 {
 
 /// The shift of forward step 5.
 fn requantising_shift(layer: &Layer) -> i32 {
-    small(layer.input_bits + layer.weight_bits + layer.scale_log2) - 1 - small(layer.output_bits)
+    small(layer.input_bits + layer.bits.w + layer.scale_log2) - 1 - small(layer.bits.a)
 }
 
 /// Pointwise boxes: `count` units of a tensor whose unit is `elements`, all of each unit.
@@ -99,9 +99,9 @@ impl Lowering<'_> {
                     dst_format: used,
                     src: from,
                     src_format: stored,
-                    shift: small(self.network.bits.g) - small(layer.weight_bits),
+                    shift: small(layer.bits.g) - small(layer.bits.w),
                     scale: crate::isa::Scale(0),
-                    bits: layer.weight_bits,
+                    bits: layer.bits.w,
                     rounding: Rounding::Even,
                     count: narrow(tile.count),
                 }));
@@ -285,7 +285,7 @@ impl Lowering<'_> {
                 dst: state,
                 src: values,
                 src_format: out,
-                bits: layer.output_bits,
+                bits: layer.bits.a,
                 shift,
                 count,
             }));
@@ -303,7 +303,7 @@ impl Lowering<'_> {
                 src_format: out,
                 shift,
                 scale: crate::isa::Scale(0),
-                bits: layer.output_bits,
+                bits: layer.bits.a,
                 rounding: self.machine.vector.forward_rounding,
                 count,
             }),
@@ -325,11 +325,11 @@ impl Lowering<'_> {
             return (outputs, self.output_format());
         }
         let codes = at(Memory::Operand, sizes.codes);
-        let format = layout::code_format(layer.output_bits);
+        let format = layout::code_format(layer.bits.a);
         let count = narrow(tile.count * u64::from(layer.channels));
         let shift = requantising_shift(layer);
         let src_format = self.output_format();
-        let bits = layer.output_bits;
+        let bits = layer.bits.a;
         e.push(Instr::VState(VState {
             dst: at(Memory::Mask, 0),
             src: outputs,
@@ -363,14 +363,14 @@ impl Lowering<'_> {
         let layer = self.network.layers.last().expect("a network has layers");
         let classes = u64::from(layer.channels);
         let cost = self.cost();
-        let code = layout::code_format(layer.output_bits);
+        let code = layout::code_format(layer.bits.a);
         let plan = |images: u64| {
             let n = images * classes;
             let labels = (2 * images).next_multiple_of(8);
             let predictions = labels + labels;
             let codes = predictions + code.bytes(n).next_multiple_of(8);
             let differences = self.output_format().bytes(n).next_multiple_of(8);
-            let softmax = codes + self.formats.error_code.bytes(n).next_multiple_of(8);
+            let softmax = codes + layout::error_format(layer).bytes(n).next_multiple_of(8);
             let sizes = OutputTile {
                 images,
                 softmax,
@@ -475,13 +475,13 @@ impl Lowering<'_> {
             let name = format!("layer.{index}.error");
             let region = Region3::full(output_shape(layer));
             e.push_probed(
-                self.quantise_error(codes, difference, format, count),
+                self.quantise_error(layer, codes, difference, format, count),
                 Yield::Output,
                 boxed(&name, self.batch, output_shape(layer), &region, tile, Class::E),
                 tile,
             );
             if self.network.quantise_output {
-                let format = self.formats.error_code;
+                let format = layout::error_format(layer);
                 let states = at(Memory::Mask, 0);
                 e.push(Instr::VMask(VMask { dst: codes, src: codes, format, states, keep: 0b011, count }));
             }
@@ -491,15 +491,22 @@ impl Lowering<'_> {
     }
 
     /// `Q_E` (ARITHMETIC: loss and error 3).
-    pub(super) fn quantise_error(&self, dst: Address, src: Address, src_format: Format, count: u32) -> Instr {
+    pub(super) fn quantise_error(
+        &self,
+        layer: &Layer,
+        dst: Address,
+        src: Address,
+        src_format: Format,
+        count: u32,
+    ) -> Instr {
         Instr::VShift(VShift {
             dst,
-            dst_format: self.formats.error_code,
+            dst_format: layout::error_format(layer),
             src,
             src_format,
-            shift: 1 - small(self.network.bits.e),
+            shift: 1 - small(layer.bits.e),
             scale: MAXIMUM,
-            bits: self.network.bits.e,
+            bits: layer.bits.e,
             rounding: self.machine.vector.error_rounding,
             count,
         })

@@ -98,7 +98,7 @@ impl Lowering<'_> {
         e.push(Instr::XExponent(XExponent { dst: MAXIMUM, a: MAXIMUM }));
         e.push(Instr::XSub(XSub { dst: STEP_SHIFT, a: MAXIMUM, b: LEARNING_RATE }));
         let first_number: u64 = self.network.layers[..i].iter().map(crate::network::Layer::weights).sum();
-        let limit = u64::try_from(self.network.stored_weight_limit()).expect("a limit is positive");
+        let limit = layer.stored_weight_limit();
         let second = stored.bytes(size).next_multiple_of(8);
         let waiting = if resident { u64::MAX } else { gradient.bytes(size) };
         self.banks(e, [second + step.bytes(size), 0, waiting, 0]);

@@ -63,8 +63,6 @@ pub(super) struct Formats {
     pub(super) error: Vec<Format>,
     /// Of the layer's gradient accumulators.
     pub(super) gradient: Vec<Format>,
-    pub(super) error_code: Format,
-    pub(super) stored_weight: Format,
     pub(super) difference: Format,
     pub(super) step: Format,
 }
@@ -83,6 +81,11 @@ pub(super) fn code_format(bits: u32) -> Format {
     })
 }
 
+/// Format of the codes of a layer's errors.
+pub(super) fn error_format(layer: &Layer) -> Format {
+    code_format(layer.bits.e)
+}
+
 impl Formats {
     pub(super) fn new(network: &Network, recipe: &Recipe, machine: &Machine) -> Self {
         let rules = &machine.accumulators;
@@ -95,7 +98,7 @@ impl Formats {
         let output_bits = if network.loss == Loss::Softmax {
             SHARE_BITS
         } else if network.quantise_output {
-            network.bits.a
+            last.bits.a
         } else {
             let rule = rules.rule_of(Phase::Forward, network.layers.len() - 1);
             rule.bits.max(rule.outer_bits)
@@ -108,8 +111,6 @@ impl Formats {
             forward: bytes(Phase::Forward),
             error: bytes(Phase::Error),
             gradient: bytes(Phase::Gradient),
-            error_code: code_format(network.bits.e),
-            stored_weight: code_format(network.bits.g),
             difference: if output_bits.max(target_bits) < 32 { format(32) } else { format(64) },
             step: code_format(step_bits),
         }
@@ -128,9 +129,9 @@ pub(super) fn loss_shift(network: &Network) -> u32 {
     if network.loss == Loss::Softmax {
         SHARE_BITS
     } else if network.quantise_output {
-        last.output_bits - 1
+        last.bits.a - 1
     } else {
-        last.input_bits - 1 + last.weight_bits - 1 + last.scale_log2
+        last.input_bits - 1 + last.bits.w - 1 + last.scale_log2
     }
 }
 
@@ -219,24 +220,22 @@ impl Layout {
         let mut layers = Vec::new();
         for (i, layer) in network.layers.iter().enumerate() {
             let name = |what: &str| format!("layer.{i}.{what}");
-            let stored = network.bits.g;
             let weight = map.place(Tensor {
                 name: name("weight"),
                 address: 0,
-                format: formats.stored_weight,
+                format: code_format(layer.bits.g),
                 signed: true,
                 shape: weight_shape(layer),
                 initial: Initial::Drawn {
                     first: numbers,
                     limit: layer.weight_limit_fixed(),
-                    bits: layer.weight_bits,
-                    shift: stored - layer.weight_bits,
+                    bits: layer.bits.w,
+                    shift: layer.bits.g - layer.bits.w,
                 },
                 kept: true,
             });
             numbers += layer.weights();
-            let weight_q =
-                map.zeroed(&name("weight_q"), format(layer.weight_bits), true, weight_shape(layer));
+            let weight_q = map.zeroed(&name("weight_q"), format(layer.bits.w), true, weight_shape(layer));
             let codes = code_format(layer.input_bits);
             let input = map.zeroed(&name("input"), codes, true, batched(input_shape(layer)));
             let [state, place] = [("state", format(2)), ("place", place_format(layer))]
@@ -248,7 +247,7 @@ impl Layout {
             } else {
                 waiting
             };
-            let error = map.zeroed(&name("error"), formats.error_code, true, batched(map_shape(layer)));
+            let error = map.zeroed(&name("error"), error_format(layer), true, batched(map_shape(layer)));
             let gradient = map.zeroed(&name("gradient"), formats.gradient[i], true, weight_shape(layer));
             layers.push(LayerMap {
                 weight,

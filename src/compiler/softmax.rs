@@ -63,7 +63,7 @@ impl Lowering<'_> {
             table,
             rows,
             columns,
-            fraction: layer.input_bits - 1 + layer.weight_bits - 1 + layer.scale_log2,
+            fraction: layer.input_bits - 1 + layer.bits.w - 1 + layer.scale_log2,
         }));
         e.push(reduce(sum, dst, share, true));
         e.push(Instr::VDivide(VDivide {

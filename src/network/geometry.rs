@@ -17,6 +17,30 @@ pub(crate) struct LayerChoice {
     pub(crate) pool: Option<u32>,
     pub(crate) pool_stride: Option<u32>,
     pub(crate) relu: Option<bool>,
+    /// Widths of its own.
+    pub(crate) bits: LayerBits,
+}
+
+/// Widths a layer has of its own; where it says none it has the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct LayerBits {
+    pub(crate) w: Option<u32>,
+    pub(crate) a: Option<u32>,
+    pub(crate) g: Option<u32>,
+    pub(crate) e: Option<u32>,
+}
+
+impl LayerBits {
+    /// The layer's widths within a network's.
+    fn within(self, bits: Bits) -> Bits {
+        Bits {
+            w: self.w.unwrap_or(bits.w),
+            a: self.a.unwrap_or(bits.a),
+            g: self.g.unwrap_or(bits.g),
+            e: self.e.unwrap_or(bits.e),
+            r: bits.r,
+        }
+    }
 }
 
 /// A rule of shapes that a layer breaks.
@@ -40,12 +64,12 @@ pub(crate) struct Common {
 
 /// The layers, first to last.
 pub(crate) fn layers(common: Common, choices: &[LayerChoice]) -> Result<Vec<Layer>, ShapeError> {
-    let mut input = common.input;
+    let (mut input, mut input_bits) = (common.input, common.bits.a);
     let mut layers = Vec::with_capacity(choices.len());
     for (index, choice) in choices.iter().enumerate() {
         let place = Place { index, choice, last: index + 1 == choices.len() };
-        let layer = place.layer(input, common)?;
-        input = layer.output;
+        let layer = place.layer(input, input_bits, common)?;
+        (input, input_bits) = (layer.output, layer.bits.a);
         layers.push(layer);
     }
     Ok(layers)
@@ -59,9 +83,19 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn layer(&self, input: Shape, common: Common) -> Result<Layer, ShapeError> {
+    fn layer(&self, input: Shape, input_bits: u32, common: Common) -> Result<Layer, ShapeError> {
         self.check_last(common.classes)?;
         let choice = self.choice;
+        let bits = choice.bits.within(common.bits);
+        if bits.w > bits.g {
+            let message = format!(
+                "{}: weights of W = {} bits cannot come from stored weights of G = {}",
+                self.name(),
+                bits.w,
+                bits.g
+            );
+            return Err(self.error("bits", message, "W must be at most G"));
+        }
         let input = match choice.kind {
             LayerKind::Conv => input,
             LayerKind::Fc => self.flattened(input)?,
@@ -92,10 +126,9 @@ impl Place<'_> {
             output: Shape::new(pooled(rows.outputs), pooled(columns.outputs), choice.channels),
             relu: choice.relu.unwrap_or(!self.last),
             last: self.last,
-            scale_log2: scale_log2(n_in, common.bits.w, common.variant),
-            input_bits: common.bits.a,
-            output_bits: common.bits.a,
-            weight_bits: common.bits.w,
+            scale_log2: scale_log2(n_in, bits.w, common.variant),
+            input_bits,
+            bits,
             variant: common.variant,
         })
     }
@@ -229,6 +262,7 @@ mod tests {
             pool,
             pool_stride: None,
             relu: None,
+            bits: LayerBits::default(),
         }
     }
 

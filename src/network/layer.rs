@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::network::{Shape, Variant};
+use crate::network::{Bits, Shape, Variant};
 use crate::spec::Phase;
 
 /// Convolution or dense.
@@ -99,10 +99,8 @@ pub struct Layer {
     pub scale_log2: u32,
     /// Width of the input's codes.
     pub input_bits: u32,
-    /// Width of the output's codes, `k_A`.
-    pub output_bits: u32,
-    /// Width of the weights as used, `k_W`.
-    pub weight_bits: u32,
+    /// Its widths: `A` that of its outputs, `E` that of their errors, `W` and `G` those of its weights.
+    pub bits: Bits,
     /// The authors' code or the paper: what `L` the initial weights have.
     pub variant: Variant,
 }
@@ -111,6 +109,15 @@ impl Layer {
     /// Products in one output: kernel height · kernel width · input channels.
     pub fn n_in(&self) -> u64 {
         u64::from(self.kernel_h) * u64::from(self.kernel_w) * u64::from(self.input.channels)
+    }
+
+    /// The greatest magnitude a stored weight keeps (`ARITHMETIC`: gradient and update 5), in stored units.
+    pub fn stored_weight_limit(&self) -> u64 {
+        let Bits { w, g, .. } = self.bits;
+        match self.variant {
+            Variant::Code => ((1 << (w - 1)) - 1) << (g - w),
+            Variant::Paper => (1 << (g - 1)) - 1,
+        }
     }
 
     /// Weights.
@@ -149,7 +156,7 @@ impl Layer {
         // A fan-in has at most 32 bits: kernels go to 255 × 255, channels to 65 535, dense inputs to 2^32 - 1.
         let fan_in = f64::from(u32::try_from(fan_in).unwrap_or(u32::MAX));
         let numerator = f64::from(u32::try_from(numerator(self.variant)).unwrap_or(u32::MAX));
-        let least = 1.5 / f64::from(1_u32 << (self.weight_bits - 1));
+        let least = 1.5 / f64::from(1_u32 << (self.bits.w - 1));
         (numerator / fan_in).sqrt().max(least)
     }
 
@@ -159,7 +166,7 @@ impl Layer {
         let least = 3_u128 << 23;
         // Twice the value, rounded down; half of it, rounded up, is the nearest.
         let twice_squared =
-            (numerator(self.variant) << (2 * (self.weight_bits + 23) + 2)) / u128::from(self.n_in());
+            (numerator(self.variant) << (2 * (self.bits.w + 23) + 2)) / u128::from(self.n_in());
         let limit = twice_squared.isqrt().div_ceil(2);
         i64::try_from(limit.max(least)).unwrap_or(i64::MAX)
     }

@@ -136,14 +136,6 @@ pub struct Network {
 }
 
 impl Network {
-    /// The greatest magnitude a stored weight keeps (`ARITHMETIC`: gradient and update 5), in stored units.
-    pub fn stored_weight_limit(&self) -> i32 {
-        match self.variant {
-            Variant::Code => ((1 << (self.bits.w - 1)) - 1) << (self.bits.g - self.bits.w),
-            Variant::Paper => (1 << (self.bits.g - 1)) - 1,
-        }
-    }
-
     /// Weights of all layers.
     pub fn weights(&self) -> u64 {
         self.layers.iter().map(Layer::weights).sum()
@@ -163,6 +155,9 @@ impl Network {
             .zip(&self.layers)
             .map(|(index, layer)| {
                 let mut header = layer.header();
+                if layer.bits != self.bits {
+                    header["bits"] = json!(layer.bits);
+                }
                 let own = accumulators.map(|a| own_rules(a, index)).unwrap_or_default();
                 if let (Some(object), false) = (header.as_object_mut(), own.is_empty()) {
                     object.insert("accumulators".to_owned(), Value::Object(own));
@@ -237,10 +232,10 @@ mod tests {
 
     #[test]
     fn the_stored_weight_limit_follows_the_variant() {
-        assert_eq!(lenet(&[]).stored_weight_limit(), 64);
-        assert_eq!(lenet(&["wage.variant=paper"]).stored_weight_limit(), 127);
-        assert_eq!(lenet(&["wage.bits.W=8"]).stored_weight_limit(), 127);
-        assert_eq!(lenet(&["wage.bits.W=3", "wage.bits.G=8"]).stored_weight_limit(), 96);
+        assert_eq!(lenet(&[]).layers[0].stored_weight_limit(), 64);
+        assert_eq!(lenet(&["wage.variant=paper"]).layers[0].stored_weight_limit(), 127);
+        assert_eq!(lenet(&["wage.bits.W=8"]).layers[0].stored_weight_limit(), 127);
+        assert_eq!(lenet(&["wage.bits.W=3", "wage.bits.G=8"]).layers[0].stored_weight_limit(), 96);
     }
 
     #[test]

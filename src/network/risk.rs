@@ -43,7 +43,7 @@ impl Network {
     /// The width that holds every sum of a layer's phase, whatever its codes are.
     pub fn worst_case_bits(&self, layer: &Layer, phase: Phase, batch: u32) -> u32 {
         let code = |bits: u32| (1_u128 << (bits - 1)) - 1;
-        let (a, w, e) = (code(layer.input_bits), code(layer.weight_bits), code(self.bits.e));
+        let (a, w, e) = (code(layer.input_bits), code(layer.bits.w), code(layer.bits.e));
         let product = match phase {
             Phase::Forward => a * w,
             Phase::Error => e * w,

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use self::data::{Data, data};
 use self::recipe::recipe;
-use crate::network::geometry::{self, Common, LayerChoice};
+use crate::network::geometry::{self, Common, LayerBits, LayerChoice};
 use crate::network::{Bits, Layer, LayerKind, Loss, Network, Pad, Recipe, Variant};
 use crate::spec::{Document, Section, Setting, SourceError};
 
 const PADS: &[(&str, Pad)] = &[("valid", Pad::Valid), ("same", Pad::Same)];
+const CODE: &str = "a code has 2 to 16 bits";
 const VARIANTS: &[(&str, Variant)] =
     &[(Variant::Code.name(), Variant::Code), (Variant::Paper.name(), Variant::Paper)];
 
@@ -118,12 +119,11 @@ fn wage(mut section: Section<'_>) -> Result<Wage, SourceError> {
 
 fn bits(mut section: Section<'_>) -> Result<Bits, SourceError> {
     let default = Bits::default();
-    let code = "a code has 2 to 16 bits";
     let bits = Bits {
-        w: section.integer("W", 2..=16, code)?.unwrap_or(default.w),
-        a: section.integer("A", 2..=16, code)?.unwrap_or(default.a),
-        g: section.integer("G", 2..=16, code)?.unwrap_or(default.g),
-        e: section.integer("E", 2..=16, code)?.unwrap_or(default.e),
+        w: section.integer("W", 2..=16, CODE)?.unwrap_or(default.w),
+        a: section.integer("A", 2..=16, CODE)?.unwrap_or(default.a),
+        g: section.integer("G", 2..=16, CODE)?.unwrap_or(default.g),
+        e: section.integer("E", 2..=16, CODE)?.unwrap_or(default.e),
         r: section.integer("R", 1..=32, "a random word has 1 to 32 bits")?.unwrap_or(default.r),
     };
     section.finish()?;
@@ -133,6 +133,18 @@ fn bits(mut section: Section<'_>) -> Result<Bits, SourceError> {
         let key = if section.has("W") { "W" } else { "G" };
         return Err(section.refuse(key, message).with_hint("W must be at most G"));
     }
+    Ok(bits)
+}
+
+/// The widths a layer has of its own; random words are the network's.
+fn layer_bits(mut section: Section<'_>) -> Result<LayerBits, SourceError> {
+    let bits = LayerBits {
+        w: section.integer("W", 2..=16, CODE)?,
+        a: section.integer("A", 2..=16, CODE)?,
+        g: section.integer("G", 2..=16, CODE)?,
+        e: section.integer("E", 2..=16, CODE)?,
+    };
+    section.finish()?;
     Ok(bits)
 }
 
@@ -163,6 +175,7 @@ fn layer_choice(section: &mut Section<'_>) -> Result<LayerChoice, SourceError> {
     let pool_stride =
         section.integer("pool_stride", 1..=255, "positions from one pool window to the next")?;
     let relu = section.boolean("relu")?;
+    let bits = layer_bits(section.section("bits")?)?;
     section.finish()?;
     let (kind, channels) = match (conv, fc) {
         (Some(channels), None) => (LayerKind::Conv, channels),
@@ -177,7 +190,7 @@ fn layer_choice(section: &mut Section<'_>) -> Result<LayerChoice, SourceError> {
             return Err(section.refuse("conv", "a layer needs `conv` or `fc`").with_hint(hint));
         }
     };
-    Ok(LayerChoice { kind, channels, kernel, pad, stride, pool, pool_stride, relu })
+    Ok(LayerChoice { kind, channels, kernel, pad, stride, pool, pool_stride, relu, bits })
 }
 
 #[cfg(test)]
@@ -277,6 +290,19 @@ mod tests {
         let (network, recipe, _) = small(&folder).expect("a folder");
         assert_eq!((network.input, network.classes), (Shape::new(20, 30, 3), 7));
         assert_eq!(recipe.augment, Augmentation::default());
+    }
+
+    #[test]
+    fn a_layer_s_own_widths_are_laid_over_the_network_s() {
+        let sets = ["layer.0.bits={W=3, A=6}", "layer.1.bits.E=5"];
+        let (network, ..) = small(&sets).expect("widths");
+        let [conv, fc] = &network.layers[..] else { panic!("two layers") };
+        assert_eq!((conv.bits.w, conv.bits.a, conv.bits.e, conv.input_bits), (3, 6, 8, 8));
+        assert_eq!((fc.bits.w, fc.bits.e, fc.input_bits), (2, 5, 6));
+        let header = network.header(0, None);
+        assert_eq!(header["layers"][0]["bits"]["A"], 6);
+        assert!(refused(&["layer.0.bits.W=9"]).message.starts_with("conv0: weights of W = 9"));
+        assert!(refused(&["layer.0.bits.R=8"]).message.contains("unknown key"));
     }
 
     #[test]
