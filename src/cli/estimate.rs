@@ -4,7 +4,6 @@ use clap::Args;
 
 use super::load::Choice;
 use super::{Failure, failed, given, print};
-use crate::observe::Preset;
 use crate::report::{estimate, estimate_table};
 
 /// Cycles and energy of a training step, without data
@@ -27,8 +26,7 @@ pub(super) struct Estimate {
 impl Estimate {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let inputs = self.choice.load(&[])?;
-        let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
-        let estimate = estimate(&inputs.program, &inputs.machine, &preset).map_err(given)?;
+        let estimate = estimate(&inputs.program, &inputs.machine, &inputs.machine.energy).map_err(given)?;
         if self.json {
             return print(&(serde_json::to_string_pretty(&estimate).map_err(failed)? + "\n"));
         }

@@ -8,6 +8,7 @@ mod execute;
 mod load;
 mod machine;
 mod map;
+mod price;
 mod progress;
 mod show;
 mod tensors;
@@ -36,6 +37,7 @@ enum Command {
     Run(execute::Execute),
     Machine(machine::Show),
     Report(show::Show),
+    Price(price::Price),
 }
 
 /// Why a command ended early, by exit code.
@@ -78,6 +80,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Price(command) => command.run(),
     };
     match result {
         Ok(()) => 0.into(),
