@@ -6,11 +6,13 @@ mod layer;
 mod read;
 mod recipe;
 mod settings;
+mod topology;
 
 pub use layer::{Layer, LayerKind, Pad, Pool, Products};
 pub use read::{applied, load};
 pub use recipe::{DataSet, InputTable, Rate, Recipe};
 pub use settings::{Routed, route};
+pub use topology::{ProductShape, TopologyForm, read_topology};
 
 use serde::Serialize;
 use serde_json::{Value, json};

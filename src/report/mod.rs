@@ -6,13 +6,15 @@ mod parts;
 mod plots;
 mod price;
 mod table;
+mod topology;
 
 pub use build::report;
 pub use estimate::{Estimate, estimate};
 pub use parts::{Area, ElementArea, EventCount, Layer, Part, Peak, Totals, Whole};
-pub use plots::{PlotError, plots};
+pub use plots::{PlotError, plots, roofline};
 pub(crate) use table::plain;
-pub use table::{estimate_table, price_table, table};
+pub use table::{estimate_table, price_table, table, topology_table};
+pub use topology::{Drains, Flow, ShapeEstimate, TopologyEstimate, estimate_topology};
 
 use crate::observe::ClassStatistics;
 use crate::program::Class;

@@ -2,6 +2,9 @@
 
 mod numbers;
 mod parts;
+mod topology;
+
+pub use topology::topology_table;
 
 use std::fmt::Write;
 use std::ops::RangeBounds;
