@@ -2,6 +2,7 @@
 
 mod asm;
 mod compile;
+mod data;
 mod disasm;
 mod estimate;
 mod execute;
@@ -38,6 +39,7 @@ enum Command {
     Machine(machine::Show),
     Report(show::Show),
     Price(price::Price),
+    Data(data::Data),
 }
 
 /// Why a command ended early, by exit code.
@@ -81,6 +83,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Price(command) => command.run(),
+        Command::Data(command) => command.run(),
     };
     match result {
         Ok(()) => 0.into(),
