@@ -387,3 +387,59 @@ fn asm_and_disasm_say_what_they_wrote_as_json() {
     let file = json(&["disasm", "a.safetensors", "-o", "b.s", "--json"]);
     assert_eq!((file["file"].as_str(), file.get("text")), (Some("b.s"), None));
 }
+
+#[test]
+fn a_run_is_priced_again_without_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = digits(dir.path(), 16);
+    let table = "base = \"horowitz45\"\nname = \"mine\"\n[dram]\npj_per_bit = 40\nsource = \"a guess\"\n";
+    std::fs::write(dir.path().join("mine.toml"), table).unwrap();
+    std::fs::create_dir(dir.path().join("machines")).unwrap();
+    std::fs::write(dir.path().join("machines/leaky.toml"), "energy = \"tables/leaky.toml\"\n").unwrap();
+    std::fs::create_dir(dir.path().join("machines/tables")).unwrap();
+    let leaky =
+        format!("{}[leakage]\npj_per_cycle = 100\nsource = \"a guess\"\n", table.replace("mine", "leaky"));
+    std::fs::write(dir.path().join("machines/tables/leaky.toml"), leaky).unwrap();
+    let base = ["train", "--data", &data, "--epochs", "1", SMALL[0], SMALL[1]];
+    ok(dir.path(), &[&base[..], &["--out", "a"]].concat());
+    ok(dir.path(), &[&base[..], &["--set", "energy=mine.toml", "--out", "b"]].concat());
+    ok(dir.path(), &[&base[..], &["--machine", "machines/leaky.toml", "--out", "c"]].concat());
+    let json = |args: &[&str]| -> serde_json::Value {
+        let mut report: serde_json::Value = serde_json::from_str(&ok(dir.path(), args)).unwrap();
+        report["host"] = serde_json::Value::Null;
+        report
+    };
+    // Its own table gives the very same figures; another table the figures of a run under it.
+    let (a, b, c) = (
+        json(&["report", "a", "--json"]),
+        json(&["report", "b", "--json"]),
+        json(&["report", "c", "--json"]),
+    );
+    assert!(json(&["price", "a", "--json"]) == a && json(&["price", "b", "--json"]) == b);
+    assert!(json(&["price", "a", "--preset", "mine.toml", "--json"])["layers"] == b["layers"]);
+    assert!(json(&["price", "a", "--preset", "mine.toml", "--json"]) == b);
+    assert!(json(&["price", "b", "--preset", "horowitz45", "--json"]) == a);
+    assert!(json(&["price", "c", "--preset", "horowitz45", "--json"])["totals"] == a["totals"]);
+    let pj = |r: &serde_json::Value, c: &str| r["totals"]["component_pj"][c].as_f64().unwrap();
+    assert!((pj(&b, "dram") / pj(&a, "dram") - 2.0).abs() < 1e-9);
+    let cycles = a["totals"]["cycles"].as_f64().unwrap();
+    assert!((pj(&c, "leakage") / cycles - 100.0).abs() < 1e-9 && pj(&a, "leakage") == 0.0);
+    // The table is in the run directory, whole: the run is made again where the file is gone.
+    std::fs::remove_dir_all(dir.path().join("machines")).unwrap();
+    ok(dir.path(), &["train", "c/program.toml", "--out", "d"]);
+    assert!(json(&["report", "d", "--json"]) == c);
+    ok(dir.path(), &["train", "--resume", "--out", "c", "--epochs", "2"]);
+    assert_eq!(json(&["report", "c", "--json"])["preset"], c["preset"]);
+    let text = ok(dir.path(), &["price", "a", "--preset", "horowitz45-hbm2"]);
+    for word in ["horowitz45-hbm2", "array multiply", "not modelled: leakage", "area, logic only", "accuracy"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let error = refused(dir.path(), 2, &["price", "a", "--preset", "horowitz54"]);
+    assert!(error.contains("did you mean `horowitz45`?"), "{error}");
+    std::fs::write(dir.path().join("mine.toml"), table.replace("[dram]", "[drem]")).unwrap();
+    let error = refused(dir.path(), 2, &["price", "a", "--preset", "mine.toml"]);
+    assert!(error.contains("mine.toml:3") && error.contains("`dram`"), "{error}");
+    let error = refused(dir.path(), 2, &[&base[..], &["--set", "energy=mine.toml", "--out", "e"]].concat());
+    assert!(error.contains("mine.toml:3"), "{error}");
+}

@@ -6,7 +6,6 @@ use wagesim::compiler::compile;
 use wagesim::data::{DataSet, mnist};
 use wagesim::machine::{Engine, Fast, Reference};
 use wagesim::network::{Recipe, load};
-use wagesim::observe::Preset;
 use wagesim::program::Program;
 use wagesim::report::{Host, Report, report};
 use wagesim::spec::{Machine, Setting};
@@ -65,8 +64,7 @@ fn end(run: &Run<'_>, i: &Inputs) -> (Vec<u8>, Report) {
         threads: 0,
         engine: String::new(),
     };
-    let preset = Preset::named("horowitz45").unwrap();
-    (std::fs::read(path).unwrap(), report(run, run.epochs(), &i.machine, &preset, host))
+    (std::fs::read(path).unwrap(), report(run, run.epochs(), &i.machine, &i.machine.energy, host))
 }
 
 fn undisturbed(i: &Inputs) -> (Vec<u8>, Report) {

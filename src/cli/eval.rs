@@ -9,7 +9,6 @@ use super::load::{Choice, EngineName, read};
 use super::{Failure, failed, given, print};
 use crate::data;
 use crate::network;
-use crate::observe::Preset;
 use crate::report::{EvaluationReport, evaluation_table};
 use crate::train::{Checkpoint, RunDirectory, evaluate};
 
@@ -50,7 +49,6 @@ impl Eval {
             None => directory.kept_checkpoint().map_err(given)?,
         };
         let checkpoint = Checkpoint::load(&path).map_err(given)?;
-        let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
         let folder = self.data.clone().or(kept.data_path);
         let (data, _) = data::read(inputs.recipe.data, folder.as_deref()).map_err(given)?;
         let began = Instant::now();
@@ -59,8 +57,14 @@ impl Eval {
             evaluate(&inputs.program, &inputs.machine, &checkpoint, &data.test, engine).map_err(given)?;
         let step = checkpoint.progress().step;
         let seconds = began.elapsed().as_secs_f64();
-        let report =
-            EvaluationReport::new(&inputs.program, &inputs.machine, &preset, step, &evaluation, seconds);
+        let report = EvaluationReport::new(
+            &inputs.program,
+            &inputs.machine,
+            &inputs.machine.energy,
+            step,
+            &evaluation,
+            seconds,
+        );
         if self.json {
             return print(&(serde_json::to_string_pretty(&report).map_err(failed)? + "\n"));
         }

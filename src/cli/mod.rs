@@ -10,6 +10,7 @@ mod execute;
 mod load;
 mod machine;
 mod map;
+mod price;
 mod progress;
 mod show;
 mod tensors;
@@ -39,6 +40,7 @@ enum Command {
     Run(execute::Execute),
     Machine(machine::Show),
     Report(show::Show),
+    Price(price::Price),
     Data(data::Data),
 }
 
@@ -83,6 +85,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Price(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match result {

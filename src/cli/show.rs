@@ -1,6 +1,6 @@
 //! `wagesim report`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -20,19 +20,31 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let path = self.run.join("report.json");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| path.display().to_string()).map_err(given)?;
+        let (report, text) = read_report(&self.run)?;
         if self.json {
             return print(&text);
-        }
-        let report: Report =
-            serde_json::from_str(&text).with_context(|| path.display().to_string()).map_err(given)?;
-        if report.version != report::VERSION {
-            let (found, known) = (report.version, report::VERSION);
-            return Err(given(anyhow!("{}: its version is {found}, not {known}", path.display())));
         }
         report::plots(&report, &self.run).map_err(failed)?;
         print(&report::table(&report))
     }
+}
+
+/// The report of a run directory, and its text.
+pub(super) fn read_report(run: &Path) -> Result<(Report, String), Failure> {
+    /// What reports of every version have.
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let path = run.join("report.json");
+    let named = || path.display().to_string();
+    let text = std::fs::read_to_string(&path).with_context(named).map_err(given)?;
+    let Version { version } = serde_json::from_str(&text).with_context(named).map_err(given)?;
+    if version != report::VERSION {
+        let known = report::VERSION;
+        let way_out = format!("`wagesim train --resume --out {}` writes it again", run.display());
+        return Err(given(anyhow!("{}: its version is {version}, not {known}; {way_out}", path.display())));
+    }
+    let report = serde_json::from_str(&text).with_context(named).map_err(given)?;
+    Ok((report, text))
 }

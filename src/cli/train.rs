@@ -14,7 +14,7 @@ use super::{Failure, failed, given, print};
 use crate::data;
 use crate::machine::Observer;
 use crate::network::{self, Recipe};
-use crate::observe::{Preset, TensorDump};
+use crate::observe::TensorDump;
 use crate::report::{self, Host, Report};
 use crate::spec::Setting;
 use crate::train::{Checkpoint, CheckpointError, Epoch, Run, RunDirectory, TrainError};
@@ -170,7 +170,6 @@ impl Train {
             pool.map_err(given)?;
         }
         let (inputs, directory) = self.open()?;
-        let preset = Preset::named(&inputs.machine.energy).map_err(given)?;
         let dir = self.data.clone().or_else(|| inputs.recipe.data_path.clone());
         let (data, folder) = data::read(inputs.recipe.data, dir.as_deref()).map_err(given)?;
         let engine = self.engine.on(&inputs.machine);
@@ -214,8 +213,7 @@ impl Train {
                 display.line("no step was kept before: it begins with step 1")?;
             }
         }
-        let session =
-            Session { train: self, inputs: &inputs, directory: &directory, preset: &preset, display };
+        let session = Session { train: self, inputs: &inputs, directory: &directory, display };
         let (report, finished) = session.train(&mut run, last, &stop)?;
         if !finished {
             let (path, step) = (directory.path().display(), run.step_count());
@@ -257,7 +255,6 @@ struct Session<'a> {
     train: &'a Train,
     inputs: &'a Inputs,
     directory: &'a RunDirectory,
-    preset: &'a Preset,
     display: Display,
 }
 
@@ -343,7 +340,7 @@ impl Session<'_> {
             threads: rayon::current_num_threads(),
             engine: run.engine_name().to_owned(),
         };
-        let report = report::report(run, epochs, &self.inputs.machine, self.preset, host);
+        let report = report::report(run, epochs, &self.inputs.machine, &self.inputs.machine.energy, host);
         let text = serde_json::to_string_pretty(&report).map_err(failed)?;
         self.directory.write(&self.directory.report(), (text + "\n").as_bytes()).map_err(failed)?;
         Ok(report)

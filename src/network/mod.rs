@@ -8,6 +8,7 @@ mod read;
 mod recipe;
 mod risk;
 mod settings;
+mod topology;
 
 pub use dataset::{Augmentation, DataSet, Folder, InputTable};
 pub use layer::{Layer, LayerKind, Pad, Pool, Products};
@@ -15,6 +16,7 @@ pub use read::{applied, load};
 pub use recipe::{Rate, Recipe};
 pub use risk::Risk;
 pub use settings::{Routed, route};
+pub use topology::{ProductShape, TopologyForm, read_topology};
 
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::events::{Component, Cost, Event, Events};
+use super::area::Logic;
+use super::cost::Cost;
+use super::events::{Component, Event, Events};
 use crate::machine::{Observer, Outcome, State};
 use crate::number::AccumulatorRule;
 use crate::program::{Phase, Plan, Step};
@@ -20,6 +22,8 @@ pub struct Ledger {
     control_after: u64,
     /// Where the cycles of one pass go.
     accounts: Accounts,
+    /// What its instructions ask of array and vector unit.
+    logic: Logic,
     gating: bool,
     counts: LedgerCounts,
 }
@@ -117,8 +121,10 @@ impl Ledger {
     /// A ledger of a plan on a machine, nothing counted.
     pub fn new(plan: &Plan, machine: &Machine) -> Self {
         let (mut lines, mut line_of) = (Vec::new(), HashMap::new());
+        let mut logic = Logic::default();
         for step in &plan.steps {
             line_of.entry((step.pc, step.rule)).or_insert_with(|| {
+                logic.add(step, machine);
                 let cost = Cost::of(step, machine);
                 lines.push(Line { phase: step.phase, layer: step.layer, cost });
                 lines.len() - 1
@@ -128,7 +134,7 @@ impl Ledger {
             LedgerCounts { lines: vec![LineCounts::default(); lines.len()], ..LedgerCounts::default() };
         let control_after = plan.control_after.into();
         let accounts = Schedule::of(plan, machine).accounts;
-        Ledger { lines, line_of, control_after, accounts, gating: machine.vector.zero_gating, counts }
+        Ledger { lines, line_of, control_after, accounts, logic, gating: machine.vector.zero_gating, counts }
     }
 
     /// Counts every instruction of the plan once, as if executed and no operand zero: what does not depend on data.
@@ -141,6 +147,11 @@ impl Ledger {
             }
         }
         self.counts.passes += 1;
+    }
+
+    /// What the plan's instructions ask of array and vector unit.
+    pub fn logic(&self) -> &Logic {
+        &self.logic
     }
 
     /// What it has counted.
@@ -177,7 +188,12 @@ impl Ledger {
         let control = self.counts.passes * self.control_after;
         control_instructions(tallies.entry((Phase::Other, None)).or_default(), control);
         for (&label, account) in &self.accounts {
-            tallies.entry(label).or_default().account.add(account, self.counts.passes);
+            let tally = tallies.entry(label).or_default();
+            tally.account.add(account, self.counts.passes);
+            let cycles = u128::from(account.cycles) * u128::from(self.counts.passes);
+            if cycles > 0 {
+                *tally.events.entry((Component::Leakage, Event::Cycle)).or_default() += cycles;
+            }
         }
         tallies.retain(|_, t| t.instructions > 0);
         tallies

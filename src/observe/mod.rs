@@ -1,5 +1,7 @@
 //! Observers of executed instructions. None changes a bit of the state; each can be left out.
 
+mod area;
+mod cost;
 mod dump;
 mod energy;
 mod events;
@@ -8,8 +10,9 @@ mod statistics;
 mod work;
 mod yields;
 
+pub use area::{Element, Logic};
+pub use cost::Cost;
 pub use dump::{DumpError, TensorDump};
-pub use energy::{Preset, PresetError};
-pub use events::{Component, Cost, Event, Events};
+pub use events::{Component, Event, Events};
 pub use ledger::{FirstOverflow, Ledger, LedgerCounts, Tally};
 pub use statistics::{ClassStatistics, Statistics, StatisticsLine};

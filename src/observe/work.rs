@@ -15,12 +15,15 @@ pub(super) struct Stream {
 pub(super) struct Work {
     pub(super) streams: Vec<Stream>,
     pub(super) operations: Vec<(Event, u64)>,
+    /// Widths of the elements that pass the lanes.
+    pub(super) element_bits: Vec<u32>,
 }
 
 impl Work {
     /// `elements` pass between memory and lanes.
     fn stream(mut self, address: Address, format: Format, elements: u64) -> Self {
         self.streams.push(Stream { memory: address.memory, bits: elements * u64::from(format.bits()) });
+        self.element_bits.push(format.bits());
         self
     }
 

@@ -2,27 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use super::{Data, EventCount, Host, Layer, Overflow, Part, Report, Statistic, Time, Totals, VERSION};
+use super::{
+    Area, Data, ElementArea, EventCount, Host, Layer, Overflow, Part, Peak, Report, Statistic, Time, Totals,
+    VERSION, Whole,
+};
 use crate::isa::Unit;
-use crate::observe::{Ledger, Preset, Tally};
+use crate::observe::{Ledger, Logic, Tally};
 use crate::program::{Phase, Program};
-use crate::spec::{self, Machine};
+use crate::spec::{self, Machine, Preset};
 use crate::timing::{Account, UnitCycles};
 use crate::train::{Epoch, Run};
 
 /// The report of a run as it stands. `epochs` may hold one more than the run: an evaluation of an epoch cut short.
 pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Preset, host: Host) -> Report {
-    let prices = Prices { machine, preset };
+    let sums = Sums { machine, program: run.program() };
     let tallies = run.training_ledger().tallies();
     let all = sum(tallies.values());
     let batch = run.program().training.as_ref().map_or(0, |t| t.batch);
     let steps = u64::from(run.step_count());
     let [quantise, forward] = run.evaluation_ledgers().each_ref().map(|l| l.tallies());
-    let evaluated = sum(quantise.values().chain(forward.values()));
-    let [_, evaluate] = run.evaluation_ledgers();
+    let evaluated = joined([&quantise, &forward]);
+    let [quantise, evaluate] = run.evaluation_ledgers();
     let executed = evaluate.passes() * u64::from(batch);
     let tested = epochs.len() as u64 * run.test_images();
-    Report {
+    let mut report = Report {
         version: VERSION,
         wagesim: env!("CARGO_PKG_VERSION").to_owned(),
         program: run.program().name.clone(),
@@ -33,23 +36,30 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
         batch,
         time: time(machine),
         energy_preset: preset.name.clone(),
+        preset: preset.clone(),
+        peak: sums.peak(),
         complete: run.is_done(),
         epochs: epochs.to_vec(),
         totals: Totals {
             first_overflow: overflow(run, run.training_ledger()),
-            ..prices.totals(&all, steps, [steps * u64::from(batch); 2])
+            ..sums.totals(&all, steps, [steps * u64::from(batch); 2])
         },
-        phases: prices.parts(&tallies, |_| true),
-        layers: prices.layers(&tallies, run.program()),
+        phases: sums.parts(&tallies, |_| true),
+        layers: sums.layers(&tallies),
         evaluation: Totals {
             first_overflow: overflow(run, evaluate),
-            ..prices.totals(&evaluated, 0, [tested, executed])
+            ..sums.totals(&sum(evaluated.values()), 0, [tested, executed])
         },
-        events: prices.events(&all),
+        whole: Whole { test_error: None, seconds: 0.0, energy_pj: 0.0, power_w: 0.0 },
+        area: sums.area([run.training_ledger(), quantise, evaluate]),
+        events: sums.events(&tallies),
+        evaluation_events: sums.events(&evaluated),
         statistics: statistics(run),
         notes: notes(run, executed - tested),
         host,
-    }
+    };
+    report.price(preset);
+    report
 }
 
 pub(super) fn time(machine: &Machine) -> Time {
@@ -66,8 +76,6 @@ fn notes(run: &Run<'_>, blanks: u64) -> Vec<String> {
     });
     let mut notes = vec![
         "cycles are the schedule's: units run side by side behind queues; training and evaluation steps follow one another"
-            .to_owned(),
-        "energy counts logic, registers, scratchpads and DRAM; leakage, clock tree and instruction fetch are not modelled"
             .to_owned(),
         format!(
             "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step, clips and accumulators in all",
@@ -90,26 +98,41 @@ fn units(account: &Account) -> BTreeMap<Unit, UnitCycles> {
 
 pub(super) type Tallies = BTreeMap<(Phase, Option<u32>), Tally>;
 
-pub(super) struct Prices<'a> {
-    pub(super) machine: &'a Machine,
-    pub(super) preset: &'a Preset,
+/// Tallies of several ledgers as one.
+pub(super) fn joined<const N: usize>(all: [&Tallies; N]) -> Tallies {
+    let mut joined = Tallies::new();
+    for (&label, tally) in all.into_iter().flatten() {
+        joined.entry(label).or_default().add(tally);
+    }
+    joined
 }
 
-impl Prices<'_> {
-    fn energy_pj(&self, tally: &Tally) -> f64 {
-        self.preset.price(&tally.events, self.machine).iter().map(|(_, pj)| pj).sum()
+/// Parts of a report from tallies, not priced yet: every energy and area is 0.
+pub(super) struct Sums<'a> {
+    pub(super) machine: &'a Machine,
+    pub(super) program: &'a Program,
+}
+
+impl Sums<'_> {
+    /// Products that the array's multipliers can make in a cycle.
+    fn multipliers(&self) -> u64 {
+        let array = &self.machine.array;
+        let trees = spec::Phase::ALL.map(|phase| self.machine.accumulators.rule(phase).tree);
+        trees.into_iter().max().map_or(0, u64::from) * u64::from(array.rows) * u64::from(array.columns)
+    }
+
+    pub(super) fn peak(&self) -> Peak {
+        let dram = &self.machine.dram;
+        let dram_bytes_per_cycle = u64::from(dram.bytes_per_cycle) * u64::from(dram.channels);
+        Peak { products_per_cycle: self.multipliers(), dram_bytes_per_cycle }
     }
 
     /// Useful products of those the array's multipliers could have made in the part's cycles.
     fn utilisation(&self, tally: &Tally) -> f64 {
-        let array = &self.machine.array;
-        let trees = spec::Phase::ALL.map(|phase| self.machine.accumulators.rule(phase).tree);
-        let multipliers =
-            trees.into_iter().max().map_or(0, u64::from) * u64::from(array.rows) * u64::from(array.columns);
         match tally.account.cycles {
             0 => 0.0,
             #[expect(clippy::cast_precision_loss, reason = "a share to be read")]
-            cycles => tally.useful_products as f64 / (multipliers * cycles) as f64,
+            cycles => tally.useful_products as f64 / (self.multipliers() * cycles) as f64,
         }
     }
 
@@ -125,8 +148,11 @@ impl Prices<'_> {
             cycles,
             units: units(&tally.account),
             seconds,
-            energy_pj: self.energy_pj(tally),
-            component_pj: self.preset.price(&tally.events, self.machine).into_iter().collect(),
+            energy_pj: 0.0,
+            component_pj: BTreeMap::new(),
+            power_w: 0.0,
+            image_pj: 0.0,
+            image_seconds: 0.0,
             products: tally.products,
             useful_products: tally.useful_products,
             nonzero_products: tally.nonzero_products,
@@ -147,7 +173,8 @@ impl Prices<'_> {
                 cycles: tally.account.cycles,
                 array_cycles: tally.account.unit(Unit::Array).busy,
                 units: units(&tally.account),
-                energy_pj: self.energy_pj(&tally),
+                energy_pj: 0.0,
+                component_pj: BTreeMap::new(),
                 dram_bytes: tally.dram_read_bytes + tally.dram_written_bytes,
                 products: tally.products,
                 useful_products: tally.useful_products,
@@ -160,8 +187,8 @@ impl Prices<'_> {
         Phase::ALL.into_iter().filter_map(of).collect()
     }
 
-    pub(super) fn layers(&self, tallies: &Tallies, program: &Program) -> Vec<Layer> {
-        let names = program.training.iter().flat_map(|t| &t.layers);
+    pub(super) fn layers(&self, tallies: &Tallies) -> Vec<Layer> {
+        let names = self.program.training.iter().flat_map(|t| &t.layers);
         (0u32..)
             .zip(names)
             .map(|(index, name)| {
@@ -170,7 +197,8 @@ impl Prices<'_> {
                     name: name.clone(),
                     cycles: tally.account.cycles,
                     array_cycles: tally.account.unit(Unit::Array).busy,
-                    energy_pj: self.energy_pj(&tally),
+                    energy_pj: 0.0,
+                    component_pj: BTreeMap::new(),
                     utilisation: self.utilisation(&tally),
                     phases: self.parts(tallies, |l| l == Some(index)),
                 }
@@ -178,18 +206,34 @@ impl Prices<'_> {
             .collect()
     }
 
-    fn events(&self, tally: &Tally) -> Vec<EventCount> {
-        let each = |(&(component, event), &count): (&(_, _), &u128)| {
-            #[expect(clippy::cast_precision_loss, reason = "energies are estimates")]
-            let energy_pj = self.preset.event_pj(component, event, self.machine) * count as f64;
-            EventCount { component, event, count: u64::try_from(count).unwrap_or(u64::MAX), energy_pj }
+    pub(super) fn events(&self, tallies: &Tallies) -> Vec<EventCount> {
+        let of = |(&(phase, layer), tally): (&(Phase, Option<u32>), &Tally)| {
+            let layer = layer.map(|layer| layer_name(self.program, layer));
+            let each = |(&(component, event), &count): (&(_, _), &u128)| EventCount {
+                phase: phase.name().to_owned(),
+                layer: layer.clone(),
+                component,
+                event,
+                count,
+                energy_pj: 0.0,
+            };
+            tally.events.iter().map(each).collect::<Vec<_>>()
         };
-        tally.events.iter().map(each).collect()
+        tallies.iter().flat_map(of).collect()
+    }
+
+    /// The logic that plans of these ledgers ask for together.
+    pub(super) fn area<const N: usize>(&self, ledgers: [&Ledger; N]) -> Area {
+        let mut logic = Logic::default();
+        ledgers.into_iter().for_each(|ledger| logic.and(ledger.logic()));
+        let elements = logic.elements(self.machine).into_iter();
+        let elements = elements.map(|element| ElementArea { element, um2: 0.0 }).collect();
+        Area { total_um2: 0.0, place_um2: BTreeMap::new(), elements }
     }
 }
 
-fn layer_name(run: &Run<'_>, layer: u32) -> String {
-    let names = run.program().training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
+fn layer_name(program: &Program, layer: u32) -> String {
+    let names = program.training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
     let index = usize::try_from(layer).unwrap_or(usize::MAX);
     names.get(index).cloned().unwrap_or_else(|| format!("layer {layer}"))
 }
@@ -198,7 +242,7 @@ fn overflow(run: &Run<'_>, ledger: &Ledger) -> Option<Overflow> {
     ledger.first_overflow().map(|first| Overflow {
         step: first.pass,
         phase: first.phase.name().to_owned(),
-        layer: first.layer.map_or_else(String::new, |layer| layer_name(run, layer)),
+        layer: first.layer.map_or_else(String::new, |layer| layer_name(run.program(), layer)),
         instruction: first.instruction,
         row: first.row,
         column: first.column,
@@ -209,7 +253,7 @@ fn statistics(run: &Run<'_>) -> Vec<Statistic> {
     let lines = run.statistics().into_iter();
     lines
         .map(|line| Statistic {
-            layer: layer_name(run, line.layer),
+            layer: layer_name(run.program(), line.layer),
             class: line.class,
             bits: line.statistics.bits(),
             statistics: line.statistics,

@@ -1,10 +1,10 @@
 //! The report of one evaluation: errors by class, which class was taken for which, what the accelerator spent.
 
-use super::build::{Prices, sum, time};
+use super::build::{Sums, joined, sum, time};
+use super::price::price_part;
 use super::{Time, Totals};
-use crate::observe::Preset;
 use crate::program::Program;
-use crate::spec::Machine;
+use crate::spec::{Machine, Preset};
 use crate::train::Evaluation;
 
 /// An evaluation of a checkpoint.
@@ -57,12 +57,15 @@ impl EvaluationReport {
         evaluation: &Evaluation,
         host_seconds: f64,
     ) -> Self {
-        let prices = Prices { machine, preset };
+        let sums = Sums { machine, program };
         let score = &evaluation.score;
         let confusion: Vec<Vec<u64>> = evaluation.confusion.rows().map(<[u64]>::to_vec).collect();
         let batch = program.training.as_ref().map_or(0, |t| t.batch);
         let [quantise, forward] = evaluation.ledgers.each_ref().map(|ledger| ledger.tallies());
+        let tallies = joined([&quantise, &forward]);
         let executed = evaluation.ledgers[1].passes() * u64::from(batch);
+        let mut totals = sums.totals(&sum(tallies.values()), 0, [score.images, executed]);
+        price_part(preset, &mut sums.events(&tallies), &mut totals, &mut [], &mut []);
         EvaluationReport {
             program: program.name.clone(),
             machine: machine.short_name(),
@@ -73,11 +76,7 @@ impl EvaluationReport {
             confusion,
             time: time(machine),
             energy_preset: preset.name.clone(),
-            totals: prices.totals(
-                &sum(quantise.values().chain(forward.values())),
-                0,
-                [score.images, executed],
-            ),
+            totals,
             host_seconds,
         }
     }

@@ -3,26 +3,28 @@
 mod build;
 mod estimate;
 mod evaluation;
+mod parts;
 mod plots;
+mod price;
 mod table;
+mod topology;
 
 pub use build::report;
 pub use estimate::{Estimate, estimate};
 pub use evaluation::{ClassError, EvaluationReport};
-pub use plots::{PlotError, plots};
+pub use parts::{Area, ElementArea, EventCount, Layer, Part, Peak, Totals, Whole};
+pub use plots::{PlotError, plots, roofline};
 pub(crate) use table::plain;
-pub use table::{estimate_table, evaluation_table, table};
+pub use table::{estimate_table, evaluation_table, price_table, table, topology_table};
+pub use topology::{Drains, Flow, ShapeEstimate, TopologyEstimate, estimate_topology};
 
-use std::collections::BTreeMap;
-
-use crate::isa::Unit;
-use crate::observe::{ClassStatistics, Component, Event};
+use crate::observe::ClassStatistics;
 use crate::program::Class;
-use crate::timing::UnitCycles;
+use crate::spec::Preset;
 use crate::train::Epoch;
 
 /// Version of `report.json`; a change that old readers do not read raises it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A run's report. Everything but [`Report::host`] is a function of program, machine, seed and data.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -45,8 +47,12 @@ pub struct Report {
     pub batch: u32,
     /// How time was counted.
     pub time: Time,
-    /// The table that energy was priced by.
+    /// Name of the table that energy was priced by.
     pub energy_preset: String,
+    /// The table, whole.
+    pub preset: Preset,
+    /// The machine's roofs.
+    pub peak: Peak,
     /// Whether the run reached its last epoch.
     pub complete: bool,
     /// Outcome of each epoch.
@@ -59,8 +65,14 @@ pub struct Report {
     pub layers: Vec<Layer>,
     /// Evaluation, which stands apart from training.
     pub evaluation: Totals,
+    /// Both together.
+    pub whole: Whole,
+    /// Area of the machine's logic.
+    pub area: Area,
     /// Events that energy was counted in, training.
     pub events: Vec<EventCount>,
+    /// The same, evaluation.
+    pub evaluation_events: Vec<EventCount>,
     /// Bit statistics, training.
     pub statistics: Vec<Statistic>,
     /// What a reader must know about the figures.
@@ -104,108 +116,6 @@ pub struct Time {
     pub dataflow: [String; 3],
     /// Clock, MHz.
     pub clock_mhz: u32,
-}
-
-/// Sums of a part of the run.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Totals {
-    /// Training steps (0 for an evaluation).
-    pub steps: u64,
-    /// Images of the data that went through.
-    pub images: u64,
-    /// Images the machine executed: the blank ones that fill an evaluation's last batch are among them, and in all counts here.
-    pub executed_images: u64,
-    /// Instructions executed.
-    pub instructions: u64,
-    /// Cycles.
-    pub cycles: u64,
-    /// Where they go, by unit: each unit's add up to `cycles`.
-    pub units: BTreeMap<Unit, UnitCycles>,
-    /// Seconds at the machine's clock.
-    pub seconds: f64,
-    /// Energy.
-    pub energy_pj: f64,
-    /// Energy by component.
-    pub component_pj: BTreeMap<Component, f64>,
-    /// Products, padding's zeros among them.
-    pub products: u64,
-    /// Products without padding's.
-    pub useful_products: u64,
-    /// Products with both operands not zero.
-    pub nonzero_products: u64,
-    /// Useful products of those the array has multipliers for in these cycles.
-    pub utilisation: f64,
-    /// Outputs whose register differs from the exact sum.
-    pub wrong_outputs: u64,
-    /// Joins that saturated.
-    pub saturated_joins: u64,
-    /// Where an accumulator first left its range, in any way of overflow.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub first_overflow: Option<Overflow>,
-    /// Bytes read from DRAM, whole bursts.
-    pub dram_read_bytes: u64,
-    /// Bytes written to DRAM, whole bursts.
-    pub dram_written_bytes: u64,
-}
-
-/// A phase, of the whole net or of a layer.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Part {
-    /// The phase.
-    pub phase: String,
-    /// Cycles in which the oldest instruction not ended was of this part; the parts' add up to the total.
-    pub cycles: u64,
-    /// Cycles in which the array was busy with it.
-    pub array_cycles: u64,
-    /// Where the cycles of its instructions go, by unit: busy, and the waits before they start.
-    pub units: BTreeMap<Unit, UnitCycles>,
-    /// Energy.
-    pub energy_pj: f64,
-    /// Bytes to and from DRAM, whole bursts.
-    pub dram_bytes: u64,
-    /// Products, padding's zeros among them.
-    pub products: u64,
-    /// Products without padding's.
-    pub useful_products: u64,
-    /// Products with both operands not zero.
-    pub nonzero_products: u64,
-    /// Useful products of those the array has multipliers for in these cycles.
-    pub utilisation: f64,
-    /// Outputs whose register differs from the exact sum.
-    pub wrong_outputs: u64,
-    /// Joins that saturated.
-    pub saturated_joins: u64,
-}
-
-/// A layer.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Layer {
-    /// Its name.
-    pub name: String,
-    /// Cycles in which the oldest instruction not ended was of this layer.
-    pub cycles: u64,
-    /// Cycles in which the array was busy with it.
-    pub array_cycles: u64,
-    /// Energy.
-    pub energy_pj: f64,
-    /// Useful products of those the array has multipliers for in these cycles.
-    pub utilisation: f64,
-    /// Its phases, in the order of a step.
-    pub phases: Vec<Part>,
-}
-
-/// How often an event happened, and what it cost.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct EventCount {
-    /// Where.
-    pub component: Component,
-    /// What, with its widths.
-    #[serde(flatten)]
-    pub event: Event,
-    /// How often.
-    pub count: u64,
-    /// Energy of all of them.
-    pub energy_pj: f64,
 }
 
 /// Bit statistics of a layer's tensors of one class.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -361,6 +362,30 @@ impl<'d> Section<'d> {
         self.entry(key).is_some_and(|entry| matches!(entry.node.item, Item::Array(_)))
     }
 
+    /// Whether `key` is there as a table.
+    pub(crate) fn is_table(&self, key: &str) -> bool {
+        self.entry(key).is_some_and(|entry| matches!(entry.node.item, Item::Table(_)))
+    }
+
+    /// The table `key` as if it were not written.
+    pub(crate) fn absent(&self, key: &str) -> Result<Section<'d>, SourceError> {
+        self.child(None, self.dotted(key))
+    }
+
+    /// The folder that a path written at `key` is relative to: the file's, or where the command runs.
+    pub(crate) fn folder(&self, key: &str) -> PathBuf {
+        let source = self.entry(key).map_or(0, |entry| entry.node.place.source);
+        match &self.document.sources[source].origin {
+            origin if origin == setting::ORIGIN => PathBuf::new(),
+            origin => Path::new(origin).parent().map(Path::to_path_buf).unwrap_or_default(),
+        }
+    }
+
+    /// Its dotted path; empty for the whole document.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether `key` was written.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
@@ -421,7 +446,8 @@ impl<'d> Section<'d> {
         }
     }
 
-    fn dotted(&self, key: &str) -> String {
+    /// The dotted path of a key.
+    pub(crate) fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 

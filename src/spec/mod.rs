@@ -3,12 +3,17 @@
 
 mod diagnostic;
 mod document;
+mod preset;
 mod read;
 mod setting;
 mod write;
 
 pub use diagnostic::SourceError;
 pub(crate) use document::{Document, Section, general};
+pub use preset::{
+    AreaByBit, AreaByBitAndBit, AreaByLevel, Areas, EnergyByBit, EnergyByBitAndBit, EnergyByCapacity,
+    EnergyByCycle, EnergyByLevel, EnergyOfDram, Preset, PresetError,
+};
 pub use setting::{Setting, nearest};
 
 use std::collections::BTreeMap;
@@ -18,7 +23,7 @@ use serde::Serialize;
 use crate::number::{AccumulatorRule, Overflow, Rounding};
 
 /// A machine. `Machine::default()` is the machine of `programs/machines/default.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
     /// What reports call it.
     pub name: String,
@@ -36,8 +41,8 @@ pub struct Machine {
     pub control: Control,
     /// Clock, MHz.
     pub clock_mhz: u32,
-    /// Name of the energy table.
-    pub energy: String,
+    /// The energy table.
+    pub energy: Preset,
     /// The random numbers.
     pub random: Random,
 }
@@ -331,7 +336,7 @@ impl Default for Machine {
             dram: Dram { bytes_per_cycle: 32, latency_cycles: 100, burst_bytes: 64, channels: 1 },
             control: Control { loop_depth: 8, registers: 32, queue_depth: 16 },
             clock_mhz: 500,
-            energy: "horowitz45".to_owned(),
+            energy: Preset::default(),
             random: Random { generator: Generator::Philox4x32x10 },
         }
     }

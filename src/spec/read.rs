@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use crate::number::{AccumulatorRule, Overflow, Rounding};
 use crate::spec::{
     Accumulators, Array, Control, Dataflow, Document, Drain, Dram, Generator, Machine, Memory, Order,
-    Packing, Phase, Random, Scratchpad, Section, Setting, SourceError, Vector,
+    Packing, Phase, Preset, PresetError, Random, Scratchpad, Section, Setting, SourceError, Vector,
 };
 
 /// Widest array, vector and memory interface: enough for any machine built, and no product of two overflows.
@@ -34,7 +34,8 @@ impl Machine {
     /// order, and one of `accumulators.bits` and the like replaces what the phases had.
     ///
     /// # Errors
-    /// Text that is no TOML, unknown keys, values out of range, and what no engine executes yet.
+    /// Text that is no TOML, unknown keys, values out of range, and what no engine executes yet; an energy table that
+    /// cannot be read: its path is relative to the folder of `origin`.
     pub fn from_toml(text: &str, origin: &str, sets: &[Setting]) -> Result<Self, SourceError> {
         let mut document = Document::parse(text, origin)?;
         for set in sets {
@@ -73,18 +74,26 @@ fn machine(document: &Document) -> Result<Machine, SourceError> {
     let clock_mhz = root
         .integer("clock_mhz", 1..=100_000, "cycles become seconds by it, and leakage energy by those")?
         .unwrap_or(default.clock_mhz);
-    let energy = root.text("energy")?.map_or(default.energy, str::to_owned);
+    let energy = energy(&mut root)?;
     let random = random(root.section("random")?, default.random)?;
     root.finish()?;
     if name.is_empty() {
         return Err(root.refuse("name", "a machine's name cannot be empty: reports call it so"));
     }
-    if energy.is_empty() {
-        return Err(root
-            .refuse("energy", "the energy table's name cannot be empty")
-            .with_hint("leave `energy` out for the default table"));
-    }
     Ok(Machine { name, array, accumulators, vector, memory, dram, control, clock_mhz, energy, random })
+}
+
+/// The name of a shipped table, the path of a file, or the table itself.
+fn energy(root: &mut Section<'_>) -> Result<Preset, SourceError> {
+    Preset::ask(root.absent("energy")?)?;
+    if root.is_table("energy") {
+        return Preset::read(root.section("energy")?);
+    }
+    let Some(name) = root.text("energy")? else { return Ok(Preset::default()) };
+    Preset::named(name, &root.folder("energy")).map_err(|error| match error {
+        PresetError::Text(error) => error,
+        other => root.refuse("energy", other.to_string()),
+    })
 }
 
 fn array(mut section: Section<'_>, default: Array) -> Result<Array, SourceError> {

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::number::{AccumulatorRule, Overflow, Rounding};
-use crate::spec::{Generator, Machine, Order, Packing, Phase, Scratchpad};
+use crate::spec::{Generator, Machine, Order, Packing, Phase, Preset, Scratchpad};
 
 impl Machine {
     /// The full file: every key with its value and what it means.
@@ -23,7 +23,10 @@ impl Machine {
         )?;
         line(out, "name", quoted(&self.name), "what reports call it")?;
         line(out, "clock_mhz", self.clock_mhz, "clock, MHz")?;
-        line(out, "energy", quoted(&self.energy), "the table of picojoules")?;
+        if self.energy.is_shipped() {
+            let meaning = "the table of picojoules: a name, a file, or [energy] here";
+            line(out, "energy", quoted(&self.energy.name), meaning)?;
+        }
         self.write_array(out)?;
         self.write_accumulators(out)?;
 
@@ -58,7 +61,11 @@ impl Machine {
         let generator = match self.random.generator {
             Generator::Philox4x32x10 => "philox4x32-10",
         };
-        line(out, "generator", quoted(generator), "the only one; the seed is the run's")
+        line(out, "generator", quoted(generator), "the only one; the seed is the run's")?;
+        match self.energy.is_shipped() {
+            true => Ok(()),
+            false => write!(out, "\n{}", energy(&self.energy)),
+        }
     }
 
     fn write_array(&self, out: &mut String) -> fmt::Result {
@@ -140,6 +147,12 @@ fn write_scratchpad(out: &mut String, name: &str, scratchpad: Scratchpad, meanin
     line(out, "ports", scratchpad.ports, "instructions that may touch it at once")
 }
 
+/// A table of the user's, whole: the machine's file needs no other.
+fn energy(preset: &Preset) -> String {
+    let table = toml::Table::try_from(preset).unwrap_or_default();
+    toml::to_string(&toml::Table::from_iter([("energy".to_owned(), table.into())])).unwrap_or_default()
+}
+
 fn line(out: &mut String, key: &str, value: impl fmt::Display, meaning: &str) -> fmt::Result {
     let assignment = format!("{key} = {value}");
     writeln!(out, "{assignment:<36}# {meaning}")
@@ -187,6 +200,7 @@ mod tests {
         odd.memory.mask = Scratchpad { kib: 7, ports: 5 };
         odd.dram.channels = 2;
         odd.control.registers = 9;
+        odd.energy.dram.pj_per_bit = 0.1;
         for machine in [default, odd] {
             assert_eq!(Machine::from_toml(&machine.to_toml(), "written", &[]), Ok(machine));
         }
@@ -201,7 +215,9 @@ mod tests {
             for segment in key.split('.') {
                 value = value.and_then(|value| value.get(segment).cloned());
             }
-            assert_eq!(value.is_some(), !one_phase, "{key}");
+            // A shipped table is written by its name.
+            let within_energy = key.starts_with("energy.");
+            assert_eq!(value.is_some(), !one_phase && !within_energy, "{key}");
         }
     }
 

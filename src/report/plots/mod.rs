@@ -1,5 +1,9 @@
 //! Plots of a report, PNG and SVG, drawn with a font the binary carries.
 
+mod roofline;
+
+pub use roofline::roofline;
+
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
@@ -34,17 +38,14 @@ const COLOURS: [RGBColor; 7] = [
 
 static FONT: Once = Once::new();
 
-/// Draws `training` (error and loss by epoch) and `cycles` (by layer and phase) into a folder; what was drawn.
+/// Draws `training` (error and loss by epoch), `cycles` (by layer and phase) and `roofline` into a folder; what was drawn.
 ///
 /// # Errors
 /// When a picture cannot be written.
 pub fn plots(report: &Report, dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    FONT.call_once(|| {
-        // Registering fails only for bytes that are no font.
-        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-    });
+    font();
     let mut drawn = Vec::new();
-    for name in ["training", "cycles"] {
+    for name in ["training", "cycles", "roofline"] {
         for extension in ["png", "svg"] {
             let path = dir.join(format!("{name}.{extension}"));
             let failed = |what: String| PlotError { path: path.clone(), what };
@@ -59,10 +60,32 @@ pub fn plots(report: &Report, dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
     Ok(drawn)
 }
 
+/// Registers the font.
+fn font() {
+    FONT.call_once(|| {
+        // Registering fails only for bytes that are no font.
+        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
+    });
+}
+
 fn draw<B: DrawingBackend>(name: &str, report: &Report, area: &DrawingArea<B, Shift>) -> Result<(), String> {
+    present(area, |area| match name {
+        "training" => training(report, area),
+        "cycles" => cycles(report, area),
+        _ => {
+            let title = format!("Roofline of training, {}", report.machine);
+            roofline::of_report(&title, &report.layers, report.peak, area)
+        }
+    })
+}
+
+/// Draws on white and writes it.
+fn present<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    draw: impl FnOnce(&DrawingArea<B, Shift>) -> Drawn<B>,
+) -> Result<(), String> {
     area.fill(&WHITE).map_err(|e| e.to_string())?;
-    let drawn = if name == "training" { training(report, area) } else { cycles(report, area) };
-    drawn.map_err(|e| e.to_string())?;
+    draw(area).map_err(|e| e.to_string())?;
     area.present().map_err(|e| e.to_string())
 }
 
