@@ -75,6 +75,19 @@ fn images(part: &Path, classes: &[String], folder: Folder) -> Result<Images, Dat
     Ok(Images::pictures(shape, Pictures { files, resize: folder.resize }, labels))
 }
 
+/// Whether a JPEG has no end behind its last scan, which decoders fill with grey. Within a scan no byte 0xff stands
+/// before a marker's code, so an end there is the picture's.
+fn is_cut_short(bytes: &[u8]) -> bool {
+    const BEGIN: [u8; 2] = [0xff, 0xd8];
+    const SCAN: [u8; 2] = [0xff, 0xda];
+    const END: [u8; 2] = [0xff, 0xd9];
+    if !bytes.starts_with(&BEGIN) {
+        return false;
+    }
+    let scan = bytes.windows(2).rposition(|w| w == SCAN).unwrap_or(0);
+    !bytes[scan..].windows(2).any(|w| w == END)
+}
+
 impl Pictures {
     pub(super) fn first(&self, n: usize) -> Self {
         Pictures { files: self.files[..n].to_vec(), resize: self.resize }
@@ -100,10 +113,12 @@ impl Pictures {
     ) -> Result<(), DataError> {
         let path = &self.files[usize::try_from(i).unwrap_or(usize::MAX)];
         let fail = |what: String| DataError::Picture { path: path.clone(), what };
-        let reader = image::ImageReader::open(path)
-            .and_then(image::ImageReader::with_guessed_format)
-            .map_err(|error| DataError::Read { path: path.clone(), error })?;
-        let picture = reader.decode().map_err(|error| fail(format!("no whole picture ({error})")))?;
+        let bytes = std::fs::read(path).map_err(|error| DataError::Read { path: path.clone(), error })?;
+        if is_cut_short(&bytes) {
+            return Err(fail("the picture is cut short".to_owned()));
+        }
+        let picture =
+            image::load_from_memory(&bytes).map_err(|error| fail(format!("no whole picture ({error})")))?;
         let (width, height) = (picture.width(), picture.height());
         let shorter = u64::from(width.min(height).max(1));
         let scaled = |side: u32| {
@@ -185,6 +200,14 @@ mod tests {
         let data = read(dir.path(), FOLDER).unwrap();
         let broken = data.train.batch(&[0, 1], None).unwrap_err().to_string();
         assert!(broken.contains("cat/a.png"), "{broken}");
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        image::RgbImage::new(40, 40).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+        let jpeg = jpeg.into_inner();
+        std::fs::write(dir.path().join("train/cat/a.png"), &jpeg).unwrap();
+        assert!(data.train.batch(&[0, 1], None).is_ok(), "what it holds counts, not its name");
+        std::fs::write(dir.path().join("train/cat/a.png"), &jpeg[..jpeg.len() - 9]).unwrap();
+        let short = data.train.batch(&[0, 1], None).unwrap_err().to_string();
+        assert!(short.contains("cut short"), "{short}");
         std::fs::remove_file(dir.path().join("test/ant/a.png")).unwrap();
         assert!(error(read(dir.path(), FOLDER)).contains("no picture of this class"));
         std::fs::remove_dir_all(dir.path().join("test")).unwrap();
