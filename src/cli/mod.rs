@@ -1,6 +1,7 @@
 //! The command line.
 
 mod asm;
+mod begin;
 mod compile;
 mod disasm;
 mod estimate;
@@ -11,6 +12,7 @@ mod map;
 mod progress;
 mod show;
 mod tensors;
+mod trace;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +36,7 @@ enum Command {
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
     Run(execute::Execute),
+    Trace(trace::Trace),
     Machine(machine::Show),
     Report(show::Show),
 }
@@ -76,6 +79,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Asm(command) => command.run(),
         Command::Disasm(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Trace(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
     };
