@@ -101,19 +101,16 @@ impl<'a> Timeline<'a> {
         Micros { cycles: self.offset + cycle, clock_mhz: self.table.machine.clock_mhz }
     }
 
-    /// Cycles `from..to` of a track.
+    /// Cycles `from..to` of a track: a beginning and an end, so that what follows begins at the very number this ends with.
     fn slice(&mut self, tid: u32, [from, to]: [u64; 2], name: &str, rest: &[u8]) -> Result<(), Halt> {
-        let (ts, dur) =
-            (self.at(from), Micros { cycles: to - from, clock_mhz: self.table.machine.clock_mhz });
+        let (begin, end) = (self.at(from), self.at(to));
         self.event(|out| {
-            write!(
-                out,
-                "{{\"ph\":\"X\",\"pid\":1,\"tid\":{tid},\"ts\":{ts},\"dur\":{dur},\"name\":\"{name}\","
-            )?;
+            write!(out, "{{\"ph\":\"B\",\"pid\":1,\"tid\":{tid},\"ts\":{begin},\"name\":\"{name}\",")?;
             out.extend_from_slice(rest);
-            out.push(b'}');
-            Ok(())
-        })
+            write!(out, "}},\n{{\"ph\":\"E\",\"pid\":1,\"tid\":{tid},\"ts\":{end},\"name\":\"{name}\"}}")
+        })?;
+        self.events += 1;
+        Ok(())
     }
 
     /// One execution of the entry: training step `step`, the passes before it having taken their cycles.

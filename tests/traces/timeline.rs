@@ -43,7 +43,7 @@ fn read(text: &str) -> Timeline {
         Timeline { complete: whole["otherData"]["complete"].as_bool().unwrap(), ..Timeline::default() };
     let mut tracks: BTreeMap<u64, String> = BTreeMap::new();
     let mut ends: BTreeMap<String, f64> = BTreeMap::new();
-    let mut open: Vec<f64> = Vec::new();
+    let mut open: BTreeMap<String, Vec<(f64, Value)>> = BTreeMap::new();
     let mut counting: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for event in whole["traceEvents"].as_array().unwrap() {
         let text = |key: &str| event[key].as_str().unwrap_or_else(|| panic!("{key} of {event}")).to_owned();
@@ -64,28 +64,33 @@ fn read(text: &str) -> Timeline {
                     other => panic!("metadata {other}"),
                 }
             }
-            "X" => {
-                keys(event, &["ph", "pid", "tid", "ts", "dur", "name", "cat", "args"]);
-                let track = tracks[&tid.unwrap()].clone();
-                let (from, cycles) = (number("ts"), event["args"]["cycles"].as_f64().unwrap());
-                // Microseconds and cycles say the same, and slices of a track do not overlap.
-                assert!((number("dur") * clock - cycles).abs() < 1e-3, "{event}");
-                let end = ends.entry(track.clone()).or_default();
-                assert!(from >= *end - 1e-6, "{track} goes back: {event}");
-                *end = from + number("dur");
-                let (name, category) = (text("name"), text("cat"));
-                read.slices.push(Slice { track, name, category, args: event["args"].clone() });
-            }
             "B" => {
                 keys(event, &["ph", "pid", "tid", "ts", "name", "cat", "args"]);
-                assert!(open.last().is_none_or(|&from| from <= number("ts")), "{event}");
-                open.push(number("ts"));
-                read.loops += 1;
+                let track = tracks[&tid.unwrap()].clone();
+                let open = open.entry(track.clone()).or_default();
+                let last =
+                    ends.get(&track).copied().unwrap_or_default().max(open.last().map_or(0.0, |o| o.0));
+                assert!(number("ts") >= last, "{track} goes back: {event}");
+                read.loops += usize::from(text("cat") == "loop");
+                open.push((number("ts"), event.clone()));
                 read.deepest = read.deepest.max(open.len());
             }
             "E" => {
-                keys(event, &["ph", "pid", "tid", "ts"]);
-                assert!(open.pop().expect("an end of something begun") <= number("ts"));
+                keys(event, &["ph", "pid", "tid", "ts", "name"]);
+                let track = tracks[&tid.unwrap()].clone();
+                let (from, begun) =
+                    open.get_mut(&track).and_then(Vec::pop).expect("an end of something begun");
+                assert!(number("ts") >= from && begun["name"] == text("name"), "{event}");
+                ends.insert(track.clone(), number("ts"));
+                if begun["cat"] == "loop" {
+                    continue;
+                }
+                // Microseconds and cycles say the same.
+                let cycles = begun["args"]["cycles"].as_f64().unwrap();
+                assert!(((number("ts") - from) * clock - cycles).abs() < 1e-3, "{begun}");
+                let word = |key: &str| begun[key].as_str().unwrap().to_owned();
+                let (name, category) = (word("name"), word("cat"));
+                read.slices.push(Slice { track, name, category, args: begun["args"].clone() });
             }
             "C" => {
                 keys(event, &["ph", "pid", "ts", "name", "args"]);
@@ -99,7 +104,7 @@ fn read(text: &str) -> Timeline {
             other => panic!("event {other}"),
         }
     }
-    assert!(!read.complete || open.is_empty(), "every loop ends");
+    assert!(!read.complete || open.values().all(Vec::is_empty), "all that begins ends");
     assert!(
         counting.values().all(|&(_, value)| value == 0.0) || !read.complete,
         "every counter ends at zero"

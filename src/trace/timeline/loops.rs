@@ -83,7 +83,10 @@ impl<'t> Loops<'t> {
         match self.open.pop() {
             Some(open) if open.shown => {
                 let ts = line.at(to);
-                line.event(|out| write!(out, "{{\"ph\":\"E\",\"pid\":1,\"tid\":2,\"ts\":{ts}}}"))
+                let name = &open.name;
+                line.event(|out| {
+                    write!(out, "{{\"ph\":\"E\",\"pid\":1,\"tid\":2,\"ts\":{ts},\"name\":\"{name}\"}}")
+                })
             }
             _ => Ok(()),
         }
