@@ -48,6 +48,8 @@ enum Failure {
     Given(anyhow::Error),
     /// Ctrl-C, with everything kept.
     Stopped,
+    /// Two things compared are not the same, which was told.
+    Differs,
 }
 
 fn given(error: impl Into<anyhow::Error>) -> Failure {
@@ -88,6 +90,7 @@ pub fn main() -> std::process::ExitCode {
         Err(Failure::Run(error)) => fail(&error, 1),
         Err(Failure::Given(error)) => fail(&error, 2),
         Err(Failure::Stopped) => 130.into(),
+        Err(Failure::Differs) => 1.into(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `wagesim trace`.
 
+mod compare;
 mod target;
 mod window;
 
@@ -9,10 +10,10 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::begin::Begin;
-use super::load::Choice;
+use super::load::{Choice, EngineName};
 use super::{Failure, failed, given, print};
 use crate::observe::Preset;
-use crate::trace::{Halt, Limits, Timeline, Timetable, Window};
+use crate::trace::{Follow, Halt, Limits, Log, Timeline, Timetable, Window};
 use target::Target;
 use window::{Within, size};
 
@@ -26,7 +27,9 @@ use window::{Within, size};
 Examples:
   wagesim trace --timeline step.json                      one training step of the LeNet; open it at ui.perfetto.dev
   wagesim trace --timeline conv1.json --layer conv1 --phase error,gradient
-  wagesim trace programs/requantise.s --timeline t.json.zst --max-size 1M
+  wagesim trace --log a.jsonl.zst --digest --steps 1..3   every instruction of three steps, with what it wrote
+  wagesim trace --diff a.jsonl.zst b.jsonl.zst            the first instruction where two runs part
+  wagesim trace programs/requantise.s --zeros --log - | head
 
 A window is what is in every range and list given: --steps 2..3 --cycles 0..9999 --unit array. Ranges
 have both their ends; instructions and cycles count from 0 in each step, steps from 1.
@@ -41,6 +44,27 @@ pub(super) struct Trace {
     /// A timeline in the trace-event format, for Perfetto
     #[arg(long, value_name = "FILE", help_heading = "Traces")]
     timeline: Option<PathBuf>,
+    /// A log: a JSON object a line for each instruction
+    #[arg(long, value_name = "FILE", help_heading = "Traces")]
+    log: Option<PathBuf>,
+    /// In the log, what each instruction came to on data, and a digest of what it wrote
+    #[arg(long, requires = "log", help_heading = "Traces")]
+    digest: bool,
+    /// Execute on data: the log has what each instruction came to
+    #[arg(long, help_heading = "Traces")]
+    execute: bool,
+    /// What executes; the same bits
+    #[arg(long, value_enum, default_value = "fast", help_heading = "Traces")]
+    engine: EngineName,
+    /// Folder of the data set's files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Find the first instruction where two logs part (exit code 1 where they do)
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["timeline", "log"], help_heading = "Traces")]
+    diff: Vec<PathBuf>,
+    /// Fields of the logs not to look at; `cycles` stands for all four times
+    #[arg(long, value_delimiter = ',', value_name = "LIST", requires = "diff", help_heading = "Traces")]
+    ignore: Vec<String>,
     #[command(flatten)]
     within: Within,
     /// Bytes a file may have at most, as in 64M
@@ -65,10 +89,12 @@ struct Written {
 
 impl Trace {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        if self.timeline.is_none() {
-            return Err(given(anyhow!(
-                "name a trace: --timeline FILE; `wagesim trace --help` shows examples"
-            )));
+        if let [a, b] = self.diff.as_slice() {
+            return compare::compare(a, b, &self.ignore, self.json);
+        }
+        if self.timeline.is_none() && self.log.is_none() {
+            let what = "--timeline FILE or --log FILE; `wagesim trace --help` shows examples";
+            return Err(given(anyhow!("name a trace: {what}")));
         }
         let target = Target::load(&self.choice, &self.begin)?;
         let window = self.within.window(&target)?;
@@ -87,9 +113,42 @@ impl Trace {
         if let Some(path) = &self.timeline {
             written.push(timeline(path, &limits, &table, &window)?);
         }
+        if let Some(path) = &self.log {
+            written.push(self.log(path, &limits, &target, &table, &window)?);
+        }
         let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
         self.tell(&written)?;
         if stopped { Err(Failure::Stopped) } else { Ok(()) }
+    }
+
+    fn log(
+        &self,
+        path: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+    ) -> Result<Written, Failure> {
+        if self.engine == EngineName::Stepped {
+            let what = "instructions of the stepped engine end out of order; log with fast or reference";
+            return Err(given(anyhow!("--engine stepped: {what}")));
+        }
+        let mut log = match Log::create(path, limits, table, window, self.digest) {
+            Ok(log) => log,
+            Err(halt) => return written("log", path, 0, Err(halt), None),
+        };
+        let [first, last] = steps(window);
+        let (ran, halt) = if self.digest || self.execute {
+            let engine = self.engine.on(target.machine());
+            let ran = target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut log);
+            (ran, log.take_halt())
+        } else {
+            (Ok(()), (first..=last).find_map(|step| log.pass(step).err()))
+        };
+        let records = log.records();
+        let end = log.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
+        ran?;
+        written("log", path, records, end, halt)
     }
 
     /// Refuses a window without an instruction.
@@ -148,19 +207,31 @@ fn timeline(
     table: &Timetable<'_>,
     window: &Window,
 ) -> Result<Written, Failure> {
-    let made = Timeline::create(path, limits, table, window);
-    let mut timeline = match made {
+    let mut timeline = match Timeline::create(path, limits, table, window) {
         Ok(timeline) => timeline,
-        Err(halt) => {
-            let cut = ended(Some(halt))?;
-            return Ok(Written { trace: "timeline", file: path.to_owned(), records: 0, bytes: 0, cut });
-        }
+        Err(halt) => return written("timeline", path, 0, Err(halt), None),
     };
-    let (first, last) = (window.steps.first.unwrap_or(1), window.steps.last.unwrap_or(1));
+    let [first, last] = steps(window);
     let halt = (first..=last).find_map(|step| timeline.pass(step).err());
     let records = timeline.events();
     let end = timeline.finish(halt.as_ref());
+    written("timeline", path, records, end, halt)
+}
+
+/// The training steps of a window.
+fn steps(window: &Window) -> [u64; 2] {
+    [window.steps.first.unwrap_or(1), window.steps.last.unwrap_or(1)]
+}
+
+/// What is told of a file that ended so, cut short by `halt` if it was.
+fn written(
+    trace: &'static str,
+    path: &Path,
+    records: u64,
+    end: Result<u64, Halt>,
+    halt: Option<Halt>,
+) -> Result<Written, Failure> {
     let (bytes, late) = end.map_or_else(|halt| (0, Some(halt)), |bytes| (bytes, None));
     let cut = ended(halt.or(late))?;
-    Ok(Written { trace: "timeline", file: path.to_owned(), records, bytes, cut })
+    Ok(Written { trace, file: path.to_owned(), records, bytes, cut })
 }
