@@ -22,6 +22,8 @@ pub mod machine;
 
 pub mod observe;
 
+pub mod trace;
+
 pub mod data;
 
 pub mod train;

@@ -1,16 +1,15 @@
 //! `wagesim run`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::Args;
 
-use super::load::{EngineName, machine, read};
+use super::begin::{self, Begin};
+use super::load::{EngineName, machine};
 use super::{Failure, failed, given, print, tensors};
-use crate::isa::Memory;
 use crate::machine::{Engine, Observer, Outcome, State, run};
 use crate::observe::Ledger;
-use crate::program::{Plan, Program, Step};
+use crate::program::{Plan, Step};
 use crate::spec::{Machine, Setting};
 
 /// Execute a program: from text or compiled, on tensors given
@@ -39,30 +38,20 @@ Exit codes: 0 done, 1 a run that stopped, 2 what was given is wrong.")]
 pub(super) struct Execute {
     /// Assembly text (.s) or compiled program (.safetensors)
     program: PathBuf,
-    /// The entry to execute; the only one if left out, or `main`
-    #[arg(long)]
-    entry: Option<String>,
     /// Machine file (TOML); the default machine if left out
     #[arg(long, value_name = "FILE")]
     machine: Option<PathBuf>,
     /// Any key of the machine, as in `--set memory.operand.kib=64`
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Tensors to begin with
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    #[command(flatten)]
+    begin: Begin,
     /// Where to write tensors
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The tensors to write; all if left out
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     tensors: Vec<String>,
-    /// Take tensors that nothing gives values as zeros
-    #[arg(long)]
-    zeros: bool,
-    /// Seed of initial values and of rounding
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
     /// What executes the program; the same bits
     #[arg(long, value_enum, default_value = "fast")]
     engine: EngineName,
@@ -94,39 +83,13 @@ impl Observer for Counts {
 
 impl Execute {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let program = load(&self.program)?;
+        let path = &self.program;
+        let program = begin::program(path)?;
         let settings: Result<Vec<Setting>, _> = self.set.iter().map(|s| Setting::parse(s)).collect();
         let machine = machine(self.machine.as_deref(), &settings.map_err(given)?)?;
-        let entry = self.entry(&program)?;
-        let plan = Plan::new(&program, &entry).map_err(|e| self.refuse(e))?;
-        let memory = &machine.memory;
-        let sizes = [
-            memory.operand.bytes(),
-            memory.weight.bytes(),
-            memory.accumulator.bytes(),
-            memory.mask.bytes(),
-            program.dram_bytes,
-        ];
-        plan.verify(&sizes).map_err(|e| self.refuse(e))?;
-        plan.verify_rows(machine.array.rows).map_err(|e| self.refuse(e))?;
-        let control = &machine.control;
-        let verified = program.verify_control(&entry, control.registers, control.loop_depth);
-        verified.map_err(|e| self.refuse(e))?;
-        let [operand, weight, accumulator, mask, dram] =
-            sizes.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        if Vec::<u8>::new().try_reserve_exact(dram).is_err() {
-            let what = "more than this host has; give tensors less, or place them closer with `address`";
-            return Err(self.refuse(anyhow!("its DRAM is {dram} bytes: {what}")));
-        }
-        let mut state = State::new([operand, weight, accumulator, mask, 0], self.seed);
-        state.memories[Memory::Dram.index()] = program.initial_dram(self.seed);
-        let given = match &self.input {
-            Some(path) => tensors::take(&program, path, &mut state)?,
-            None => Vec::new(),
-        };
-        if !self.zeros {
-            self.nothing_is_missing(&program, &plan, &given)?;
-        }
+        let entry = self.begin.entry(&program, path)?;
+        let plan = begin::plan(&program, &entry, &machine, path)?;
+        let mut state = self.begin.state(&program, &plan, &machine, path)?;
         let mut engine = self.engine.on(&machine);
         let counts = execute(&plan, entry, &machine, engine.as_mut(), &mut state)?;
         if let Some(path) = &self.output {
@@ -140,39 +103,6 @@ impl Execute {
             "{entry}: {instructions} instructions, {cycles} cycles\n{products} products, {nonzero_products} of them not zero; {} wrong outputs, {} saturated joins, {} clipped\n",
             counts.wrong_outputs, counts.saturated_joins, counts.clipped
         ))
-    }
-
-    fn refuse(&self, error: impl Into<anyhow::Error>) -> Failure {
-        given(error.into().context(self.program.display().to_string()))
-    }
-
-    /// Refuses tensors that are read and never had values.
-    fn nothing_is_missing(&self, program: &Program, plan: &Plan, given: &[String]) -> Result<(), Failure> {
-        let missing = plan.read_first(program).into_iter().find(|t| !given.contains(&t.name));
-        let Some(tensor) = missing else { return Ok(()) };
-        let (name, form) = (&tensor.name, tensors::form(tensor));
-        let place = match &self.input {
-            Some(path) => format!("put it into {}", path.display()),
-            None => "give it with --input FILE".to_owned(),
-        };
-        Err(self.refuse(anyhow!(
-            "tensor `{name}` ({form}) is read before anything writes it and has no values: {place}, give it `initial` values, or take it as zeros with --zeros"
-        )))
-    }
-
-    fn entry(&self, program: &Program) -> Result<String, Failure> {
-        if let Some(entry) = &self.entry {
-            return Ok(entry.clone());
-        }
-        let names: Vec<&String> = program.entries.keys().collect();
-        match names.as_slice() {
-            [one] => Ok((*one).clone()),
-            _ if program.entries.contains_key("main") => Ok("main".to_owned()),
-            _ => {
-                let names: Vec<&str> = names.iter().map(|n| n.as_str()).collect();
-                Err(self.refuse(anyhow!("several entries; choose with --entry: {}", names.join(", "))))
-            }
-        }
     }
 }
 
@@ -193,12 +123,4 @@ fn execute(
         counts.nonzero_products += tally.nonzero_products;
     }
     Ok(counts)
-}
-
-/// A program of either form, by its name.
-fn load(path: &Path) -> Result<Program, Failure> {
-    if path.extension().is_some_and(|e| e == "safetensors") {
-        return Program::load(path).map_err(given);
-    }
-    Program::from_text(&read(path)?, &path.display().to_string()).map_err(given)
 }

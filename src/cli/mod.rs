@@ -1,6 +1,7 @@
 //! The command line.
 
 mod asm;
+mod begin;
 mod compile;
 mod data;
 mod disasm;
@@ -14,6 +15,7 @@ mod price;
 mod progress;
 mod show;
 mod tensors;
+mod trace;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +40,7 @@ enum Command {
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
     Run(execute::Execute),
+    Trace(trace::Trace),
     Machine(machine::Show),
     Report(show::Show),
     Price(price::Price),
@@ -51,6 +54,8 @@ enum Failure {
     Given(anyhow::Error),
     /// Ctrl-C, with everything kept.
     Stopped,
+    /// Two things compared are not the same, which was told.
+    Differs,
 }
 
 fn given(error: impl Into<anyhow::Error>) -> Failure {
@@ -83,6 +88,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Asm(command) => command.run(),
         Command::Disasm(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Trace(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Price(command) => command.run(),
@@ -93,6 +99,7 @@ pub fn main() -> std::process::ExitCode {
         Err(Failure::Run(error)) => fail(&error, 1),
         Err(Failure::Given(error)) => fail(&error, 2),
         Err(Failure::Stopped) => 130.into(),
+        Err(Failure::Differs) => 1.into(),
     }
 }
 

@@ -201,14 +201,14 @@ impl Train {
             }
         });
         handler.map_err(failed)?;
-        for risk in inputs.network.risks(&inputs.machine.accumulators, inputs.recipe.batch) {
-            eprintln!("note: {risk}");
-        }
         let display = Display::new(&run, last, self.json);
         if !self.json {
             let (name, seed) = (&inputs.network.name, inputs.recipe.seed);
             let machine = inputs.machine.short_name();
             display.line(&format!("{name} on {machine}, seed {seed}, in {}", directory.path().display()))?;
+            for risk in inputs.network.risks(&inputs.machine.accumulators, inputs.recipe.batch) {
+                display.line(&format!("note: {risk}"))?;
+            }
             if self.resume && run.step_count() == 0 {
                 display.line("no step was kept before: it begins with step 1")?;
             }

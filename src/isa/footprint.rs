@@ -38,6 +38,16 @@ impl Registers {
         self.0 |= 1 << (Scale::COUNT + counter.0);
     }
 
+    /// The scale registers, in order.
+    pub fn scales(self) -> impl Iterator<Item = Scale> {
+        (0..Scale::COUNT).filter(move |n| self.0 >> n & 1 == 1).map(Scale)
+    }
+
+    /// The counters, in order.
+    pub fn counters(self) -> impl Iterator<Item = Counter> {
+        (0..Counter::COUNT).filter(move |n| self.0 >> (Scale::COUNT + n) & 1 == 1).map(Counter)
+    }
+
     /// Whether the two have a register in common.
     pub fn meets(self, other: Registers) -> bool {
         self.0 & other.0 != 0

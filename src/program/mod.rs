@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod flow;
 mod initial;
 mod inputs;
 mod length;
@@ -13,6 +14,7 @@ mod text;
 
 pub use check::ProgramError;
 pub use file::FileError;
+pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
 pub use text::{Assembled, TextError, TextErrors};
 

@@ -4,6 +4,7 @@
 //! at every step. A plan is that sequence, addresses absolute, modes and names looked up; engines execute it,
 //! observers are told of it. It does not know what instructions do.
 
+use super::flow::Rounds;
 use super::length::Length;
 use super::{Phase, Program};
 use crate::isa::{AccessError, Instr, Sizes, Unit, verify};
@@ -249,18 +250,12 @@ fn highest_scalar(instr: &Instr) -> u8 {
     bases.chain(named).map(|scalar| scalar.0).max().unwrap_or(0)
 }
 
-struct Round {
-    start: usize,
-    count: u32,
-    done: u32,
-}
-
 struct Walk<'a> {
     program: &'a Program,
     probes_at: Vec<Vec<u32>>,
     plan: Plan,
     pc: usize,
-    loops: Vec<Round>,
+    rounds: Rounds,
     scalars: [i64; 32],
     modes: [(AccumulatorRule, bool); 8],
     control: u32,
@@ -280,7 +275,7 @@ impl<'a> Walk<'a> {
             probes_at,
             plan: Plan { entry: entry.to_owned(), steps: Vec::new(), probes: Vec::new(), control_after: 0 },
             pc: start,
-            loops: Vec::new(),
+            rounds: Rounds::default(),
             scalars: [0; 32],
             modes: [(AccumulatorRule::default(), false); 8],
             control: 0,
@@ -300,38 +295,24 @@ impl<'a> Walk<'a> {
             }
             if instr.unit() == Unit::Control {
                 self.control += 1;
-                if self.control(instr)? {
+                self.control(instr)?;
+            } else {
+                self.issue(instr)?;
+            }
+            let pc = self.pc;
+            match self.rounds.follow(pc, &instr).map_err(|what| PlanError::Control { pc, what })? {
+                Some(next) => self.pc = next,
+                None => {
                     self.plan.control_after = self.control;
                     return Ok(self.plan);
                 }
-            } else {
-                self.issue(instr)?;
-                self.pc += 1;
             }
         }
     }
 
-    /// Executes a control instruction; true when the entry is over.
-    fn control(&mut self, instr: Instr) -> Result<bool, PlanError> {
-        let fail = |what| PlanError::Control { pc: self.pc, what };
+    /// Executes what a control instruction does to registers and modes.
+    fn control(&mut self, instr: Instr) -> Result<(), PlanError> {
         match instr {
-            Instr::Halt if self.loops.is_empty() => return Ok(true),
-            Instr::Halt => return Err(fail("`halt` inside a loop; close the loop with `end` first")),
-            Instr::Loop(l) if l.count == 0 => return Err(fail("a loop runs at least once; count is 0")),
-            Instr::Loop(l) => {
-                self.loops.push(Round { start: self.pc + 1, count: l.count, done: 0 });
-            }
-            Instr::End => {
-                let pc = self.pc;
-                let round =
-                    self.loops.last_mut().ok_or(PlanError::Control { pc, what: "`end` without a `loop`" })?;
-                round.done += 1;
-                if round.done < round.count {
-                    self.pc = round.start;
-                    return Ok(false);
-                }
-                self.loops.pop();
-            }
             Instr::Set(i) => self.write(i.dst.0, Some(i.value))?,
             Instr::Addi(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_add(i.value))?,
             Instr::Add(i) => self.write(i.dst.0, self.scalar(i.a.0).checked_add(self.scalar(i.b.0)))?,
@@ -353,8 +334,7 @@ impl<'a> Walk<'a> {
             }
             _ => {}
         }
-        self.pc += 1;
-        Ok(false)
+        Ok(())
     }
 
     fn scalar(&self, index: u8) -> i64 {
@@ -380,7 +360,7 @@ impl<'a> Walk<'a> {
         let first_probe = self.plan.probes.len();
         for &probe in &self.probes_at[pc] {
             let named = &self.program.probes[probe as usize];
-            let moved = named.loops.iter().zip(&self.loops).map(|(&s, l)| s.saturating_mul(l.done.into()));
+            let moved = named.loops.iter().zip(&self.rounds.0).map(|(&s, l)| s.saturating_mul(l.done.into()));
             let origin = moved.fold(named.origin, i64::saturating_add);
             self.plan.probes.push(PlanProbe { probe, origin });
         }

@@ -1,0 +1,236 @@
+//! `wagesim trace`.
+
+mod compare;
+mod target;
+mod window;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::begin::Begin;
+use super::load::{Choice, EngineName};
+use super::{Failure, failed, given, print};
+use crate::trace::{Follow, Halt, Limits, Log, Timeline, Timetable, Window};
+use target::Target;
+use window::{Within, size};
+
+/// Trace a program: a timeline for Perfetto, and more
+///
+/// Compiles the network (or takes a program as it is) and writes what happens when, in forms that other tools open. The
+/// schedule does not depend on data, so a timeline needs none. Files whose names end in `.zst` are compressed; `-` is the
+/// output. `docs/traces.md` tells what to do with them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wagesim trace --timeline step.json                      one training step of the LeNet; open it at ui.perfetto.dev
+  wagesim trace --timeline conv1.json --layer conv1 --phase error,gradient
+  wagesim trace --log a.jsonl.zst --digest --steps 1..3   every instruction of three steps, with what it wrote
+  wagesim trace --diff a.jsonl.zst b.jsonl.zst            the first instruction where two runs part
+  wagesim trace programs/requantise.s --zeros --log - | head
+
+A window is what is in every range and list given: --steps 2..3 --cycles 0..9999 --unit array. Ranges
+have both their ends; instructions and cycles count from 0 in each step, steps from 1.
+
+Exit codes: 0 done (also where --max-size or a closed pipe ended it: the file is whole as far as it
+goes), 1 a file that cannot be written, 2 what was given is wrong, 130 stopped by Ctrl-C.")]
+pub(super) struct Trace {
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    begin: Begin,
+    /// A timeline in the trace-event format, for Perfetto
+    #[arg(long, value_name = "FILE", help_heading = "Traces")]
+    timeline: Option<PathBuf>,
+    /// A log: a JSON object a line for each instruction
+    #[arg(long, value_name = "FILE", help_heading = "Traces")]
+    log: Option<PathBuf>,
+    /// In the log, what each instruction came to on data, and a digest of what it wrote
+    #[arg(long, requires = "log", help_heading = "Traces")]
+    digest: bool,
+    /// Execute on data: the log has what each instruction came to
+    #[arg(long, help_heading = "Traces")]
+    execute: bool,
+    /// What executes; the same bits
+    #[arg(long, value_enum, default_value = "fast", help_heading = "Traces")]
+    engine: EngineName,
+    /// Folder of the data set's files
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Find the first instruction where two logs part (exit code 1 where they do)
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["timeline", "log"], help_heading = "Traces")]
+    diff: Vec<PathBuf>,
+    /// Fields of the logs not to look at; `cycles` stands for all four times
+    #[arg(long, value_delimiter = ',', value_name = "LIST", requires = "diff", help_heading = "Traces")]
+    ignore: Vec<String>,
+    #[command(flatten)]
+    within: Within,
+    /// Bytes a file may have at most, as in 64M
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
+    /// Print what was written as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One file that was written.
+#[derive(Debug, serde::Serialize)]
+struct Written {
+    trace: &'static str,
+    file: PathBuf,
+    records: u64,
+    bytes: u64,
+    /// Why it ends before its run does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cut: Option<String>,
+}
+
+impl Trace {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        if let [a, b] = self.diff.as_slice() {
+            return compare::compare(a, b, &self.ignore, self.json);
+        }
+        if self.timeline.is_none() && self.log.is_none() {
+            let what = "--timeline FILE or --log FILE; `wagesim trace --help` shows examples";
+            return Err(given(anyhow!("name a trace: {what}")));
+        }
+        let target = Target::load(&self.choice, &self.begin)?;
+        let window = self.within.window(&target)?;
+        let preset = target.machine().energy.clone();
+        let table = Timetable::new(target.program(), target.machine(), &target.plan, &preset);
+        self.holds_something(&table, &window)?;
+        let limits = Limits { most_bytes: self.max_size, ..Limits::default() };
+        let stop = limits.stop.clone();
+        let handler = ctrlc::set_handler(move || {
+            if stop.swap(true, std::sync::atomic::Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        });
+        handler.map_err(failed)?;
+        let mut written = Vec::new();
+        if let Some(path) = &self.timeline {
+            written.push(timeline(path, &limits, &table, &window)?);
+        }
+        if let Some(path) = &self.log {
+            written.push(self.log(path, &limits, &target, &table, &window)?);
+        }
+        let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
+        self.tell(&written)?;
+        if stopped { Err(Failure::Stopped) } else { Ok(()) }
+    }
+
+    fn log(
+        &self,
+        path: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+    ) -> Result<Written, Failure> {
+        if self.engine == EngineName::Stepped {
+            let what = "instructions of the stepped engine end out of order; log with fast or reference";
+            return Err(given(anyhow!("--engine stepped: {what}")));
+        }
+        let mut log = match Log::create(path, limits, table, window, self.digest) {
+            Ok(log) => log,
+            Err(halt) => return written("log", path, 0, Err(halt), None),
+        };
+        let [first, last] = steps(window);
+        let (ran, halt) = if self.digest || self.execute {
+            let engine = self.engine.on(target.machine());
+            let ran = target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut log);
+            (ran, log.take_halt())
+        } else {
+            (Ok(()), (first..=last).find_map(|step| log.pass(step).err()))
+        };
+        let records = log.records();
+        let end = log.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
+        ran?;
+        written("log", path, records, end, halt)
+    }
+
+    /// Refuses a window without an instruction.
+    fn holds_something(&self, table: &Timetable<'_>, window: &Window) -> Result<(), Failure> {
+        if table.within(window).next().is_some() {
+            return Ok(());
+        }
+        let (instructions, cycles) = (table.plan.steps.len(), table.schedule.cycles);
+        let mut phases: Vec<&str> = table.plan.steps.iter().map(|s| s.phase.name()).collect();
+        phases.dedup();
+        phases.sort_unstable();
+        phases.dedup();
+        Err(given(anyhow!(
+            "the window holds nothing: entry `{}` executes instructions 0..{} in cycles 0..{}, phases {}; widen it",
+            table.plan.entry,
+            instructions.saturating_sub(1),
+            cycles.saturating_sub(1),
+            phases.join(", "),
+        )))
+    }
+
+    fn tell(&self, written: &[Written]) -> Result<(), Failure> {
+        for file in written {
+            if let Some(cut) = &file.cut {
+                eprintln!("note: {} ends early: {cut}", file.file.display());
+            }
+        }
+        if written.iter().any(|w| w.file == Path::new("-")) {
+            return Ok(());
+        }
+        if self.json {
+            return print(&(serde_json::to_string_pretty(written).map_err(failed)? + "\n"));
+        }
+        let lines = written
+            .iter()
+            .map(|w| format!("{} {}: {} records, {} bytes\n", w.trace, w.file.display(), w.records, w.bytes));
+        print(&lines.collect::<String>())
+    }
+}
+
+/// What a trace came to, as its user is told; an error where it cannot be written.
+fn ended(halt: Option<Halt>) -> Result<Option<String>, Failure> {
+    match halt {
+        None | Some(Halt::Closed) => Ok(None),
+        Some(Halt::Limit) => {
+            Ok(Some("it has come to --max-size; give it more, or a smaller window".to_owned()))
+        }
+        Some(Halt::Stopped) => Ok(Some("stopped".to_owned())),
+        Some(Halt::Failed(error)) => Err(failed(error)),
+    }
+}
+
+fn timeline(
+    path: &Path,
+    limits: &Limits,
+    table: &Timetable<'_>,
+    window: &Window,
+) -> Result<Written, Failure> {
+    let mut timeline = match Timeline::create(path, limits, table, window) {
+        Ok(timeline) => timeline,
+        Err(halt) => return written("timeline", path, 0, Err(halt), None),
+    };
+    let [first, last] = steps(window);
+    let halt = (first..=last).find_map(|step| timeline.pass(step).err());
+    let records = timeline.events();
+    let end = timeline.finish(halt.as_ref());
+    written("timeline", path, records, end, halt)
+}
+
+/// The training steps of a window.
+fn steps(window: &Window) -> [u64; 2] {
+    [window.steps.first.unwrap_or(1), window.steps.last.unwrap_or(1)]
+}
+
+/// What is told of a file that ended so, cut short by `halt` if it was.
+fn written(
+    trace: &'static str,
+    path: &Path,
+    records: u64,
+    end: Result<u64, Halt>,
+    halt: Option<Halt>,
+) -> Result<Written, Failure> {
+    let (bytes, late) = end.map_or_else(|halt| (0, Some(halt)), |bytes| (bytes, None));
+    let cut = ended(halt.or(late))?;
+    Ok(Written { trace, file: path.to_owned(), records, bytes, cut })
+}

@@ -1,0 +1,284 @@
+//! Files that are whole wherever they end: records go out in blocks, and a trace that must stop stops between two of them.
+//!
+//! With a name that ends in `.zst` each block is a zstd frame of its own; frames behind one another are one file. Knows no
+//! form of trace.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What ends a trace before its run does.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Bytes a file may have.
+    pub most_bytes: Option<u64>,
+    /// Set from outside (Ctrl-C) to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why a trace goes no further.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    /// The next record would make the file too long.
+    #[error("it has come to --max-size")]
+    Limit,
+    /// Stopped from outside.
+    #[error("it was stopped")]
+    Stopped,
+    /// Whoever read it went away.
+    #[error("its reader has gone")]
+    Closed,
+    /// It cannot be written.
+    #[error(transparent)]
+    Failed(#[from] SinkError),
+}
+
+/// A file that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The disk is full; what was written before was closed, where the disk let it.
+    #[error(
+        "{path}: the disk is full; give it room, name another place, or ask for less (--max-size, a window, .zst)"
+    )]
+    Full {
+        /// The file.
+        path: String,
+    },
+    /// Anything else.
+    #[error("{path}: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+enum Out {
+    File(File),
+    Pipe(std::io::Stdout),
+}
+
+impl Out {
+    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        match self {
+            Out::File(file) => file.write_all(bytes),
+            Out::Pipe(pipe) => pipe.write_all(bytes).and_then(|()| pipe.flush()),
+        }
+    }
+}
+
+/// Bytes of records that go out together.
+const BLOCK: usize = 1 << 18;
+const ZSTD_LEVEL: i32 = 3;
+
+/// One file of a trace.
+pub struct Sink {
+    path: PathBuf,
+    out: Out,
+    compressed: bool,
+    limits: Limits,
+    /// Bytes of the closing, which are kept free.
+    closing: u64,
+    buffer: Vec<u8>,
+    /// Bytes of the file; only whole blocks.
+    written: u64,
+    /// The same before the last block.
+    before: u64,
+    /// Bytes of records, uncompressed.
+    records: u64,
+    dead: bool,
+}
+
+impl Sink {
+    /// A new file, or the output for `-`; at its end `closing` bytes at most follow the records.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &Path, limits: &Limits, closing: usize) -> Result<Self, SinkError> {
+        let out = if path == Path::new("-") {
+            Out::Pipe(std::io::stdout())
+        } else {
+            let file = File::create(path);
+            Out::File(file.map_err(|source| SinkError::Write { path: path.display().to_string(), source })?)
+        };
+        Ok(Sink {
+            path: path.to_owned(),
+            out,
+            compressed: path.extension().is_some_and(|e| e == "zst"),
+            limits: limits.clone(),
+            closing: closing as u64,
+            buffer: Vec::with_capacity(BLOCK + BLOCK / 4),
+            written: 0,
+            before: 0,
+            records: 0,
+            dead: false,
+        })
+    }
+
+    /// The file's name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a record, which `write` appends to what it is given.
+    ///
+    /// # Errors
+    /// When the trace must end; the record is then not in it.
+    pub fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+        if self.limits.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Stopped);
+        }
+        let first = self.buffer.len();
+        write(&mut self.buffer);
+        let length = self.buffer.len() - first;
+        if let Some(most) = self.limits.most_bytes
+            && !self.has_room(most)
+        {
+            // Compressed, what waits may take less room than it seems to.
+            let record = self.buffer.split_off(first);
+            self.flush()?;
+            self.buffer.extend_from_slice(&record);
+            if !self.has_room(most) {
+                self.buffer.clear();
+                return Err(Halt::Limit);
+            }
+        }
+        self.records += length as u64;
+        if self.buffer.len() >= BLOCK { self.flush() } else { Ok(()) }
+    }
+
+    fn has_room(&self, most: u64) -> bool {
+        // A frame of bytes that do not compress is a little longer than they are.
+        let frame = if self.compressed { 64 } else { 0 };
+        self.written + self.buffer.len() as u64 + self.closing + 2 * frame <= most
+    }
+
+    fn flush(&mut self) -> Result<(), Halt> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = if self.compressed {
+            zstd::bulk::compress(&self.buffer, ZSTD_LEVEL).map_err(|e| self.failed(e))?
+        } else {
+            std::mem::take(&mut self.buffer)
+        };
+        if let Err(error) = self.out.write_all(&bytes) {
+            self.dead = true;
+            return Err(match error.kind() {
+                ErrorKind::BrokenPipe => Halt::Closed,
+                _ => Halt::Failed(self.failed(error)),
+            });
+        }
+        self.before = self.written;
+        self.written += bytes.len() as u64;
+        self.buffer = bytes;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn failed(&self, source: std::io::Error) -> SinkError {
+        let path = self.path.display().to_string();
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SinkError::Full { path },
+            _ => SinkError::Write { path, source },
+        }
+    }
+
+    /// Ends the file with its closing; bytes of the file.
+    ///
+    /// # Errors
+    /// When it cannot be written; [`Halt::Closed`] where nobody reads.
+    pub fn finish(mut self, closing: &[u8]) -> Result<u64, Halt> {
+        if self.dead {
+            return self.repair(closing);
+        }
+        self.buffer.extend_from_slice(closing);
+        match self.flush() {
+            Ok(()) => Ok(self.written),
+            Err(halt) => self.repair(closing).and(Err(halt)),
+        }
+    }
+
+    /// Closes what a full disk cut: behind the last block if there is room now, or in the place of the last.
+    fn repair(&mut self, closing: &[u8]) -> Result<u64, Halt> {
+        let Out::File(file) = &mut self.out else { return Ok(self.written) };
+        let closing = match self.compressed {
+            true => zstd::bulk::compress(closing, ZSTD_LEVEL).unwrap_or_default(),
+            false => closing.to_owned(),
+        };
+        for end in [self.written, self.before] {
+            use std::io::{Seek, SeekFrom};
+            let closed = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end)).map(|_| ()));
+            if closed.and_then(|()| file.write_all(&closing)).is_ok() {
+                break;
+            }
+        }
+        Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(most_bytes: u64) -> Limits {
+        Limits { most_bytes: Some(most_bytes), ..Limits::default() }
+    }
+
+    /// Writes numbered lines until the sink stops; the file and what stopped it.
+    fn lines(name: &str, limits: &Limits) -> (Vec<u8>, Option<Halt>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        let mut sink = Sink::create(&path, limits, 4).unwrap();
+        let halt = (0..200_000).find_map(|i| sink.record(|out| writeln!(out, "line {i}").unwrap()).err());
+        sink.finish(b"end\n").unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let text = if name.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes.clone() };
+        let mut seen = 0;
+        for (i, line) in text.strip_suffix(b"end\n").unwrap().split_inclusive(|&b| b == b'\n').enumerate() {
+            assert_eq!(line, format!("line {i}\n").as_bytes());
+            seen = i + 1;
+        }
+        assert!(seen > 0);
+        (bytes, halt)
+    }
+
+    #[test]
+    fn a_file_is_no_longer_than_its_limit_and_ends_with_its_closing() {
+        for most in [100, 5_000, 1_000_000] {
+            for name in ["t.txt", "t.txt.zst"] {
+                let (bytes, halt) =
+                    lines(name, &limits(most.max(if name.ends_with("zst") { 300 } else { 0 })));
+                assert!(bytes.len() as u64 <= most.max(300), "{name}: {} of {most}", bytes.len());
+                assert!(matches!(halt, Some(Halt::Limit)) || name.ends_with("zst"), "{name}, {most}");
+            }
+        }
+        let (bytes, halt) = lines("t.zst", &Limits::default());
+        assert!(halt.is_none() && bytes.len() < 800_000);
+    }
+
+    #[test]
+    fn a_trace_stopped_from_outside_ends_between_records() {
+        let stop = Limits::default();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t");
+        let mut sink = Sink::create(&path, &stop, 0).unwrap();
+        sink.record(|out| out.extend(b"one")).unwrap();
+        stop.stop.store(true, Ordering::Relaxed);
+        assert!(matches!(sink.record(|out| out.extend(b"two")), Err(Halt::Stopped)));
+        sink.finish(b"!").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"one!");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_says_so() {
+        let mut sink = Sink::create(Path::new("/dev/full"), &Limits::default(), 0).unwrap();
+        sink.record(|out| out.extend(b"one")).unwrap();
+        let error = sink.finish(b"").unwrap_err().to_string();
+        assert!(error.contains("disk is full") && error.contains("/dev/full"), "{error}");
+    }
+}

@@ -1,0 +1,5 @@
+//! Traces as others read them: each form by a strict reader of its own, its sums held to the report's.
+
+mod common;
+mod log;
+mod timeline;
