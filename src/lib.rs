@@ -28,4 +28,6 @@ pub mod train;
 
 pub mod report;
 
+pub mod explore;
+
 pub mod cli;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "number", "isa", "spec", "network", "program", "timing", "compiler", "machine", "observe", "data",
-    "train", "report", "cli",
+    "train", "report", "explore", "cli",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

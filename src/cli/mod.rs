@@ -10,8 +10,12 @@ mod machine;
 mod map;
 mod progress;
 mod show;
+mod sweep;
 mod tensors;
 mod train;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(train::Train),
+    Sweep(sweep::Sweep),
     Estimate(estimate::Estimate),
     Compile(compile::Compile),
     Asm(asm::Asm),
@@ -63,6 +68,17 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Ctrl-C asks for a stop; a second one ends the process at once.
+fn stop_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let stop = stop.clone();
+    let handler = ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    handler.map_err(failed)
+}
+
 /// Runs the command that the process was given.
 pub fn main() -> std::process::ExitCode {
     let command = Arguments::parse().command;
@@ -71,6 +87,7 @@ pub fn main() -> std::process::ExitCode {
     }
     let result = match command {
         Command::Train(command) => command.run(),
+        Command::Sweep(command) => command.run(),
         Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Asm(command) => command.run(),

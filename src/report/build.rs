@@ -5,27 +5,74 @@ use std::collections::BTreeMap;
 use super::{Data, EventCount, Host, Layer, Overflow, Part, Report, Statistic, Time, Totals, VERSION};
 use crate::isa::Unit;
 use crate::observe::{Ledger, Preset, Tally};
-use crate::program::{Phase, Program};
+use crate::program::{Phase, Plan, PlanError, Program};
 use crate::spec::{self, Machine};
 use crate::timing::{Account, UnitCycles};
 use crate::train::{Epoch, Run};
 
 /// The report of a run as it stands. `epochs` may hold one more than the run: an evaluation of an epoch cut short.
 pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Preset, host: Host) -> Report {
-    let prices = Prices { machine, preset };
-    let tallies = run.training_ledger().tallies();
+    let [quantise, evaluate] = run.evaluation_ledgers();
+    let counts = Counts { training: run.training_ledger(), quantise, evaluate };
+    build(run, epochs, run.program(), counts, &Prices { machine, preset }, host)
+}
+
+/// The report that `program` on `machine` would have, where they compute the numbers `run` did: outcomes are the run's,
+/// cycles and energy their own.
+///
+/// # Errors
+/// When an entry of `program` cannot be unrolled.
+pub fn report_elsewhere(
+    run: &Run<'_>,
+    program: &Program,
+    machine: &Machine,
+    preset: &Preset,
+    host: Host,
+) -> Result<Report, PlanError> {
+    let same = program.code == run.program().code;
+    let ledger = |entry, of: &Ledger| {
+        let plan = Plan::new(program, entry)?;
+        let mut ledger = Ledger::new(&plan, machine);
+        if !(same && ledger.restore(of.counts())) {
+            ledger.stand_in(&plan, of);
+        }
+        Ok(ledger)
+    };
+    let [quantise, evaluate] = run.evaluation_ledgers();
+    let training = ledger("train", run.training_ledger())?;
+    let (quantise, evaluate) = (ledger("quantise", quantise)?, ledger("evaluate", evaluate)?);
+    let counts = Counts { training: &training, quantise: &quantise, evaluate: &evaluate };
+    Ok(build(run, run.epochs(), program, counts, &Prices { machine, preset }, host))
+}
+
+/// What the three entries of a program came to.
+struct Counts<'a> {
+    training: &'a Ledger,
+    quantise: &'a Ledger,
+    evaluate: &'a Ledger,
+}
+
+fn build(
+    run: &Run<'_>,
+    epochs: &[Epoch],
+    program: &Program,
+    counts: Counts<'_>,
+    prices: &Prices<'_>,
+    host: Host,
+) -> Report {
+    let (machine, preset) = (prices.machine, prices.preset);
+    let tallies = counts.training.tallies();
     let all = sum(tallies.values());
-    let batch = run.program().training.as_ref().map_or(0, |t| t.batch);
+    let batch = program.training.as_ref().map_or(0, |t| t.batch);
     let steps = u64::from(run.step_count());
-    let [quantise, forward] = run.evaluation_ledgers().each_ref().map(|l| l.tallies());
+    let [quantise, forward] = [counts.quantise, counts.evaluate].map(Ledger::tallies);
     let evaluated = sum(quantise.values().chain(forward.values()));
-    let [_, evaluate] = run.evaluation_ledgers();
-    let executed = evaluate.passes() * u64::from(batch);
+    let executed = counts.evaluate.passes() * u64::from(batch);
     let tested = epochs.len() as u64 * run.test_images();
     Report {
         version: VERSION,
         wagesim: env!("CARGO_PKG_VERSION").to_owned(),
-        program: run.program().name.clone(),
+        program: program.name.clone(),
         machine: machine.short_name(),
         machine_name: machine.name.clone(),
         data: Data { set: run.recipe().data.name().to_owned(), sha256: run.data_digest().to_owned() },
@@ -36,13 +83,13 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
         complete: run.is_done(),
         epochs: epochs.to_vec(),
         totals: Totals {
-            first_overflow: overflow(run, run.training_ledger()),
+            first_overflow: overflow(run, counts.training),
             ..prices.totals(&all, steps, [steps * u64::from(batch); 2])
         },
         phases: prices.parts(&tallies, |_| true),
-        layers: prices.layers(&tallies, run.program()),
+        layers: prices.layers(&tallies, program),
         evaluation: Totals {
-            first_overflow: overflow(run, evaluate),
+            first_overflow: overflow(run, counts.evaluate),
             ..prices.totals(&evaluated, 0, [tested, executed])
         },
         events: prices.events(&all),

@@ -5,7 +5,7 @@ mod estimate;
 mod plots;
 mod table;
 
-pub use build::report;
+pub use build::{report, report_elsewhere};
 pub use estimate::{Estimate, estimate};
 pub use plots::{PlotError, plots};
 pub(crate) use table::plain;
@@ -20,7 +20,7 @@ use crate::timing::UnitCycles;
 use crate::train::Epoch;
 
 /// Version of `report.json`; a change that old readers do not read raises it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// A run's report. Everything but [`Report::host`] is a function of program, machine, seed and data.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
