@@ -5,6 +5,7 @@ mod energy;
 mod events;
 mod ledger;
 mod statistics;
+mod widths;
 mod work;
 mod yields;
 
@@ -12,4 +13,5 @@ pub use dump::{DumpError, TensorDump};
 pub use energy::{Preset, PresetError};
 pub use events::{Component, Cost, Event, Events};
 pub use ledger::{FirstOverflow, Ledger, LedgerCounts, Tally};
-pub use statistics::{ClassStatistics, Statistics, StatisticsLine};
+pub use statistics::{ClassStatistics, EpochWidths, RecountStatistics, Statistics, StatisticsLine};
+pub use widths::{NeededBits, Sufficient};

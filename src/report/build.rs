@@ -117,8 +117,11 @@ fn notes(run: &Run<'_>, blanks: u64) -> Vec<String> {
         "energy counts logic, registers, scratchpads and DRAM; leakage, clock tree and instruction fetch are not modelled"
             .to_owned(),
         format!(
-            "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step, clips and accumulators in all",
-            run.look_every()
+            "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step; clips and accumulators' extremes, zeros, \
+             wrong outputs and saturated joins in all; accumulators' needed bits, peaks on the way and wrapped joins were \
+             recounted in step 1 and every {}th step, every join of every output",
+            run.look_every(),
+            run.recount_every()
         ),
     ];
     notes.extend(blank);
@@ -259,6 +262,8 @@ fn statistics(run: &Run<'_>) -> Vec<Statistic> {
             layer: layer_name(run, line.layer),
             class: line.class,
             bits: line.statistics.bits(),
+            sufficient: line.statistics.sufficient(),
+            sufficient_on_the_way: line.statistics.sufficient_on_the_way(),
             statistics: line.statistics,
         })
         .collect()

@@ -14,7 +14,7 @@ pub use table::{estimate_table, table};
 use std::collections::BTreeMap;
 
 use crate::isa::Unit;
-use crate::observe::{ClassStatistics, Component, Event};
+use crate::observe::{ClassStatistics, Component, Event, Sufficient};
 use crate::program::Class;
 use crate::timing::UnitCycles;
 use crate::train::Epoch;
@@ -215,6 +215,12 @@ pub struct Statistic {
     pub class: Class,
     /// The least width that holds every value looked at.
     pub bits: u32,
+    /// The width that would have sufficed for the values: of accumulators, of a register that wraps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sufficient: Option<Sufficient>,
+    /// The width that would have sufficed for an accumulator that saturates.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sufficient_on_the_way: Option<Sufficient>,
     /// The rest.
     #[serde(flatten)]
     pub statistics: ClassStatistics,
