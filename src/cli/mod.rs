@@ -2,6 +2,7 @@
 
 mod asm;
 mod compile;
+mod data;
 mod disasm;
 mod estimate;
 mod execute;
@@ -41,6 +42,7 @@ enum Command {
     Run(execute::Execute),
     Machine(machine::Show),
     Report(show::Show),
+    Data(data::Data),
 }
 
 /// Why a command ended early, by exit code.
@@ -95,6 +97,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Data(command) => command.run(),
     };
     match result {
         Ok(()) => 0.into(),
