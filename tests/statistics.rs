@@ -362,7 +362,7 @@ fn statistics_are_an_independent_recount() {
 #[test]
 fn statistics_survive_tiles_that_split_reductions() {
     let tiles =
-        ["memory.operand.kib=1", "memory.weight.kib=1", "memory.accumulator.kib=1", "memory.mask.kib=1"];
+        ["memory.operand.kib=2", "memory.weight.kib=1", "memory.accumulator.kib=4", "memory.mask.kib=1"];
     let narrow = |bits, saturates| Rule { bits, saturates, ..WIDE };
     check("tiled", [narrow(10, false), narrow(9, true), narrow(13, false)], &tiles);
 }

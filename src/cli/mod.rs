@@ -1,11 +1,13 @@
 //! The command line.
 
 mod asm;
+mod compare;
 mod compile;
 mod data;
 mod disasm;
 mod estimate;
 mod execute;
+mod explore;
 mod load;
 mod machine;
 mod map;
@@ -35,6 +37,7 @@ struct Arguments {
 enum Command {
     Train(train::Train),
     Sweep(sweep::Sweep),
+    Explore(explore::Explore),
     Estimate(estimate::Estimate),
     Compile(compile::Compile),
     Asm(asm::Asm),
@@ -42,6 +45,7 @@ enum Command {
     Run(execute::Execute),
     Machine(machine::Show),
     Report(show::Show),
+    Compare(compare::Compare),
     Data(data::Data),
 }
 
@@ -90,6 +94,7 @@ pub fn main() -> std::process::ExitCode {
     let result = match command {
         Command::Train(command) => command.run(),
         Command::Sweep(command) => command.run(),
+        Command::Explore(command) => command.run(),
         Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Asm(command) => command.run(),
@@ -97,6 +102,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match result {

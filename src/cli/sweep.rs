@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::load::{Choice, read};
 use super::progress::SweepDisplay;
-use super::{Failure, failed, given, print, stop_on_ctrl_c};
+use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
 use crate::explore::{self, Axis, Base, ExploreError, Finish, Grid, Plan, Results, Study};
 use crate::report::plain;
 use crate::spec::Setting;
@@ -179,10 +179,16 @@ impl Sweep {
         }
         let results = explore::collect(&plan, &dir).map_err(explored)?;
         results.write(&dir).map_err(explored)?;
+        let wide = explore::wide_report(&results, &dir).map_err(explored)?;
+        explore::pictures(&results, wide.as_ref(), &dir).map_err(failed)?;
+        show::write(&explore::page(&results, wide.as_ref()).map_err(failed)?, &dir)?;
         if self.json {
             print(&(serde_json::to_string_pretty(&results).map_err(failed)? + "\n"))?;
         } else {
-            print(&format!("\n{}\nresults.csv and results.json in {path}\n", table(&results)))?;
+            print(&format!(
+                "\n{}\nresults.csv, results.json, report.html and pictures in {path}\n",
+                table(&results)
+            ))?;
         }
         let wrong =
             ["failed", "missing"].map(|status| results.points.iter().filter(move |p| p.status == status));
@@ -228,41 +234,13 @@ impl Sweep {
 /// The plan's file in a sweep's folder.
 pub(super) const PLAN: &str = "plan.json";
 
-/// The results in a terminal: seeds of a point side by side.
+/// The results in a terminal: seeds of a place side by side.
 pub(super) fn table(results: &Results) -> String {
-    let mut head: Vec<&str> = results.keys.iter().map(String::as_str).collect();
-    head.extend(["seeds", "status", "test error", "wrong forward", "error", "gradient", "energy an image"]);
+    let (head, rows) = explore::summary(results);
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let mut table = plain(&head, results.keys.len()..);
-    let mut places: Vec<(Vec<String>, Vec<&explore::Row>)> = Vec::new();
-    for row in &results.points {
-        let of = |key: &String| row.settings.get(key).cloned().unwrap_or_else(|| "-".to_owned());
-        let place: Vec<String> = results.keys.iter().map(of).collect();
-        match places.iter_mut().find(|(p, _)| *p == place) {
-            Some((_, rows)) => rows.push(row),
-            None => places.push((place, vec![row])),
-        }
-    }
-    for (place, rows) in places {
-        let errors: Vec<f64> = rows.iter().filter_map(|r| r.test_error()).collect();
-        let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = errors.iter().copied().fold(0.0, f64::max);
-        let error = match errors.len() {
-            0 => "-".to_owned(),
-            1 => format!("{:.2} %", 100.0 * least),
-            _ => format!("{:.2} to {:.2} %", 100.0 * least, 100.0 * greatest),
-        };
-        let mut statuses: Vec<&str> = rows.iter().map(|r| r.status.as_str()).collect();
-        statuses.dedup();
-        let wrong = |phase: &str| {
-            let greatest = rows.iter().filter_map(|r| r.wrong_share.get(phase)).copied().fold(0.0, f64::max);
-            if greatest == 0.0 { "0".to_owned() } else { format!("{greatest:.1e}") }
-        };
-        let energy = rows.iter().map(|r| r.energy_per_image_pj()).fold(0.0, f64::max);
-        let mut cells = place;
-        cells.extend([rows.len().to_string(), statuses.join(", "), error]);
-        cells.extend(["forward", "error", "gradient"].map(wrong));
-        cells.push(if energy == 0.0 { "-".to_owned() } else { format!("{:.2} µJ", energy * 1e-6) });
-        table.add_row(cells);
-    }
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
     table.trim_fmt()
 }

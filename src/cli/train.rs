@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::load::{Choice, DATA_PATH, EngineName, Inputs, read};
 use super::progress::Display;
-use super::{Failure, failed, given, print, stop_on_ctrl_c};
+use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
 use crate::data;
 use crate::machine::Observer;
 use crate::network::{self, Recipe};
@@ -277,6 +277,7 @@ impl Session<'_> {
             self.report(run, run.epochs(), &times)?
         };
         report::plots(&report, self.directory.path()).map_err(failed)?;
+        show::write(&report::Page::run(&report).map_err(failed)?, self.directory.path())?;
         Ok((report, true))
     }
 

@@ -68,6 +68,12 @@ impl Base {
 }
 
 impl Inputs {
+    /// Names of the layers, as reports have them.
+    pub fn program_layers(&self) -> Vec<String> {
+        let layers = self.compile().ok().and_then(|program| program.training);
+        layers.map(|training| training.layers).unwrap_or_default()
+    }
+
     /// The compiled program.
     ///
     /// # Errors

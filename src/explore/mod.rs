@@ -3,17 +3,23 @@
 mod axis;
 mod base;
 mod error;
+mod pictures;
 mod plan;
 mod point;
 mod results;
+mod search;
 mod study;
+mod summary;
 mod sweep;
 
 pub use axis::Axis;
 pub use base::{Base, Inputs};
 pub use error::ExploreError;
+pub use pictures::{elements, pictures};
 pub use plan::{Grid, Plan, Point};
 pub use point::{Status, Watch};
-pub use results::{Results, Row, collect};
+pub use results::{Results, Row, collect, report_of, wide_report};
+pub use search::{Found, Means, Narrate, Search, Target, Trial};
 pub use study::Study;
+pub use summary::{compared, comparison, comparison_page, page, run_report, summary};
 pub use sweep::{Finish, jobs, sweep};

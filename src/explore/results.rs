@@ -65,6 +65,34 @@ pub struct Row {
 }
 
 impl Row {
+    /// A run as a point of a comparison.
+    pub(super) fn of_run(name: &str, report: &Report) -> Row {
+        let settings = [("run", name), ("machine", report.machine.as_str())];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let mut row = Row { status: "done".to_owned(), ..Row::missing(name, settings.into(), report.seed) };
+        fill(&mut row, report);
+        row
+    }
+
+    fn missing(point: &str, settings: BTreeMap<String, String>, seed: u64) -> Row {
+        Row {
+            point: point.to_owned(),
+            settings,
+            seed,
+            status: "missing".to_owned(),
+            why: None,
+            trained_in: None,
+            machine: String::new(),
+            epochs: Vec::new(),
+            wrong_share: BTreeMap::new(),
+            saturated_joins: BTreeMap::new(),
+            cycles: 0,
+            seconds: 0.0,
+            energy_pj: 0.0,
+            images: 0,
+        }
+    }
+
     /// Test error of its last epoch.
     pub fn test_error(&self) -> Option<f64> {
         self.epochs.last().map(|e| e.test_error)
@@ -87,29 +115,14 @@ pub fn collect(plan: &Plan, dir: &Path) -> Result<Results, ExploreError> {
     let mut program = String::new();
     for p in &plan.points {
         let settings = plan.keys.iter().filter_map(|key| Some((key.clone(), p.value(key)?))).collect();
-        let mut row = Row {
-            point: p.name.clone(),
-            settings,
-            seed: p.seed,
-            status: "missing".to_owned(),
-            why: None,
-            trained_in: None,
-            machine: String::new(),
-            epochs: Vec::new(),
-            wrong_share: BTreeMap::new(),
-            saturated_joins: BTreeMap::new(),
-            cycles: 0,
-            seconds: 0.0,
-            energy_pj: 0.0,
-            images: 0,
-        };
+        let mut row = Row::missing(&p.name, settings, p.seed);
         if let Some(ending) = point::ending(dir, &p.name) {
             row.status = ending.status.name().to_owned();
             if let Status::Failed(why) = ending.status {
                 row.why = Some(why);
             }
             row.trained_in = ending.trained_in;
-            let report = report(&point::folder(dir, &p.name).join("report.json"))?;
+            let report = report_of(dir, &p.name)?;
             program.clone_from(&report.program);
             fill(&mut row, &report);
         }
@@ -119,7 +132,25 @@ pub fn collect(plan: &Plan, dir: &Path) -> Result<Results, ExploreError> {
     Ok(Results { version: VERSION, name, program, keys, stop_above: plan.stop_above, points })
 }
 
-fn report(path: &Path) -> Result<Report, ExploreError> {
+/// The report of a point.
+///
+/// # Errors
+/// When it is not there or does not read.
+pub fn report_of(dir: &Path, point: &str) -> Result<Report, ExploreError> {
+    report(&point::folder(dir, point).join("report.json"))
+}
+
+/// The report of the first point whose every register was its exact sum, if there is one.
+///
+/// # Errors
+/// A report that does not read.
+pub fn wide_report(results: &Results, dir: &Path) -> Result<Option<Report>, ExploreError> {
+    let exact = |row: &&Row| row.status == "done" && row.wrong_share.values().all(|&share| share == 0.0);
+    let plain = results.points.iter().filter(exact).min_by_key(|row| row.settings.len());
+    plain.map(|row| report_of(dir, &row.point)).transpose()
+}
+
+pub(super) fn report(path: &Path) -> Result<Report, ExploreError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| ExploreError::File { path: path.to_owned(), error })?;
     serde_json::from_str(&text)
@@ -153,6 +184,19 @@ impl Results {
             .map_err(|error| ExploreError::File { path: path.to_owned(), error })?;
         serde_json::from_str(&text)
             .map_err(|e| ExploreError::Content { path: path.to_owned(), what: e.to_string() })
+    }
+
+    /// Results of these rows.
+    pub(super) fn of_rows(name: &str, program: &str, keys: &[&str], points: Vec<Row>) -> Results {
+        let keys = keys.iter().map(|&key| key.to_owned()).collect();
+        Results {
+            version: VERSION,
+            name: name.to_owned(),
+            program: program.to_owned(),
+            keys,
+            stop_above: None,
+            points,
+        }
     }
 
     /// How many points have this status.

@@ -2,12 +2,17 @@
 
 mod build;
 mod estimate;
+pub(crate) mod figure;
+mod page;
 mod plots;
 mod table;
+mod widths;
 
 pub use build::{report, report_elsewhere};
 pub use estimate::{Estimate, estimate};
-pub use plots::{PlotError, plots};
+pub use figure::PlotError;
+pub use page::{Page, PageTable};
+pub use plots::plots;
 pub(crate) use table::plain;
 pub use table::{estimate_table, table};
 

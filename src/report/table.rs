@@ -51,7 +51,7 @@ pub(super) fn grouped(n: u64) -> String {
 }
 
 /// A quantity with a prefix: 1.23 G.
-fn scaled(value: f64, unit: &str) -> String {
+pub(super) fn scaled(value: f64, unit: &str) -> String {
     const PREFIXES: [(f64, &str); 9] = [
         (1e15, "P"),
         (1e12, "T"),
@@ -80,11 +80,11 @@ fn counted(n: u64, unit: &str) -> String {
     scaled(n as f64, unit)
 }
 
-fn joules(pj: f64) -> String {
+pub(super) fn joules(pj: f64) -> String {
     scaled(pj * 1e-12, "J")
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
