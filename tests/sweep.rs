@@ -277,3 +277,87 @@ fn a_study_is_a_file_of_grids() {
     std::fs::write(dir.join("study.toml"), study.replace("vary", "vari")).unwrap();
     assert!(refused(dir, 2, &["study.toml"]).contains("vari"));
 }
+
+#[test]
+fn a_search_finds_the_least_width_that_passes_and_says_why() {
+    let prepared = prepared();
+    let dir = prepared.path();
+    let explore = |args: &[&str]| {
+        let all = [&["explore", "net.toml", "--epochs", "2", "--seeds", "1"], args].concat();
+        let out = Command::new(env!("CARGO_BIN_EXE_wagesim")).args(all).current_dir(dir).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let text = explore(&["--json", "--out", "e"]);
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let bound = found["bound"].as_f64().unwrap();
+    let targets = found["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), 3);
+    for target in targets {
+        let measured = target["measured"].as_u64().unwrap();
+        let trial = |bits: u64| target["trials"].get(bits.to_string());
+        assert_eq!(trial(measured).unwrap()["passed"], true, "{target}");
+        assert!(trial(measured).unwrap()["test_errors"][0].as_f64().unwrap() <= bound);
+        assert!(measured == 4 || trial(measured - 1).unwrap()["passed"] == false, "{target}");
+        assert!(target["predicted"].as_u64().unwrap() >= target["predicted_but_1e3"].as_u64().unwrap());
+    }
+    // The joint machine is what its settings make, and its file.
+    let last = found["joint"].as_array().unwrap().last().unwrap().clone();
+    let out = Command::new(env!("CARGO_BIN_EXE_wagesim"))
+        .args(["train", "net.toml", "--epochs", "2", "--machine", "e/machine.toml", "--json", "--out", "t"])
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(report["epochs"][1]["test_error"], last[1]["test_errors"][0]);
+    // Again, from what was kept.
+    assert_eq!(explore(&["--json", "--out", "e"]), text);
+    let by_layer = explore(&["--by", "layer", "--overflow", "wrap", "--out", "l"]);
+    for line in ["forward of conv0", "error of fc1", "gradient of fc1", "together"] {
+        assert!(by_layer.contains(line), "{line}: {by_layer}");
+    }
+}
+
+#[test]
+fn pages_are_whole_in_themselves() {
+    let prepared = prepared();
+    let dir = prepared.path();
+    ok(
+        dir,
+        &[
+            "net.toml",
+            "--vary",
+            "accumulators.bits=12,32",
+            "--set",
+            "accumulators.overflow=wrap",
+            "--epochs",
+            "2",
+            "--out",
+            "s",
+        ],
+    );
+    let run = |args: &[&str]| {
+        let out = Command::new(env!("CARGO_BIN_EXE_wagesim")).args(args).current_dir(dir).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let points = ["s/points/accumulators.bits=12,seed=1", "s/points/accumulators.bits=32,seed=1"];
+    assert!(run(&["report", points[0]]).contains("acc_gradient"));
+    assert!(run(&["report", "s"]).contains("accumulators.bits"));
+    let text = run(&["compare", points[0], points[1], "--html", "c.html"]);
+    assert!(text.contains("32x32_os_acc12wrap") && text.contains("wrong outputs, forward"), "{text}");
+    for page in ["s/report.html", "c.html", &format!("{}/report.html", points[0])] {
+        let html = std::fs::read_to_string(dir.join(page)).unwrap();
+        assert!(html.starts_with("<!DOCTYPE html>") && html.trim_end().ends_with("</html>"), "{page}");
+        assert!(html.contains("<svg") && html.contains("<table>"), "{page}");
+        for outside in ["<script", "src=", "href=", "@import", "url("] {
+            assert!(!html.contains(outside), "{page} has {outside}");
+        }
+    }
+    for picture in ["error-by-width.png", "error-by-energy.svg", "curves.png"] {
+        assert!(dir.join("s").join(picture).exists(), "{picture}");
+    }
+    for picture in ["needed-bits.png", "width-map.svg", "training.png"] {
+        assert!(dir.join(points[0]).join(picture).exists(), "{picture}");
+    }
+}

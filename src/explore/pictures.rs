@@ -35,6 +35,19 @@ impl Place<'_> {
     }
 }
 
+/// Settings in few words: `forward wrap 13`.
+fn words(settings: &BTreeMap<String, String>, wanted: impl Fn(&str) -> bool) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for (key, value) in settings.iter().rev().filter(|(_, value)| wanted(value)) {
+        let part = key.rsplit('.').nth(1).unwrap_or(key);
+        if !words.contains(&part) {
+            words.push(part);
+        }
+        words.push(value);
+    }
+    if settings.is_empty() { "wide".to_owned() } else { words.join(" ") }
+}
+
 fn places(results: &Results) -> Vec<Place<'_>> {
     let mut places: Vec<Place<'_>> = Vec::new();
     for row in results.points.iter().filter(|row| !row.epochs.is_empty()) {
@@ -101,6 +114,9 @@ struct Panel<'a> {
     predicted: Option<(u32, u32)>,
 }
 
+/// Colours of lines.
+const LINES: [RGBColor; 6] = [COLOURS[3], COLOURS[1], COLOURS[4], COLOURS[5], COLOURS[2], COLOURS[6]];
+
 impl<'a> ErrorByWidth<'a> {
     fn of(results: &'a Results, wide: Option<&Report>) -> Self {
         let number =
@@ -149,8 +165,11 @@ impl Figure for ErrorByWidth<'_> {
     fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
         let all = self.panels.iter().flat_map(|p| p.series.values().flatten().map(|(_, place)| place));
         let range = errors(all);
+        // A name has one colour in all panels.
+        let names: BTreeSet<&String> = self.panels.iter().flat_map(|p| p.series.keys()).collect();
+        let names: Vec<&String> = names.into_iter().collect();
         for (panel, area) in self.panels.iter().zip(area.split_evenly((1, self.panels.len()))) {
-            panel_of(panel, &range, self.reference, &area)?;
+            panel_of(panel, &range, self.reference, &names, &area)?;
         }
         Ok(())
     }
@@ -160,6 +179,7 @@ fn panel_of<B: DrawingBackend>(
     panel: &Panel<'_>,
     range: &std::ops::Range<f64>,
     reference: Option<f64>,
+    names: &[&String],
     area: &DrawingArea<B, Shift>,
 ) -> Drawn<B> {
     let xs: Vec<f64> = panel.series.values().flatten().map(|(x, _)| *x).collect();
@@ -204,8 +224,9 @@ fn panel_of<B: DrawingBackend>(
             .label("holds every sum met")
             .legend(move |(x, y)| PathElement::new([(x + 8, y - 5), (x + 8, y + 5)], grey.stroke_width(2)));
     }
-    let colours = [COLOURS[1], COLOURS[3], COLOURS[4], COLOURS[5], COLOURS[2], COLOURS[6]];
-    for ((name, points), colour) in panel.series.iter().zip(colours.into_iter().cycle()) {
+    for (name, points) in &panel.series {
+        let place = names.iter().position(|n| *n == name).unwrap_or(0);
+        let colour = LINES[place % LINES.len()];
         let means = points.iter().map(|(x, place)| (*x, 100.0 * place.error()));
         let series = chart.draw_series(LineSeries::new(means, colour.stroke_width(2)))?;
         if !name.is_empty() {
@@ -289,18 +310,12 @@ impl Figure for ErrorByEnergy<'_> {
             .draw_series(LineSeries::new(front, grey.stroke_width(1)))?
             .label("nothing is better in both")
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], grey.stroke_width(1)));
-        let colours = [COLOURS[1], COLOURS[3], COLOURS[4], COLOURS[5], COLOURS[2], COLOURS[6]];
         let mut groups: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
         for place in &places {
-            let words = place.settings.iter().filter(|(_, v)| v.parse::<f64>().is_err()).map(|(k, v)| {
-                let phase = k.rsplit('.').nth(1).unwrap_or(k);
-                format!("{phase} {v}")
-            });
-            let words = words.collect::<Vec<_>>().join(", ");
-            let name = if place.settings.is_empty() { "wide".to_owned() } else { words };
+            let name = words(place.settings, |value| value.parse::<f64>().is_err());
             groups.entry(name).or_default().push((energy(place), 100.0 * place.error()));
         }
-        for ((name, points), colour) in groups.into_iter().zip(colours.into_iter().cycle()) {
+        for ((name, points), colour) in groups.into_iter().zip(LINES.into_iter().cycle()) {
             let dots = points.into_iter().map(|at| Circle::new(at, 5, colour.filled()));
             let series = chart.draw_series(dots)?;
             if !name.is_empty() {
@@ -359,9 +374,7 @@ impl Figure for Curves<'_> {
                 let series =
                     chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?;
                 if named && seed == 0 {
-                    let name: Vec<String> = place.settings.values().cloned().collect();
-                    let name = if name.is_empty() { "wide".to_owned() } else { name.join(" ") };
-                    series.label(name).legend(move |(x, y)| {
+                    series.label(words(place.settings, |_| true)).legend(move |(x, y)| {
                         PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
                     });
                 }
