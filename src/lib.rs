@@ -30,4 +30,6 @@ pub mod train;
 
 pub mod report;
 
+pub mod explore;
+
 pub mod cli;

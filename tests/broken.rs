@@ -318,7 +318,7 @@ fn train(program: &Program, images: &Images) {
     }
     let mut dump = TensorDump::new(program);
     let mut statistics = Statistics::new(program);
-    statistics.look(true);
+    statistics.begin(1, true, true);
     let observers: &mut [&mut dyn Observer] = &mut [&mut dump, &mut statistics];
     let _ = trainer.step(&images.batch(&[0, 1], None).unwrap(), 1, 0, observers);
 }

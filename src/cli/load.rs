@@ -12,7 +12,8 @@ use crate::network::{self, Network, Recipe};
 use crate::program::Program;
 use crate::spec::{Machine, Setting};
 
-const QUICK: &str = include_str!("../../programs/quick.toml");
+/// What is worked on where nothing is named.
+pub(super) const QUICK: &str = include_str!("../../programs/quick.toml");
 /// How the name of a compiled program ends.
 const COMPILED: &str = "safetensors";
 /// Settings that a compiled program takes: only the host reads them.

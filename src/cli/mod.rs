@@ -2,21 +2,27 @@
 
 mod asm;
 mod begin;
+mod compare;
 mod compile;
 mod data;
 mod disasm;
 mod estimate;
 mod eval;
 mod execute;
+mod explore;
 mod load;
 mod machine;
 mod map;
 mod price;
 mod progress;
 mod show;
+mod sweep;
 mod tensors;
 mod trace;
 mod train;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 
@@ -35,15 +41,18 @@ struct Arguments {
 enum Command {
     Train(train::Train),
     Eval(eval::Eval),
+    Sweep(sweep::Sweep),
+    Explore(explore::Explore),
     Estimate(estimate::Estimate),
     Compile(compile::Compile),
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
     Run(execute::Execute),
-    Trace(trace::Trace),
+    Trace(Box<trace::Trace>),
     Machine(machine::Show),
     Report(show::Show),
     Price(price::Price),
+    Compare(compare::Compare),
     Data(data::Data),
 }
 
@@ -74,6 +83,17 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Ctrl-C asks for a stop; a second one ends the process at once.
+fn stop_on_ctrl_c(stop: &Arc<AtomicBool>) -> Result<(), Failure> {
+    let stop = stop.clone();
+    let handler = ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    handler.map_err(failed)
+}
+
 /// Runs the command that the process was given.
 pub fn main() -> std::process::ExitCode {
     let command = Arguments::parse().command;
@@ -83,6 +103,8 @@ pub fn main() -> std::process::ExitCode {
     let result = match command {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
+        Command::Sweep(command) => command.run(),
+        Command::Explore(command) => command.run(),
         Command::Estimate(command) => command.run(),
         Command::Compile(command) => command.run(),
         Command::Asm(command) => command.run(),
@@ -92,6 +114,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Price(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Data(command) => command.run(),
     };
     match result {

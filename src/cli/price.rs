@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::show::read_report;
+use super::sweep::explored;
 use super::{Failure, failed, given, print};
+use crate::explore::run_report;
 use crate::report::price_table;
 use crate::spec::Preset;
 
@@ -40,7 +41,7 @@ pub(super) struct Price {
 
 impl Price {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let (mut report, _) = read_report(&self.run)?;
+        let mut report = run_report(&self.run).map_err(explored)?;
         let preset = match &self.preset {
             Some(name) => Preset::named(name, Path::new("")).map_err(given)?,
             None => report.preset.clone(),

@@ -1,10 +1,12 @@
-//! What a terminal shows while a run goes on: a bar on the error stream, a line an epoch on the output.
+//! What a terminal shows while runs go on: a bar on the error stream, lines on the output.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, print};
+use crate::explore::{Status, Watch};
 use crate::train::{Epoch, Run};
 
 /// The display of one process's part of a run.
@@ -79,6 +81,68 @@ impl Display {
 }
 
 impl Drop for Display {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The display of many trainings at once: one bar over all their steps, a line for each that ends.
+pub(super) struct SweepDisplay {
+    bar: ProgressBar,
+    trainings: usize,
+    ended: AtomicUsize,
+    done_before: AtomicUsize,
+    quiet: bool,
+}
+
+impl SweepDisplay {
+    /// A display of so many trainings; `quiet` prints no lines. Not a terminal: no bar.
+    pub(super) fn new(trainings: usize, quiet: bool) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(5));
+        let style = ProgressStyle::with_template("{msg} {wide_bar:.cyan/dim} {pos}/{len} steps, left {eta}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(format!("0 of {trainings} trainings"));
+        SweepDisplay { bar, trainings, ended: AtomicUsize::new(0), done_before: AtomicUsize::new(0), quiet }
+    }
+}
+
+impl Watch for SweepDisplay {
+    fn begins(&self, _: &str, done: u32, steps: u32) {
+        let before = self.done_before.fetch_add(usize::from(steps == 0), Ordering::SeqCst);
+        // Trainings that have not begun are taken to be as long as those that have.
+        let begun = self.bar.length().unwrap_or(0);
+        let all = u64::from(steps) * self.trainings.saturating_sub(before) as u64;
+        self.bar.set_length(begun.max(all));
+        self.bar.inc(done.into());
+        if self.bar.position() == u64::from(done) {
+            self.bar.reset_eta();
+        }
+    }
+
+    fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    fn ends(&self, point: &str, status: &Status, epochs: &[Epoch], left: u32) {
+        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        self.bar.inc(left.into());
+        self.bar.set_message(format!("{ended} of {} trainings", self.trainings));
+        if self.quiet {
+            return;
+        }
+        let error =
+            epochs.last().map_or(String::new(), |e| format!("  test error {:.2} %", 100.0 * e.test_error));
+        let why = match status {
+            Status::Failed(why) => format!(": {why}"),
+            _ => String::new(),
+        };
+        // A reader that went away is no reason to stop.
+        let line = format!("{ended:>4}/{}  {}{error}  {point}{why}\n", self.trainings, status.name());
+        let _ = self.bar.suspend(|| print(&line));
+    }
+}
+
+impl Drop for SweepDisplay {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::load::{Choice, DATA_PATH, EngineName, Inputs, read};
 use super::progress::Display;
-use super::{Failure, failed, given, print};
+use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
 use crate::data;
 use crate::machine::Observer;
 use crate::network::{self, Recipe};
@@ -194,13 +194,7 @@ impl Train {
         self.keep(&inputs, &directory, &folder)?;
 
         let stop = Arc::new(AtomicBool::new(false));
-        let flag = stop.clone();
-        let handler = ctrlc::set_handler(move || {
-            if flag.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        });
-        handler.map_err(failed)?;
+        stop_on_ctrl_c(&stop)?;
         let display = Display::new(&run, last, self.json);
         if !self.json {
             let (name, seed) = (&inputs.network.name, inputs.recipe.seed);
@@ -301,6 +295,7 @@ impl Session<'_> {
             self.report(run, run.epochs(), &times)?
         };
         report::plots(&report, self.directory.path()).map_err(failed)?;
+        show::write(&report::Page::run(&report).map_err(failed)?, self.directory.path())?;
         Ok((report, true))
     }
 

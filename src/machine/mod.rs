@@ -17,6 +17,7 @@ mod vector;
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use kernels::Extension;
+pub use matrix::{Recount, Recounted, Recounter};
 pub use reference::Reference;
 pub use state::{State, element};
 pub use stepped::{Joins, Stepped, Timing, Trace, run_stepped};

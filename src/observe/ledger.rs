@@ -178,6 +178,39 @@ impl Ledger {
         same
     }
 
+    /// Counts as if this plan had been executed in place of another that computes the same numbers: executions are this
+    /// plan's, outcomes the other's by phase and layer. Products with no zero operand are shared among a part's
+    /// instructions by their products; where the first overflow happened is the other plan's and left out.
+    pub fn stand_in(&mut self, plan: &Plan, other: &Ledger) {
+        let passes = other.counts.passes;
+        self.counts = LedgerCounts {
+            lines: vec![LineCounts::default(); self.lines.len()],
+            passes,
+            first_overflow: None,
+        };
+        for step in &plan.steps {
+            if let Some(&line) = self.line_of.get(&(step.pc, step.rule)) {
+                self.counts.lines[line].executions += passes;
+                self.counts.lines[line].control += passes * u64::from(step.control_before);
+            }
+        }
+        for (label, tally) in other.tallies() {
+            let own = self.lines.iter().zip(&mut self.counts.lines);
+            let mut own: Vec<_> = own.filter(|(line, _)| (line.phase, line.layer) == label).collect();
+            let Some((_, first)) = own.first_mut() else { continue };
+            (first.wrong_outputs, first.saturated_joins) = (tally.wrong_outputs, tally.saturated_joins);
+            let mut nonzero = tally.nonzero_products;
+            let mut products: u64 =
+                own.iter().map(|(line, counts)| line.cost.products * counts.executions).sum();
+            for (line, counts) in own.iter_mut().filter(|(line, _)| line.cost.products > 0) {
+                let made = line.cost.products * counts.executions;
+                let share = u128::from(nonzero) * u128::from(made) / u128::from(products.max(1));
+                counts.nonzero_products = u64::try_from(share).unwrap_or(nonzero);
+                (nonzero, products) = (nonzero - counts.nonzero_products, products - made);
+            }
+        }
+    }
+
     /// Sums by phase and layer.
     pub fn tallies(&self) -> BTreeMap<(Phase, Option<u32>), Tally> {
         let mut tallies: BTreeMap<(Phase, Option<u32>), Tally> = BTreeMap::new();

@@ -7,6 +7,7 @@ mod energy;
 mod events;
 mod ledger;
 mod statistics;
+mod widths;
 mod work;
 mod yields;
 
@@ -15,4 +16,5 @@ pub use cost::Cost;
 pub use dump::{DumpError, TensorDump};
 pub use events::{Component, Event, Events};
 pub use ledger::{FirstOverflow, Ledger, LedgerCounts, Tally};
-pub use statistics::{ClassStatistics, Statistics, StatisticsLine};
+pub use statistics::{ClassStatistics, EpochWidths, RecountStatistics, Statistics, StatisticsLine};
+pub use widths::{NeededBits, Sufficient};

@@ -216,6 +216,23 @@ pub enum Class {
     None,
 }
 
+impl Class {
+    /// As reports write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::StoredWeight => "W_stored",
+            Class::W => "W",
+            Class::A => "A",
+            Class::E => "E",
+            Class::G => "G",
+            Class::ForwardAccumulator => "acc_forward",
+            Class::ErrorAccumulator => "acc_error",
+            Class::GradientAccumulator => "acc_gradient",
+            Class::None => "none",
+        }
+    }
+}
+
 /// What the host must know to train a program.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]

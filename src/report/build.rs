@@ -8,27 +8,74 @@ use super::{
 };
 use crate::isa::Unit;
 use crate::observe::{Ledger, Logic, Tally};
-use crate::program::{Phase, Program};
+use crate::program::{Phase, Plan, PlanError, Program};
 use crate::spec::{self, Machine, Preset};
 use crate::timing::{Account, UnitCycles};
 use crate::train::{Epoch, Run};
 
 /// The report of a run as it stands. `epochs` may hold one more than the run: an evaluation of an epoch cut short.
 pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Preset, host: Host) -> Report {
-    let sums = Sums { machine, program: run.program() };
-    let tallies = run.training_ledger().tallies();
-    let all = sum(tallies.values());
-    let batch = run.program().training.as_ref().map_or(0, |t| t.batch);
-    let steps = u64::from(run.step_count());
-    let [quantise, forward] = run.evaluation_ledgers().each_ref().map(|l| l.tallies());
-    let evaluated = joined([&quantise, &forward]);
     let [quantise, evaluate] = run.evaluation_ledgers();
-    let executed = evaluate.passes() * u64::from(batch);
+    let counts = Counts { training: run.training_ledger(), quantise, evaluate };
+    build(run, epochs, &Sums { machine, program: run.program() }, counts, preset, host)
+}
+
+/// The report that `program` on `machine` would have, where they compute the numbers `run` did: outcomes are the run's,
+/// cycles and energy their own.
+///
+/// # Errors
+/// When an entry of `program` cannot be unrolled.
+pub fn report_elsewhere(
+    run: &Run<'_>,
+    program: &Program,
+    machine: &Machine,
+    preset: &Preset,
+    host: Host,
+) -> Result<Report, PlanError> {
+    let same = program.code == run.program().code;
+    let ledger = |entry, of: &Ledger| {
+        let plan = Plan::new(program, entry)?;
+        let mut ledger = Ledger::new(&plan, machine);
+        if !(same && ledger.restore(of.counts())) {
+            ledger.stand_in(&plan, of);
+        }
+        Ok(ledger)
+    };
+    let [quantise, evaluate] = run.evaluation_ledgers();
+    let training = ledger("train", run.training_ledger())?;
+    let (quantise, evaluate) = (ledger("quantise", quantise)?, ledger("evaluate", evaluate)?);
+    let counts = Counts { training: &training, quantise: &quantise, evaluate: &evaluate };
+    Ok(build(run, run.epochs(), &Sums { machine, program }, counts, preset, host))
+}
+
+/// What the three entries of a program came to.
+struct Counts<'a> {
+    training: &'a Ledger,
+    quantise: &'a Ledger,
+    evaluate: &'a Ledger,
+}
+
+fn build(
+    run: &Run<'_>,
+    epochs: &[Epoch],
+    sums: &Sums<'_>,
+    counts: Counts<'_>,
+    preset: &Preset,
+    host: Host,
+) -> Report {
+    let Sums { machine, program } = *sums;
+    let tallies = counts.training.tallies();
+    let all = sum(tallies.values());
+    let batch = program.training.as_ref().map_or(0, |t| t.batch);
+    let steps = u64::from(run.step_count());
+    let [quantise, forward] = [counts.quantise, counts.evaluate].map(Ledger::tallies);
+    let evaluated = joined([&quantise, &forward]);
+    let executed = counts.evaluate.passes() * u64::from(batch);
     let tested = epochs.len() as u64 * run.test_images();
     let mut report = Report {
         version: VERSION,
         wagesim: env!("CARGO_PKG_VERSION").to_owned(),
-        program: run.program().name.clone(),
+        program: program.name.clone(),
         machine: machine.short_name(),
         machine_name: machine.name.clone(),
         data: Data { set: run.recipe().data.name().to_owned(), sha256: run.data_digest().to_owned() },
@@ -41,17 +88,17 @@ pub fn report(run: &Run<'_>, epochs: &[Epoch], machine: &Machine, preset: &Prese
         complete: run.is_done(),
         epochs: epochs.to_vec(),
         totals: Totals {
-            first_overflow: overflow(run, run.training_ledger()),
+            first_overflow: overflow(run, counts.training),
             ..sums.totals(&all, steps, [steps * u64::from(batch); 2])
         },
         phases: sums.parts(&tallies, |_| true),
         layers: sums.layers(&tallies),
         evaluation: Totals {
-            first_overflow: overflow(run, evaluate),
+            first_overflow: overflow(run, counts.evaluate),
             ..sums.totals(&sum(evaluated.values()), 0, [tested, executed])
         },
         whole: Whole { test_error: None, seconds: 0.0, energy_pj: 0.0, power_w: 0.0 },
-        area: sums.area([run.training_ledger(), quantise, evaluate]),
+        area: sums.area([counts.training, counts.quantise, counts.evaluate]),
         events: sums.events(&tallies),
         evaluation_events: sums.events(&evaluated),
         statistics: statistics(run),
@@ -78,8 +125,11 @@ fn notes(run: &Run<'_>, blanks: u64) -> Vec<String> {
         "cycles are the schedule's: units run side by side behind queues; training and evaluation steps follow one another"
             .to_owned(),
         format!(
-            "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step, clips and accumulators in all",
-            run.look_every()
+            "codes (W_stored, W, A, E, G) were looked at in step 1 and every {}th step; clips and accumulators' extremes, zeros, \
+             wrong outputs and saturated joins in all; accumulators' needed bits, peaks on the way and wrapped joins were \
+             recounted in step 1 and every {}th step, every join of every output",
+            run.look_every(),
+            run.recount_every()
         ),
     ];
     notes.extend(blank);
@@ -256,6 +306,8 @@ fn statistics(run: &Run<'_>) -> Vec<Statistic> {
             layer: layer_name(run.program(), line.layer),
             class: line.class,
             bits: line.statistics.bits(),
+            sufficient: line.statistics.sufficient(),
+            sufficient_on_the_way: line.statistics.sufficient_on_the_way(),
             statistics: line.statistics,
         })
         .collect()

@@ -3,22 +3,27 @@
 mod build;
 mod estimate;
 mod evaluation;
+pub(crate) mod figure;
+mod page;
 mod parts;
 mod plots;
 mod price;
 mod table;
 mod topology;
+mod widths;
 
-pub use build::report;
+pub use build::{report, report_elsewhere};
 pub use estimate::{Estimate, estimate};
 pub use evaluation::{ClassError, EvaluationReport};
+pub use figure::PlotError;
+pub use page::{Page, PageTable};
 pub use parts::{Area, ElementArea, EventCount, Layer, Part, Peak, Totals, Whole};
-pub use plots::{PlotError, plots, roofline};
+pub use plots::{plots, roofline};
 pub(crate) use table::plain;
 pub use table::{estimate_table, evaluation_table, price_table, table, topology_table};
 pub use topology::{Drains, Flow, ShapeEstimate, TopologyEstimate, estimate_topology};
 
-use crate::observe::ClassStatistics;
+use crate::observe::{ClassStatistics, Sufficient};
 use crate::program::Class;
 use crate::spec::Preset;
 use crate::train::Epoch;
@@ -127,6 +132,12 @@ pub struct Statistic {
     pub class: Class,
     /// The least width that holds every value looked at.
     pub bits: u32,
+    /// The width that would have sufficed for the values: of accumulators, of a register that wraps.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sufficient: Option<Sufficient>,
+    /// The width that would have sufficed for an accumulator that saturates.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sufficient_on_the_way: Option<Sufficient>,
     /// The rest.
     #[serde(flatten)]
     pub statistics: ClassStatistics,

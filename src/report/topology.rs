@@ -152,9 +152,12 @@ Edge, 10, 9, 4, 3, 5, 8, 3,
 ";
     const PRODUCTS: &str = "Layer, M, N, K,\nOne, 1, 1, 1,\nB, 33, 65, 31,\nC, 100, 7, 129,\n";
 
+    /// Rows, columns, whether weights stay, cycles of the convolutions and of the products.
+    type Printed = (u32, u32, bool, [u64; 5], [u64; 3]);
+
     /// What SCALE-Sim 3.0.0 itself prints for these files, `Total Cycles`, by array, dataflow and file. It prints one less
     /// than the cycles counted from 1.
-    const PRINTED: [(u32, u32, bool, [u64; 5], [u64; 3]); 4] = [
+    const PRINTED: [Printed; 4] = [
         (32, 32, false, [121_124, 834, 607, 1847, 121], [62, 557, 763]),
         (32, 32, true, [112_283, 947, 857, 1739, 205], [94, 380, 969]),
         (12, 20, false, [497_144, 1619, 1199, 5099, 89], [30, 731, 1430]),

@@ -15,7 +15,7 @@ use crate::machine::State;
 use crate::program::{Program, Tensor};
 
 /// Version of the form; a change that old files do not read raises it.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The one key of the file's metadata.
 const KEY: &str = "wagesim";
 

@@ -74,6 +74,18 @@ impl RunDirectory {
         Ok(directory)
     }
 
+    /// The directory at a path, made where it is not there; whether it holds a run does not matter.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn at(path: &Path) -> Result<Self, DirectoryError> {
+        let directory = RunDirectory { path: path.to_owned() };
+        directory.is_no_file()?;
+        let made = std::fs::create_dir_all(path);
+        made.map_err(|error| DirectoryError::Io { path: directory.path.clone(), error })?;
+        Ok(directory)
+    }
+
     /// The directory of a run to go on with: `chosen`, or the last of `runs/name`, `runs/name-2`, …
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use crate::spec::Machine;
 
 /// Codes are read for the statistics at the first step and at every step that is a multiple of this.
 const LOOK_EVERY: u32 = 16;
+/// Accumulators are recounted at the first step and at every step that is a multiple of this: a recount takes as long as
+/// several steps.
+const RECOUNT_EVERY: u32 = 256;
 
 /// One epoch's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -244,7 +247,8 @@ impl<'a> Run<'a> {
         let last = u64::from(self.step + 1).is_multiple_of(self.steps_per_epoch().into());
         let ahead = (!last).then(|| Ahead { images: train, indices: of_step(place + 1), draw: Some(&draw) });
         let (step, lr) = (self.step + 1, self.recipe.lr_log2(self.epoch()));
-        self.statistics.look(step == 1 || step.is_multiple_of(LOOK_EVERY));
+        let at = |every: u32| step == 1 || step.is_multiple_of(every);
+        self.statistics.begin(self.epoch(), at(LOOK_EVERY), at(RECOUNT_EVERY));
         let mut all: Vec<&mut dyn Observer> = vec![&mut self.training, &mut self.statistics];
         all.extend(observers.iter_mut().map(|o| &mut **o as &mut dyn Observer));
         let (score, next) = beside(ahead, || self.trainer.step(&fed, step, lr, &mut all));
@@ -310,6 +314,11 @@ impl<'a> Run<'a> {
     /// Codes were read for the statistics at the first step and at every multiple of this.
     pub fn look_every(&self) -> u32 {
         LOOK_EVERY
+    }
+
+    /// Accumulators were recounted at the first step and at every multiple of this.
+    pub fn recount_every(&self) -> u32 {
+        RECOUNT_EVERY
     }
 
     /// The program that is trained.

@@ -7,6 +7,7 @@
 mod avx2;
 mod bytes;
 mod extension;
+mod partial;
 mod portable;
 mod product;
 mod stepped;
@@ -16,6 +17,7 @@ mod vnni;
 pub(super) use bytes::{TURN_SLACK, interleave, nonzeros, turn};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
+pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};

@@ -97,7 +97,7 @@ impl Unfinished {
 }
 
 /// First bit of each output, in row-major order.
-fn keys(m: &Matrix) -> impl Iterator<Item = u64> {
+pub(super) fn keys(m: &Matrix) -> impl Iterator<Item = u64> {
     let bits = u64::from(m.out_format.bits());
     let (first, stride, columns) = (m.out.offset * 8, u64::from(m.out_stride), u64::from(m.columns));
     (0..u64::from(m.rows)).flat_map(move |r| (0..columns).map(move |j| first + (r * stride + j) * bits))

@@ -1,196 +1,168 @@
-//! Plots of a report, PNG and SVG, drawn with a font the binary carries.
+//! Plots of a run's report.
 
 mod roofline;
 
 pub use roofline::roofline;
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
 use super::Report;
+use super::figure::{COLOURS, Drawn, Figure, PlotError, inline, save};
+use super::widths::{NeededBitsFigure, WidthMap};
+use roofline::Roofline;
 
-/// Why a plot was not drawn.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {what}")]
-pub struct PlotError {
-    /// The picture.
-    path: PathBuf,
-    /// What went wrong.
-    what: String,
-}
-
-/// Width and height, pixels.
-const SIZE: (u32, u32) = (960, 600);
-/// Phases' colours, in the order of a step.
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(127, 127, 127),
-    RGBColor(31, 119, 180),
-    RGBColor(148, 103, 189),
-    RGBColor(214, 39, 40),
-    RGBColor(44, 160, 44),
-    RGBColor(255, 127, 14),
-    RGBColor(188, 189, 34),
-];
-
-static FONT: Once = Once::new();
-
-/// Draws `training` (error and loss by epoch), `cycles` (by layer and phase) and `roofline` into a folder; what was drawn.
+/// Draws `training` (error and loss by epoch), `cycles` (by layer and phase), `roofline`, `needed-bits` and `width-map` into a folder;
+/// what was drawn.
 ///
 /// # Errors
 /// When a picture cannot be written.
 pub fn plots(report: &Report, dir: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    font();
     let mut drawn = Vec::new();
-    for name in ["training", "cycles", "roofline"] {
-        for extension in ["png", "svg"] {
-            let path = dir.join(format!("{name}.{extension}"));
-            let failed = |what: String| PlotError { path: path.clone(), what };
-            if extension == "png" {
-                draw(name, report, &BitMapBackend::new(&path, SIZE).into_drawing_area()).map_err(failed)?;
-            } else {
-                draw(name, report, &SVGBackend::new(&path, SIZE).into_drawing_area()).map_err(failed)?;
-            }
-            drawn.push(path);
-        }
+    drawn.extend(save(&Training(report), dir)?);
+    drawn.extend(save(&Cycles(report), dir)?);
+    drawn.extend(save(&Roofline::of(report), dir)?);
+    if NeededBitsFigure(report).has_lines() {
+        drawn.extend(save(&NeededBitsFigure(report), dir)?);
+        drawn.extend(save(&WidthMap(report), dir)?);
     }
     Ok(drawn)
 }
 
-/// Registers the font.
-fn font() {
-    FONT.call_once(|| {
-        // Registering fails only for bytes that are no font.
-        let _ = register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT);
-    });
-}
-
-fn draw<B: DrawingBackend>(name: &str, report: &Report, area: &DrawingArea<B, Shift>) -> Result<(), String> {
-    present(area, |area| match name {
-        "training" => training(report, area),
-        "cycles" => cycles(report, area),
-        _ => {
-            let title = format!("Roofline of training, {}", report.machine);
-            roofline::of_report(&title, &report.layers, report.peak, area)
-        }
-    })
-}
-
-/// Draws on white and writes it.
-fn present<B: DrawingBackend>(
-    area: &DrawingArea<B, Shift>,
-    draw: impl FnOnce(&DrawingArea<B, Shift>) -> Drawn<B>,
-) -> Result<(), String> {
-    area.fill(&WHITE).map_err(|e| e.to_string())?;
-    draw(area).map_err(|e| e.to_string())?;
-    area.present().map_err(|e| e.to_string())
-}
-
-type Drawn<B> = Result<(), DrawingAreaErrorKind<<B as DrawingBackend>::ErrorType>>;
-
-fn training<B: DrawingBackend>(report: &Report, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-    let last = report.epochs.last().map_or(1, |e| e.epoch).max(2);
-    let errors = report.epochs.iter().flat_map(|e| [e.test_error, e.train_error]);
-    let top = 110.0 * errors.fold(0.001, f64::max);
-    let title = format!("{} on {}, seed {}", report.program, report.machine, report.seed);
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 24))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
-        .build_cartesian_2d(1..last, 0.0..top)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_labels(usize::try_from(last).unwrap_or(10).min(12))
-        .x_desc("epoch")
-        .y_desc("error, %")
-        .label_style(("sans-serif", 16))
-        .axis_desc_style(("sans-serif", 18))
-        .draw()?;
-    let lines = [("test error", COLOURS[3]), ("training error, as seen", COLOURS[1])];
-    for (i, (name, colour)) in lines.into_iter().enumerate() {
-        let points = report
-            .epochs
-            .iter()
-            .map(move |e| (e.epoch, 100.0 * if i == 0 { e.test_error } else { e.train_error }));
-        let style = colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(points, style).point_size(4))?
-            .label(name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+/// The same as elements of a page, each with its title.
+pub(super) fn elements(report: &Report) -> Result<Vec<(&'static str, String)>, PlotError> {
+    let mut elements = vec![
+        ("Error by epoch", inline(&Training(report))?),
+        ("Cycles by layer and phase", inline(&Cycles(report))?),
+        ("Roofline", inline(&Roofline::of(report))?),
+    ];
+    if NeededBitsFigure(report).has_lines() {
+        elements.push(("Bits that exact sums need", inline(&NeededBitsFigure(report))?));
+        elements.push(("Widths that would have sufficed", inline(&WidthMap(report))?));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 16))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .margin(10)
-        .draw()
+    Ok(elements)
 }
 
-fn cycles<B: DrawingBackend>(report: &Report, area: &DrawingArea<B, Shift>) -> Drawn<B> {
-    #[expect(clippy::cast_precision_loss, reason = "shares of a picture")]
-    let share = |cycles: u64| 100.0 * cycles as f64 / report.totals.cycles.max(1) as f64;
-    let top = 1.15 * report.layers.iter().map(|l| share(l.cycles)).fold(1.0, f64::max);
-    let title = format!("Cycles of training by layer and phase, {}", report.machine);
-    let count = report.layers.len().max(1);
-    let right = i32::try_from(count).unwrap_or(i32::MAX);
-    let mut chart = ChartBuilder::on(area)
-        .caption(title, ("sans-serif", 24))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
-        .build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
-    let label = |place: &SegmentValue<i32>| match place {
-        SegmentValue::CenterOf(i) => {
-            let layer = usize::try_from(*i).ok().and_then(|i| report.layers.get(i));
-            layer.map_or(String::new(), |l| l.name.clone())
+struct Training<'a>(&'a Report);
+
+impl Figure for Training<'_> {
+    fn name(&self) -> &'static str {
+        "training"
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let report = self.0;
+        let last = report.epochs.last().map_or(1, |e| e.epoch).max(2);
+        let errors = report.epochs.iter().flat_map(|e| [e.test_error, e.train_error]);
+        let top = 110.0 * errors.fold(0.001, f64::max);
+        let title = format!("{} on {}, seed {}", report.program, report.machine, report.seed);
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 24))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d(1..last, 0.0..top)?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_labels(usize::try_from(last).unwrap_or(10).min(12))
+            .x_desc("epoch")
+            .y_desc("error, %")
+            .label_style(("sans-serif", 16))
+            .axis_desc_style(("sans-serif", 18))
+            .draw()?;
+        let lines = [("test error", COLOURS[3]), ("training error, as seen", COLOURS[1])];
+        for (i, (name, colour)) in lines.into_iter().enumerate() {
+            let points = report
+                .epochs
+                .iter()
+                .map(move |e| (e.epoch, 100.0 * if i == 0 { e.test_error } else { e.train_error }));
+            let style = colour.stroke_width(2);
+            chart
+                .draw_series(LineSeries::new(points, style).point_size(4))?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
-        _ => String::new(),
-    };
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_labels(count)
-        .x_label_formatter(&label)
-        .y_desc("share of all cycles, %")
-        .label_style(("sans-serif", 16))
-        .axis_desc_style(("sans-serif", 18))
-        .draw()?;
-    let names = crate::program::Phase::ALL.map(crate::program::Phase::name);
-    let mut bases = vec![0.0; report.layers.len()];
-    for (name, colour) in names.into_iter().zip(COLOURS) {
-        let mut bars = Vec::new();
-        for ((i, layer), base) in (0i32..).zip(&report.layers).zip(&mut bases) {
-            let cycles = layer.phases.iter().filter(|p| p.phase == name).map(|p| p.cycles).sum();
-            let height = share(cycles);
-            if height > 0.0 {
-                let (left, right) = (SegmentValue::Exact(i), SegmentValue::Exact(i + 1));
-                let mut bar = Rectangle::new([(left, *base), (right, *base + height)], colour.filled());
-                bar.set_margin(0, 0, 24, 24);
-                bars.push(bar);
-                *base += height;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .label_font(("sans-serif", 16))
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.3))
+            .margin(10)
+            .draw()
+    }
+}
+
+struct Cycles<'a>(&'a Report);
+
+impl Figure for Cycles<'_> {
+    fn name(&self) -> &'static str {
+        "cycles"
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        let report = self.0;
+        #[expect(clippy::cast_precision_loss, reason = "shares of a picture")]
+        let share = |cycles: u64| 100.0 * cycles as f64 / report.totals.cycles.max(1) as f64;
+        let top = 1.15 * report.layers.iter().map(|l| share(l.cycles)).fold(1.0, f64::max);
+        let title = format!("Cycles of training by layer and phase, {}", report.machine);
+        let count = report.layers.len().max(1);
+        let right = i32::try_from(count).unwrap_or(i32::MAX);
+        let mut chart = ChartBuilder::on(area)
+            .caption(title, ("sans-serif", 24))
+            .margin(16)
+            .x_label_area_size(44)
+            .y_label_area_size(64)
+            .build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
+        let label = |place: &SegmentValue<i32>| match place {
+            SegmentValue::CenterOf(i) => {
+                let layer = usize::try_from(*i).ok().and_then(|i| report.layers.get(i));
+                layer.map_or(String::new(), |l| l.name.clone())
+            }
+            _ => String::new(),
+        };
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .x_labels(count)
+            .x_label_formatter(&label)
+            .y_desc("share of all cycles, %")
+            .label_style(("sans-serif", 16))
+            .axis_desc_style(("sans-serif", 18))
+            .draw()?;
+        let names = crate::program::Phase::ALL.map(crate::program::Phase::name);
+        let mut bases = vec![0.0; report.layers.len()];
+        for (name, colour) in names.into_iter().zip(COLOURS) {
+            let mut bars = Vec::new();
+            for ((i, layer), base) in (0i32..).zip(&report.layers).zip(&mut bases) {
+                let cycles = layer.phases.iter().filter(|p| p.phase == name).map(|p| p.cycles).sum();
+                let height = share(cycles);
+                if height > 0.0 {
+                    let (left, right) = (SegmentValue::Exact(i), SegmentValue::Exact(i + 1));
+                    let mut bar = Rectangle::new([(left, *base), (right, *base + height)], colour.filled());
+                    bar.set_margin(0, 0, 24, 24);
+                    bars.push(bar);
+                    *base += height;
+                }
+            }
+            if !bars.is_empty() {
+                chart
+                    .draw_series(bars)?
+                    .label(name)
+                    .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
             }
         }
-        if !bars.is_empty() {
-            chart
-                .draw_series(bars)?
-                .label(name)
-                .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
-        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperRight)
+            .label_font(("sans-serif", 16))
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.3))
+            .margin(10)
+            .draw()
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 16))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .margin(10)
-        .draw()
 }

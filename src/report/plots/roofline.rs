@@ -1,14 +1,14 @@
 //! The roofline: what each layer's phases reach beside what array and DRAM allow. Knows no machine: the roofs are the report's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::coord::combinators::LogCoord;
 use plotters::prelude::*;
 
-use super::{COLOURS, Drawn, PlotError, SIZE, font};
 use crate::program::Phase;
-use crate::report::{Layer, Peak};
+use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, save_as};
+use crate::report::{Layer, Peak, Report};
 
 /// A phase of a layer in the roofline.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,34 +44,37 @@ fn roof(peak: Peak, intensity: f64) -> f64 {
     (peak.products_per_cycle as f64).min(peak.dram_bytes_per_cycle as f64 * intensity)
 }
 
+/// The roofline of a run's training, or of an estimate.
+pub(super) struct Roofline {
+    title: String,
+    points: Vec<Point>,
+    peak: Peak,
+}
+
+impl Roofline {
+    /// That of a report.
+    pub(super) fn of(report: &Report) -> Self {
+        let title = format!("Roofline of training, {}", report.machine);
+        Roofline { title, points: points(&report.layers, report.peak), peak: report.peak }
+    }
+}
+
+impl Figure for Roofline {
+    fn name(&self) -> &'static str {
+        "roofline"
+    }
+
+    fn draw<B: DrawingBackend>(&self, area: &DrawingArea<B, Shift>) -> Drawn<B> {
+        draw(&self.title, &self.points, self.peak, area)
+    }
+}
+
 /// Draws the roofline of layers into a file, PNG or SVG by its name.
 ///
 /// # Errors
 /// A name of neither kind, or a picture that cannot be written.
 pub fn roofline(title: &str, layers: &[Layer], peak: Peak, path: &Path) -> Result<(), PlotError> {
-    font();
-    let failed = |what: String| PlotError { path: PathBuf::from(path), what };
-    let points = points(layers, peak);
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("png") => {
-            let area = BitMapBackend::new(path, SIZE).into_drawing_area();
-            super::present(&area, |area| draw(title, &points, peak, area)).map_err(failed)
-        }
-        Some("svg") => {
-            let area = SVGBackend::new(path, SIZE).into_drawing_area();
-            super::present(&area, |area| draw(title, &points, peak, area)).map_err(failed)
-        }
-        _ => Err(failed("a picture is a .png or an .svg; give it such a name".to_owned())),
-    }
-}
-
-pub(super) fn of_report<B: DrawingBackend>(
-    title: &str,
-    layers: &[Layer],
-    peak: Peak,
-    area: &DrawingArea<B, Shift>,
-) -> Drawn<B> {
-    draw(title, &points(layers, peak), peak, area)
+    save_as(&Roofline { title: title.to_owned(), points: points(layers, peak), peak }, path)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "places in a picture")]

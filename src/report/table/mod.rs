@@ -15,7 +15,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
 use super::{Estimate, Report, Totals};
 use crate::spec::Preset;
-use numbers::{counted, grouped, joules, percent, scaled};
+use numbers::counted;
+pub(super) use numbers::{grouped, joules, percent, scaled};
 use parts::{areas, costs, energies, units};
 
 /// The end of a run in a terminal.
@@ -159,17 +160,36 @@ fn widths(report: &Report) -> String {
     if report.statistics.is_empty() {
         return String::new();
     }
-    let mut table =
-        plain(&["layer", "tensor", "bits", "least", "greatest", "zeros", "clipped", "overflowed"], 2..);
+    let head = [
+        "layer",
+        "tensor",
+        "bits",
+        "but 1e-5",
+        "1e-4",
+        "1e-3",
+        "on the way",
+        "L1",
+        "worst case",
+        "least",
+        "greatest",
+    ];
+    let mut table = plain(&[&head[..], &["zeros", "clipped", "overflowed"]].concat(), 2..);
     for line in &report.statistics {
         let s = &line.statistics;
         #[expect(clippy::cast_precision_loss, reason = "shares to be read")]
         let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        let class = serde_json::to_value(line.class).ok();
+        let bits = |bits: Option<u32>| bits.map_or("-".to_owned(), |b| b.to_string());
+        let widths = line.sufficient;
         table.add_row([
             line.layer.clone(),
-            class.and_then(|c| c.as_str().map(str::to_owned)).unwrap_or_default(),
+            line.class.name().to_owned(),
             line.bits.to_string(),
+            bits(widths.map(|w| w.but_1e5)),
+            bits(widths.map(|w| w.but_1e4)),
+            bits(widths.map(|w| w.but_1e3)),
+            bits(line.sufficient_on_the_way.map(|w| w.all)),
+            bits(s.recount.as_ref().and_then(|r| r.l1_bound_bits)),
+            bits(s.recount.as_ref().map(|r| r.worst_case_bits)),
             s.least.to_string(),
             s.greatest.to_string(),
             percent(share(s.zeros, s.looked_at)),

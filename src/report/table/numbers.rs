@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// A number with its thousands apart.
-pub(super) fn grouped(n: u64) -> String {
+pub(in crate::report) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(super) fn grouped(n: u64) -> String {
 }
 
 /// A quantity with a prefix: 1.23 G.
-pub(super) fn scaled(value: f64, unit: &str) -> String {
+pub(in crate::report) fn scaled(value: f64, unit: &str) -> String {
     const PREFIXES: [(f64, &str); 9] = [
         (1e15, "P"),
         (1e12, "T"),
@@ -40,22 +40,22 @@ pub(super) fn scaled(value: f64, unit: &str) -> String {
 
 /// A count with a prefix.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub(super) fn counted(n: u64, unit: &str) -> String {
+pub(in crate::report) fn counted(n: u64, unit: &str) -> String {
     scaled(n as f64, unit)
 }
 
 /// Picojoules as joules with a prefix.
-pub(super) fn joules(pj: f64) -> String {
+pub(in crate::report) fn joules(pj: f64) -> String {
     scaled(pj * 1e-12, "J")
 }
 
 /// A share of 1.
-pub(super) fn percent(share: f64) -> String {
+pub(in crate::report) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
 /// Square micrometres, from a tenth of a square millimetre on as such.
-pub(super) fn area(um2: f64) -> String {
+pub(in crate::report) fn area(um2: f64) -> String {
     if um2 >= 1e5 { format!("{:.3} mm²", um2 / 1e6) } else { format!("{um2:.0} µm²") }
 }
 
