@@ -443,3 +443,34 @@ fn a_run_is_priced_again_without_running() {
     let error = refused(dir.path(), 2, &[&base[..], &["--set", "energy=mine.toml", "--out", "e"]].concat());
     assert!(error.contains("mine.toml:3"), "{error}");
 }
+
+#[test]
+fn a_topology_is_estimated_and_a_roofline_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let header =
+        "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,";
+    std::fs::write(dir.path().join("t.csv"), format!("{header}\nConv1, 28, 28, 5, 5, 1, 32, 1,\n")).unwrap();
+    std::fs::write(dir.path().join("g.csv"), "Layer, M, N, K,\nfc, 128, 512, 3136,\n").unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&ok(dir.path(), &["estimate", "g.csv", "--json"])).unwrap();
+    let layer = &json["layers"][0];
+    assert_eq!((layer["m"].as_u64(), layer["k"].as_u64()), (Some(128), Some(3136)));
+    assert_eq!(layer["output_stationary"]["cycles"]["ignore"], 204_672);
+    assert_eq!(layer["weight_stationary"]["cycles"]["ignore"], 348_096);
+    let text = ok(dir.path(), &["estimate", "t.csv", "--set", "array.rows=16"]);
+    assert!(text.contains("16×32") && text.contains("Conv1"), "{text}");
+    std::fs::write(dir.path().join("bad.csv"), format!("{header}\nConv1, 28, 28, 5, five, 1, 32, 1,\n"))
+        .unwrap();
+    for (args, word) in [
+        (&["estimate", "bad.csv"][..], "bad.csv:2:19"),
+        (&["estimate", "t.csv", "--roofline", "r.png"], "DRAM"),
+        (&["estimate", "--layout", "gemm"], "--layout"),
+        (&["estimate", "--roofline", "r.gif", SMALL[0], SMALL[1]], "r.gif"),
+    ] {
+        let error = refused(dir.path(), 2, args);
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    ok(dir.path(), &["estimate", "--roofline", "r.svg", SMALL[0], SMALL[1]]);
+    let picture = std::fs::read_to_string(dir.path().join("r.svg")).unwrap();
+    assert!(picture.contains("conv1") && picture.contains("array: 1024"), "{picture}");
+}

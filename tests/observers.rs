@@ -5,6 +5,7 @@ use wagesim::isa::Unit;
 use wagesim::network::load;
 use wagesim::observe::{Ledger, Tally};
 use wagesim::program::{Phase, Plan};
+use wagesim::report::{Estimate, estimate};
 use wagesim::spec::{self, Machine, Setting};
 
 fn counted(machine: &Machine) -> Vec<(Phase, Tally, wagesim::network::Products)> {
@@ -43,4 +44,81 @@ fn products_are_the_networks_on_any_machine() {
             assert!(tally.useful_products < busy * u64::from(array.rows) * u64::from(array.columns));
         }
     }
+}
+
+/// The LeNet estimated on a machine with these settings.
+fn estimated(sets: &[&str]) -> Estimate {
+    let text = include_str!("../programs/lenet5-mnist.toml");
+    let batch = Setting::parse("recipe.batch=4").unwrap();
+    let (network, recipe, _) = load(text, "lenet5-mnist.toml", &[batch]).unwrap();
+    let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+    let machine = Machine::from_toml("", "m", &sets).unwrap();
+    let program = compile(&network, &recipe, &machine, text).unwrap();
+    estimate(&program, &machine, &machine.energy).unwrap()
+}
+
+#[test]
+fn energies_of_components_phases_and_layers_are_the_totals() {
+    let close = |a: f64, b: f64, what: &str| assert!((a - b).abs() <= 1e-9 * b.abs(), "{what}: {a}, {b}");
+    for sets in [
+        &["energy={base=\"horowitz45\",leakage={pj_per_cycle=3,source=\"a guess\"}}"][..],
+        &["array.dataflow=weight-stationary", "accumulators.overflow=saturate"],
+    ] {
+        let e = estimated(sets);
+        for (component, &pj) in &e.totals.component_pj {
+            let phases: f64 = e.phases.iter().filter_map(|p| p.component_pj.get(component)).sum();
+            close(phases, pj, component.name());
+            let layers: f64 = e.layers.iter().filter_map(|l| l.component_pj.get(component)).sum();
+            let none = e.events.iter().filter(|v| v.layer.is_none() && v.component == *component);
+            close(layers + none.map(|v| v.energy_pj).sum::<f64>(), pj, component.name());
+        }
+        close(e.totals.component_pj.values().sum(), e.totals.energy_pj, "components");
+        close(e.phases.iter().map(|p| p.energy_pj).sum(), e.totals.energy_pj, "phases");
+        close(e.events.iter().map(|v| v.energy_pj).sum(), e.totals.energy_pj, "events");
+        close(e.evaluation_events.iter().map(|v| v.energy_pj).sum(), e.evaluation.energy_pj, "evaluation");
+        for layer in &e.layers {
+            close(layer.phases.iter().map(|p| p.energy_pj).sum(), layer.energy_pj, &layer.name);
+            close(layer.component_pj.values().sum(), layer.energy_pj, &layer.name);
+        }
+        close(e.totals.power_w, e.totals.energy_pj * 1e-12 / e.totals.seconds, "power");
+        close(e.totals.image_pj * 4.0, e.totals.energy_pj, "an image");
+        let cycles = |v: &&wagesim::report::EventCount| v.component == wagesim::observe::Component::Leakage;
+        let leaked: u128 = e.events.iter().filter(cycles).map(|v| v.count).sum();
+        assert_eq!(leaked, u128::from(e.totals.cycles));
+    }
+}
+
+#[test]
+fn an_accumulator_s_width_shows_in_the_area() {
+    let area = |sets: &[&str]| estimated(sets).area.total_um2;
+    let wide = area(&[]);
+    for bits in [12u32, 16, 24] {
+        let narrow = area(&["accumulators.overflow=wrap", &format!("accumulators.bits={bits}")]);
+        // An adder and, with `overlap`, three registers each processing element: sum, way down, first values. Products of
+        // 15 bits are never wider than the adder's other side of 16; 12 bits keep an adder of 15.
+        let (adder, registers) = (32.0 - f64::from(bits.max(15)), 3.0 * f64::from(32 - bits));
+        let array = 1024.0 * (4.3 * adder + 5.98 * registers);
+        let vector = |sets: &[&str]| estimated(sets).area.place_um2["vector"];
+        let spared = wide
+            - narrow
+            - (vector(&[]) - vector(&["accumulators.overflow=wrap", &format!("accumulators.bits={bits}")]));
+        assert!((spared - array).abs() < 1.0, "{bits} bits: {spared} µm², not {array}");
+    }
+}
+
+#[test]
+fn a_shared_array_is_the_most_demanding_phase_s_and_arrays_of_their_own_add_up() {
+    let places = |sets: &[&str]| estimated(sets).area.place_um2;
+    let shared = places(&[]);
+    let one_narrow = places(&["accumulators.forward.bits=20"]);
+    assert!((shared["array"] - one_narrow["array"]).abs() < 1e-6);
+    let own = places(&["array.shared=false"]);
+    let names: Vec<&str> = own.keys().map(String::as_str).collect();
+    assert_eq!(names, ["error array", "forward array", "gradient array", "vector"]);
+    // The gradient multiplies 8 by 8 bits, the others 8 by 2.
+    assert!(own["gradient array"] > own["forward array"] && own["gradient array"] <= shared["array"]);
+    let narrow = places(&["array.shared=false", "accumulators.forward.bits=20"]);
+    assert!(narrow["forward array"] < own["forward array"]);
+    assert!((narrow["error array"] - own["error array"]).abs() < 1e-6);
+    assert!(places(&["accumulators.overflow=saturate"])["array"] > shared["array"]);
 }

@@ -87,31 +87,72 @@ fn most_random_programs_run_to_their_end() {
     assert!(whole > 120, "{whole} of 199");
 }
 
-#[test]
-fn a_shipped_program_ends_in_the_reference_engine_s_state() {
-    let (path, sets) = ("programs/quick.toml", ["recipe.batch=2", "array.rows=6", "array.columns=5"]);
-    let text = std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let sets: Vec<Setting> = sets.iter().map(|set| Setting::parse(set).unwrap()).collect();
-    let (network, recipe, _) = load(&text, path, &sets[..1]).unwrap();
-    let machine = Machine::from_toml("", "machine.toml", &sets[1..]).unwrap();
-    let program = compile(&network, &recipe, &machine, &text).unwrap();
+/// Executes entries of a program on both engines, one after another in the same state, its DRAM filled where `filled` says.
+fn both_agree(
+    program: &Program,
+    machine: &Machine,
+    entries: &[&str],
+    filled: std::ops::Range<usize>,
+    what: &str,
+) {
     let memory = &machine.memory;
     let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask];
     let sizes = scratchpads.map(|m| usize::try_from(m.bytes()).unwrap());
     let mut state = State::new([sizes[0], sizes[1], sizes[2], sizes[3], 0], 1);
     state.memories[Memory::Dram.index()] = program.initial_dram(1);
-    let tensor = program.tensor("input").unwrap();
-    for (n, byte) in (0u64..).zip(&mut state.memories[Memory::Dram.index()][tensor.range()]) {
+    for (n, byte) in (0u64..).zip(&mut state.memories[Memory::Dram.index()][filled]) {
         *byte = u8::try_from(n * n % 251).unwrap();
     }
     let mut expected = state.clone();
-    for entry in ["quantise", "train"] {
-        let plan = Plan::new(&program, entry).unwrap();
+    for entry in entries {
+        let plan = Plan::new(program, entry).unwrap();
         Reference::new().run(&plan, &mut expected, &mut []).unwrap();
-        let trace = run_stepped(&plan, &machine, &mut state).unwrap();
-        assert!(state == expected, "{entry}");
-        in_time(&plan, &machine, &trace).unwrap();
+        let trace = run_stepped(&plan, machine, &mut state).unwrap();
+        assert!(state == expected, "{what}, {entry}");
+        in_time(&plan, machine, &trace).unwrap_or_else(|e| panic!("{what}, {entry}: {e}"));
     }
+}
+
+#[test]
+fn shipped_networks_end_in_the_reference_engine_s_state() {
+    for (name, batch, rows, columns) in [
+        ("quick", 2, 6, 5),
+        ("lenet5-mnist", 1, 9, 16),
+        ("lenet5-mnist-paper", 1, 16, 7),
+        ("lenet5-mnist-2017", 1, 12, 12),
+    ] {
+        let path = format!("programs/{name}.toml");
+        let text = std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let batch = Setting::parse(&format!("recipe.batch={batch}")).unwrap();
+        let (network, recipe, _) = load(&text, &path, &[batch]).unwrap();
+        let sets = [format!("array.rows={rows}"), format!("array.columns={columns}")];
+        let sets = sets.map(|set| Setting::parse(&set).unwrap());
+        let machine = Machine::from_toml("", "machine.toml", &sets).unwrap();
+        let program = compile(&network, &recipe, &machine, &text).unwrap();
+        let input = program.tensor("input").unwrap().range();
+        both_agree(&program, &machine, &["quantise", "train"], input, name);
+    }
+}
+
+#[test]
+fn programs_written_by_hand_end_in_the_reference_engine_s_state() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/programs")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|e| e == "s") {
+            let name = path.display().to_string();
+            let program = Program::from_text(&std::fs::read_to_string(&path).unwrap(), &name).unwrap();
+            let entries: Vec<&str> = program.entries.keys().map(String::as_str).collect();
+            for sets in
+                ["", "array.rows = 6\narray.columns = 5\n", "array.drain = \"serial\"\ndram.channels = 2\n"]
+            {
+                let machine = Machine::from_toml(sets, "machine.toml", &[]).unwrap();
+                both_agree(&program, &machine, &entries, 0..0, &name);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 12, "{seen} programs on machines");
 }
 
 /// A machine whose cycles can be counted by hand.

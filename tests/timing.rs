@@ -1,5 +1,7 @@
 //! The schedule of whole programs: no cycle is left over, and more of the machine does not slow it down without a reason.
 
+use std::path::Path;
+
 use wagesim::compiler::compile;
 use wagesim::isa::Unit;
 use wagesim::network::load;
@@ -30,22 +32,57 @@ const MACHINES: [&[&str]; 7] = [
     &["memory.operand.kib=4", "memory.weight.kib=4", "memory.accumulator.kib=4", "memory.mask.kib=4"],
 ];
 
+/// Busy and waits are the schedule's cycles for every unit, and busy is what its instructions take.
+fn adds_up(plan: &Plan, machine: &Machine, what: &str) {
+    let schedule = Schedule::of(plan, machine);
+    let mut sum = Account::default();
+    schedule.accounts.values().for_each(|account| sum.add(account, 1));
+    assert_eq!(sum.cycles, schedule.cycles, "{what}");
+    for (unit, cycles) in sum.units() {
+        assert_eq!(cycles.total(), schedule.cycles, "{what}, {unit:?}");
+        let steps = plan.steps.iter().filter(|s| s.instr.unit() == unit);
+        let busy: u64 = steps.map(|s| Duration::of(s, machine).occupancy_cycles).sum();
+        assert_eq!(cycles.busy, busy, "{what}, {unit:?}");
+    }
+}
+
 #[test]
 fn every_cycle_of_every_unit_has_a_name() {
     for sets in MACHINES {
         let machine = machine(sets);
-        let plan = plan(&machine);
-        let schedule = Schedule::of(&plan, &machine);
-        let mut sum = Account::default();
-        schedule.accounts.values().for_each(|account| sum.add(account, 1));
-        assert_eq!(sum.cycles, schedule.cycles, "{sets:?}");
-        for (unit, cycles) in sum.units() {
-            assert_eq!(cycles.total(), schedule.cycles, "{sets:?}, {unit:?}");
-            let steps = plan.steps.iter().filter(|s| s.instr.unit() == unit);
-            let busy: u64 = steps.map(|s| Duration::of(s, &machine).occupancy_cycles).sum();
-            assert_eq!(cycles.busy, busy, "{sets:?}, {unit:?}");
-        }
+        adds_up(&plan(&machine), &machine, &format!("{sets:?}"));
     }
+}
+
+/// Every entry of a shipped program, batches of 1; how many there are.
+fn entries_add_up(path: &Path, machine: &Machine) -> usize {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).unwrap();
+    let program = match path.extension().and_then(|e| e.to_str()) {
+        Some("s") => Program::from_text(&text, &name).unwrap(),
+        _ => {
+            let one = Setting::parse("recipe.batch=1").unwrap();
+            let (network, recipe, _) = load(&text, &name, &[one]).unwrap();
+            compile(&network, &recipe, machine, &text).unwrap()
+        }
+    };
+    for entry in program.entries.keys() {
+        adds_up(&Plan::new(&program, entry).unwrap(), machine, &format!("{name}, {entry}"));
+    }
+    program.entries.len()
+}
+
+#[test]
+fn every_cycle_has_a_name_in_every_shipped_program() {
+    let machine = machine(&[]);
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/programs")).unwrap();
+    let files: Vec<_> = folder.map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
+    let entries: usize = std::thread::scope(|scope| {
+        let checks: Vec<_> =
+            files.iter().map(|path| scope.spawn(|| entries_add_up(path, &machine))).collect();
+        checks.into_iter().map(|check| check.join().unwrap()).sum()
+    });
+    assert!(entries > 20, "{entries} entries");
 }
 
 #[test]

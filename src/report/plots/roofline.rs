@@ -158,6 +158,13 @@ fn labels<B: DrawingBackend>(
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
     let top = peak.products_per_cycle as f64;
+    // Names keep off the roof's line too.
+    let steps = 200;
+    taken.extend((0..=steps).map(|i| {
+        let intensity = left * (right / left).powf(f64::from(i) / f64::from(steps));
+        let (x, y) = inside(at(intensity, roof(peak, intensity)));
+        [x - 1, y - 2, x + 1, y + 2]
+    }));
     let (x, y) = inside(at(right, top));
     let array = format!("array: {} products a cycle", peak.products_per_cycle);
     let width = LETTER.0 * i32::try_from(array.len()).unwrap_or(0);
