@@ -36,7 +36,7 @@ enum Command {
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
     Run(execute::Execute),
-    Trace(trace::Trace),
+    Trace(Box<trace::Trace>),
     Machine(machine::Show),
     Report(show::Show),
 }

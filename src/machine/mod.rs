@@ -19,4 +19,6 @@ pub use fast::Fast;
 pub use kernels::Extension;
 pub use reference::Reference;
 pub use state::{State, element};
-pub use stepped::{Joins, Stepped, Timing, Trace, run_stepped};
+pub use stepped::{
+    Access, ElementView, Joins, MoveView, StageView, Stepped, Timing, Trace, View, Watch, run_stepped,
+};

@@ -5,20 +5,27 @@
 //!
 //! - `window`: what is traced; `sink`: files that are whole wherever they end; `timetable`: when, and at what cost.
 //! - `timeline`: trace events for Perfetto; `log`: a line an instruction; `diff`: where two logs part.
+//! - `streams`: DRAM's accesses; `scratchpads` and `waveform` watch the stepped engine.
 
 mod diff;
 mod log;
 mod ports;
+mod scratchpads;
 mod sink;
+mod streams;
 mod timeline;
 mod timetable;
+mod waveform;
 mod window;
 
 pub use diff::{CYCLES, DiffError, Difference, diff};
 pub use log::Log;
+pub use scratchpads::{Moved, ScratchpadStreams};
 pub use sink::{Halt, Limits, Sink, SinkError};
+pub use streams::{DramStreams, Stream};
 pub use timeline::Timeline;
 pub use timetable::{Price, Timetable};
+pub use waveform::{Place, Waveform};
 pub use window::{Bounds, Window};
 
 /// A trace that goes along with a run on data.

@@ -77,7 +77,7 @@ impl<'a> Run<'a> {
         machine: &Machine,
         recipe: &'a Recipe,
         data: &'a DataSet,
-        engine: Box<dyn Engine>,
+        engine: Box<dyn Engine + 'a>,
     ) -> Result<Self, TrainError> {
         let memory = &machine.memory;
         let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask]

@@ -77,7 +77,7 @@ impl Target {
         &self,
         begin: &Begin,
         folder: Option<&Path>,
-        mut engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine + '_>,
         [first, last]: [u64; 2],
         follow: &mut dyn Follow,
     ) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ pub(super) struct Sum {
     in_chunk: u32,
     /// The products summed here, exactly.
     exact: i128,
-    overflows: u64,
+    pub(super) overflows: u64,
     /// The last of its fold to leave the array.
     pub(super) ends_fold: bool,
     /// The last of its instruction.
@@ -75,6 +75,11 @@ impl Sum {
         if rule.chunk > 0 && self.in_chunk > 0 {
             self.join_chunk(rule, joins);
         }
+    }
+
+    /// What is held on the way out, whatever the rule: the outer register where anything has joined it.
+    pub(super) fn held(&self) -> i64 {
+        if self.in_chunk == 0 && self.outer != 0 { self.outer } else { self.inner }
     }
 
     /// What the register holds.
