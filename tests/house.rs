@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "number", "isa", "spec", "network", "program", "timing", "compiler", "machine", "observe", "trace",
-    "data", "train", "report", "cli",
+    "debug", "data", "train", "report", "cli",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

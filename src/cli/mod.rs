@@ -3,6 +3,7 @@
 mod asm;
 mod begin;
 mod compile;
+mod debug;
 mod disasm;
 mod estimate;
 mod execute;
@@ -11,6 +12,7 @@ mod machine;
 mod map;
 mod progress;
 mod show;
+mod target;
 mod tensors;
 mod trace;
 mod train;
@@ -37,6 +39,7 @@ enum Command {
     Disasm(disasm::Disasm),
     Run(execute::Execute),
     Trace(Box<trace::Trace>),
+    Debug(Box<debug::Debug>),
     Machine(machine::Show),
     Report(show::Show),
 }
@@ -82,6 +85,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Disasm(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Trace(command) => command.run(),
+        Command::Debug(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
     };

@@ -8,6 +8,7 @@ mod fast;
 mod kernels;
 mod matrix;
 mod moves;
+mod operands;
 mod reference;
 mod state;
 mod stepped;
@@ -17,6 +18,7 @@ mod vector;
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use kernels::Extension;
+pub use operands::{Operands, Stress};
 pub use reference::Reference;
 pub use state::{State, element};
 pub use stepped::{

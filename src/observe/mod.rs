@@ -8,6 +8,7 @@ mod statistics;
 mod work;
 mod yields;
 
+pub(crate) use dump::encode;
 pub use dump::{DumpError, TensorDump};
 pub use energy::{Preset, PresetError};
 pub use events::{Component, Cost, Event, Events};

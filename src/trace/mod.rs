@@ -6,8 +6,10 @@
 //! - `window`: what is traced; `sink`: files that are whole wherever they end; `timetable`: when, and at what cost.
 //! - `timeline`: trace events for Perfetto; `log`: a line an instruction; `diff`: where two logs part.
 //! - `streams`: DRAM's accesses; `scratchpads` and `waveform` watch the stepped engine.
+//! - `golden`: vectors for hardware.
 
 mod diff;
+mod golden;
 mod log;
 mod ports;
 mod scratchpads;
@@ -19,6 +21,7 @@ mod waveform;
 mod window;
 
 pub use diff::{CYCLES, DiffError, Difference, diff};
+pub use golden::{Golden, Stimulus};
 pub use log::Log;
 pub use scratchpads::{Moved, ScratchpadStreams};
 pub use sink::{Halt, Limits, Sink, SinkError};

@@ -2,5 +2,7 @@
 
 mod common;
 mod cycles;
+mod debug;
+mod golden;
 mod log;
 mod timeline;

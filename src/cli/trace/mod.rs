@@ -1,8 +1,8 @@
 //! `wagesim trace`.
 
 mod compare;
+mod recording;
 mod stepping;
-mod target;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -12,14 +12,15 @@ use clap::Args;
 
 use super::begin::Begin;
 use super::load::{Choice, EngineName};
+use super::target::Target;
 use super::{Failure, failed, given, print};
 use crate::observe::Preset;
 use crate::trace::{
-    DramStreams, Follow, Halt, Limits, Log, Place, ScratchpadStreams, Stream, Timeline, Timetable, Waveform,
-    Window,
+    DramStreams, Follow, Golden, Halt, Limits, Log, Place, ScratchpadStreams, Stream, Timeline, Timetable,
+    Waveform, Window,
 };
+use recording::Recording;
 use stepping::{Stepping, Watcher};
-use target::Target;
 use window::{Within, size};
 
 /// Trace a program: a timeline for Perfetto, and more
@@ -70,6 +71,12 @@ pub(super) struct Trace {
     /// In the waveform, processing elements at ROW,COLUMN (again for more), or `all`
     #[arg(long, value_name = "ROW,COLUMN", requires = "waveform", help_heading = "Traces")]
     pe: Vec<String>,
+    /// Golden vectors for hardware, of every instruction of the window on data: $readmemh files, tensors, a manifest
+    #[arg(long, value_name = "DIR", help_heading = "Traces")]
+    golden: Option<PathBuf>,
+    /// Golden vectors of full-scale operands too, whose partial sums wrap, saturate or trap on the way
+    #[arg(long, requires = "golden", help_heading = "Traces")]
+    stress: bool,
     /// What executes; the same bits
     #[arg(long, value_enum, default_value = "fast", help_heading = "Traces")]
     engine: EngineName,
@@ -112,8 +119,12 @@ impl Trace {
         if let [a, b] = self.diff.as_slice() {
             return compare::compare(a, b, &self.ignore, self.json);
         }
-        if [&self.timeline, &self.log, &self.memory, &self.waveform].iter().all(|trace| trace.is_none()) {
-            let what = "--timeline, --log, --memory or --waveform; `wagesim trace --help` shows examples";
+        if [&self.timeline, &self.log, &self.memory, &self.waveform, &self.golden]
+            .iter()
+            .all(|trace| trace.is_none())
+        {
+            let what =
+                "--timeline, --log, --memory, --waveform or --golden; `wagesim trace --help` shows examples";
             return Err(given(anyhow!("name a trace: {what}")));
         }
         let target = Target::load(&self.choice, &self.begin)?;
@@ -145,6 +156,9 @@ impl Trace {
         if let Some(path) = &self.waveform {
             let places = self.places(&target)?;
             written.push(self.waveform(path, &limits, &target, &table, &window, &places)?);
+        }
+        if let Some(dir) = &self.golden {
+            written.push(self.golden(dir, &limits, &target, &table, &window)?);
         }
         let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
         self.tell(&written)?;
@@ -270,6 +284,33 @@ impl Trace {
         let (waveform, halt) = self.watch(target, window, waveform)?;
         let cycles = waveform.cycles();
         written("waveform", path, cycles, waveform.finish(path), halt)
+    }
+
+    fn golden(
+        &self,
+        dir: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+    ) -> Result<Written, Failure> {
+        if self.engine == EngineName::Stepped {
+            let what = "the stepped engine executes instructions side by side; take fast or reference";
+            return Err(given(anyhow!("--engine stepped: {what}")));
+        }
+        let golden = match Golden::create(dir, limits, table, window, self.stress) {
+            Ok(golden) => golden,
+            Err(halt) => return written("golden", dir, 0, Err(halt), None),
+        };
+        let mut recording = Recording::new(golden);
+        let engine = recording.engine(self.engine.on(target.machine()));
+        let ran = target.execute(&self.begin, self.data.as_deref(), engine, steps(window), &mut recording);
+        let halt = recording.take_halt();
+        let golden = recording.into_golden().ok_or_else(|| failed(anyhow!("the engine is still there")))?;
+        let vectors = golden.vectors();
+        let end = golden.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
+        ran?;
+        written("golden", dir, vectors, end, halt)
     }
 
     /// Refuses a window without an instruction.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use super::super::begin::{self, Begin};
-use super::super::load::{self, Choice, Inputs};
+use super::begin::{self, Begin};
+use super::load::{self, Choice, Inputs};
 use super::{Failure, failed, given};
 use crate::data;
 use crate::machine::{Engine, Observer};
@@ -113,7 +113,7 @@ impl Target {
             } else {
                 run.step(&mut []).map_err(stopped)?;
             }
-            if follow.has_ended() {
+            if step >= first && follow.has_ended() {
                 break;
             }
             if run.epoch_is_full() {
