@@ -320,13 +320,13 @@ fn train(program: &Program, images: &Images) {
     let mut statistics = Statistics::new(program);
     statistics.look(true);
     let observers: &mut [&mut dyn Observer] = &mut [&mut dump, &mut statistics];
-    let _ = trainer.step(images, &[0, 1], 1, 0, observers);
+    let _ = trainer.step(&images.batch(&[0, 1], None).unwrap(), 1, 0, observers);
 }
 
 #[test]
 fn a_hostile_file_is_refused_or_a_program() {
     let programs = programs();
-    let images = Images { shape: [28, 28, 1], pixels: vec![77; 2 * 784], labels: vec![3, 9] };
+    let images = Images::held([28, 28, 1], vec![77; 2 * 784], vec![3, 9]);
     let (mut whole, mut all) = (0u64, 0u64);
     cases(800, |d| {
         let program = &programs[d.below(programs.len())];

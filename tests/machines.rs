@@ -33,7 +33,7 @@ seed = 3
 fn images() -> Images {
     let byte = |i: u32| u8::try_from(i.wrapping_mul(2_654_435_761) >> 24).unwrap();
     let labels = (0..8).map(|i| i % 10).collect();
-    Images { shape: [28, 28, 1], pixels: (0..8 * 784).map(byte).collect(), labels }
+    Images::held([28, 28, 1], (0..8 * 784).map(byte).collect(), labels)
 }
 
 fn machine(settings: &[&str]) -> Machine {
@@ -57,7 +57,7 @@ fn trained(net: &str, sets: &[&str], images: &Images, machine: &Machine) -> Vec<
     let mut trainer = Trainer::new(&program, sizes, recipe.seed, Box::new(Fast::new())).unwrap();
     let all: Vec<u32> = (0..recipe.batch).collect();
     for step in 1..=3 {
-        trainer.step(images, &all, step, 3, &mut []).unwrap();
+        trainer.step(&images.batch(&all, None).unwrap(), step, 3, &mut []).unwrap();
     }
     let dram = &trainer.state.memories[4];
     program.tensors.iter().filter(|t| t.kept).flat_map(|t| dram[t.range()].to_vec()).collect()
@@ -88,9 +88,7 @@ const SIXTEEN: [Machine16; 16] = [
 
 fn digits(count: usize) -> Images {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/data/mnist");
-    let all = mnist(Some(std::path::Path::new(folder))).unwrap().train;
-    let pixels = all.pixels[..count * 784].to_vec();
-    Images { shape: all.shape, pixels, labels: all.labels[..count].to_vec() }
+    mnist(Some(std::path::Path::new(folder))).unwrap().train.first(count)
 }
 
 #[test]
@@ -313,4 +311,23 @@ fn pieces_of_a_reduction_in_blocks_join_in_its_order() {
         let weights = |machine: &Machine| trained(DEEP, &[], &images(), machine);
         assert!(weights(&cramped) == weights(&machine(&rules)), "{order} with {groups:?}");
     }
+}
+
+#[test]
+fn overlapping_pools_are_routed_in_blocks_of_channels_where_memories_are_small() {
+    let net = r#"
+        name = "overlapping"
+        layer = [{ conv = 16, kernel = 3, stride = 2, pool = 3, pool_stride = 2 }, { conv = 8, kernel = 3, pad = "same", pool = 3, pool_stride = 1 }, { fc = 10 }]
+        recipe = { batch = 8, epochs = 1, learning_rate = 8, seed = 5 }
+    "#;
+    let small =
+        ["memory.operand.kib=2", "memory.weight.kib=2", "memory.accumulator.kib=2", "memory.mask.kib=1"];
+    let listing = |settings: &[&str]| {
+        let (network, recipe, _) = network::load(net, "net.toml", &[]).unwrap();
+        compile(&network, &recipe, &machine(settings), net).unwrap().to_text()
+    };
+    let blocks = |text: &str| text.lines().any(|l| l.contains("v.unpool") && !l.contains("channels=16"));
+    assert!(blocks(&listing(&small)));
+    let weights = |settings: &[&str]| trained(net, &[], &images(), &machine(settings));
+    assert!(weights(&small) == weights(&[]));
 }

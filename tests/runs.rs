@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use wagesim::compiler::compile;
-use wagesim::data::{DataSet, Images, mnist};
+use wagesim::data::{DataSet, mnist};
 use wagesim::machine::{Engine, Fast, Reference};
 use wagesim::network::{Recipe, load};
 use wagesim::observe::Preset;
@@ -32,12 +32,7 @@ fn inputs_on(machine: &Machine, sets: &[&str]) -> Inputs {
     let machine = machine.clone();
     let program = compile(&network, &recipe, &machine, text).unwrap();
     let whole = mnist(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"))).unwrap();
-    let few = |images: &Images, n: usize| Images {
-        shape: images.shape,
-        pixels: images.pixels[..n * 784].to_vec(),
-        labels: images.labels[..n].to_vec(),
-    };
-    let data = DataSet { train: few(&whole.train, 26), test: few(&whole.test, 12) };
+    let data = DataSet { train: whole.train.first(26), test: whole.test.first(12) };
     Inputs { program, machine, recipe, data }
 }
 

@@ -3,6 +3,7 @@
 mod asm;
 mod begin;
 mod compile;
+mod data;
 mod debug;
 mod disasm;
 mod estimate;
@@ -42,6 +43,7 @@ enum Command {
     Debug(Box<debug::Debug>),
     Machine(machine::Show),
     Report(show::Show),
+    Data(data::Data),
 }
 
 /// Why a command ended early, by exit code.
@@ -88,6 +90,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Debug(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Data(command) => command.run(),
     };
     match result {
         Ok(()) => 0.into(),

@@ -17,15 +17,12 @@ use crate::spec::Phase as Array;
 const NOT_CLIPPED: u32 = 0b011;
 const NOT_INACTIVE: u32 = 0b110;
 
-/// A tile of the second pass: images, and rows of activations of each.
+/// A tile of the second pass: images, and rows and channels of activations of each.
 #[derive(Debug, Clone, Copy)]
 struct Routing {
     images: u64,
     units: u64,
-}
-
-fn all_columns(layer: &Layer) -> Run {
-    Run::new(0, layer.channels.into())
+    channels: u64,
 }
 
 impl Lowering<'_> {
@@ -105,10 +102,12 @@ impl Lowering<'_> {
             self.banks(e, self.routing_bytes(i, &routing));
         }
         for units in runs(layer.output.height.into(), routing.units) {
-            e.tiles(0, self.batch, routing.images, &mut |e, tile| {
-                self.route(e, i, tile, units, resident);
-                e.turn(&[Memory::Operand, Memory::Accumulator, Memory::Mask]);
-            });
+            for channels in runs(layer.channels.into(), routing.channels) {
+                e.tiles(0, self.batch, routing.images, &mut |e, tile| {
+                    self.route(e, i, tile, [units, channels], resident);
+                    e.turn(&[Memory::Operand, Memory::Accumulator, Memory::Mask]);
+                });
+            }
         }
         e.one_bank();
         Ok(())
@@ -146,11 +145,12 @@ impl Lowering<'_> {
     fn routing_bytes(&self, i: usize, r: &Routing) -> [u64; 4] {
         let (layer, waiting) = (&self.network.layers[i], self.layout.layers[i].waiting.format);
         let whole = u64::from(layer.output.height);
-        let elements = r.images * output_region(layer, Run::new(0, r.units), all_columns(layer)).elements();
+        let channels = Run::new(0, r.channels);
+        let elements = r.images * output_region(layer, Run::new(0, r.units), channels).elements();
         let most = r.units.min(whole);
         let [first, last] =
             [Run::new(0, most), Run::new(whole - most, most)].map(|u| Self::routed_rows(layer, u).count);
-        let mapped = r.images * first.max(last) * u64::from(layer.out_w) * u64::from(layer.channels);
+        let mapped = r.images * first.max(last) * u64::from(layer.out_w) * r.channels;
         let code = self.formats.error_code;
         let routed = if layer.pool.is_some() { code.bytes(mapped) } else { 0 };
         let states = (2 * elements).div_ceil(8).next_multiple_of(8);
@@ -163,7 +163,7 @@ impl Lowering<'_> {
         let layer = &self.network.layers[i];
         let whole = u64::from(layer.output.height);
         let aligned_at = |r: &Routing| {
-            let region = output_region(layer, Run::new(0, r.units), all_columns(layer));
+            let region = output_region(layer, Run::new(0, r.units), Run::new(0, r.channels));
             [2, place_format(layer).bits()].iter().all(|&bits| {
                 let format = crate::isa::Format::new(bits).expect("a small width");
                 aligned(&region, r.images, self.batch, format)
@@ -178,26 +178,34 @@ impl Lowering<'_> {
             };
             Memory::SCRATCHPADS.into_iter().all(fits) && aligned_at(r)
         };
+        let channels = u64::from(layer.channels);
         if resident {
-            return Some(Routing { images: self.batch, units: whole }).filter(|r| in_places(r, 1));
+            return Some(Routing { images: self.batch, units: whole, channels }).filter(|r| in_places(r, 1));
         }
         let overlapping = layer.pool.is_some_and(|p| p.window > p.step);
         let mut choices: Vec<Routing> = super::cost::image_tiles(self.batch)
             .into_iter()
-            .map(|images| Routing { images, units: whole })
+            .map(|images| Routing { images, units: whole, channels })
             .collect();
+        // What overlapping windows route to one place is summed before it is clipped: they are not taken apart.
         if !overlapping {
             let rows = super::cost::halvings(whole, 1).into_iter().filter(|&u| u < whole);
-            choices.extend(rows.map(|units| Routing { images: 1, units }));
+            choices.extend(rows.map(|units| Routing { images: 1, units, channels }));
         }
+        let fewer = super::cost::halvings(channels, 4).into_iter().filter(|&c| c < channels);
+        choices.extend(fewer.map(|channels| Routing {
+            images: 1,
+            units: if overlapping { whole } else { 1 },
+            channels,
+        }));
         let first = |places| choices.iter().copied().find(|r| in_places(r, places));
         first(2).or_else(|| first(1))
     }
 
     /// `Q_E`, ReLU mask and pool of one tile.
-    fn route(&self, e: &mut Emitter, i: usize, tile: Tile, units: Run, resident: bool) {
+    fn route(&self, e: &mut Emitter, i: usize, tile: Tile, [units, channels]: [Run; 2], resident: bool) {
         let (layer, map) = (&self.network.layers[i], &self.layout.layers[i]);
-        let region = output_region(layer, units, Run::new(0, layer.channels.into()));
+        let region = output_region(layer, units, channels);
         let elements = tile.count * region.elements();
         let count = narrow(elements);
         let format = self.formats.error_code;
@@ -218,11 +226,11 @@ impl Lowering<'_> {
             e.push(Instr::VMask(VMask { dst: codes, src: codes, format, states, keep: NOT_INACTIVE, count }));
         }
         let rows = Self::routed_rows(layer, units);
-        let [height, width, channels] = map_shape(layer);
+        let [height, width, whole] = map_shape(layer);
         let mapped = Region3 {
             rows: Extent::run(rows.first, rows.count, height),
             cols: Extent::full(width),
-            channels: Extent::full(channels),
+            channels: Extent::run(channels.first, channels.count, whole),
         };
         let mut routed = codes;
         if let Some(pool) = layer.pool {
@@ -238,7 +246,7 @@ impl Lowering<'_> {
                 images: narrow(tile.count),
                 in_rows: narrow(units.count),
                 in_cols: layer.output.width,
-                channels: layer.channels,
+                channels: narrow(channels.count),
                 height: narrow(rows.count),
                 width: layer.out_w,
                 window: pool.window,

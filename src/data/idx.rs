@@ -27,7 +27,7 @@ impl File {
     }
 
     fn fail(&self, byte: usize, what: String) -> DataError {
-        DataError::Content { path: self.path.clone(), byte, what }
+        DataError::Content { path: self.path.clone(), byte: byte as u64, what }
     }
 
     fn number(&self, at: usize) -> Result<usize, DataError> {
@@ -71,7 +71,7 @@ pub(super) fn images(dir: &Path, part: &str, classes: u16) -> Result<Images, Dat
         return Err(names.fail(8 + i, format!("label {} of image {i}, beyond {}", labels[i], classes - 1)));
     }
     let labels = labels.iter().map(|&l| l.into()).collect();
-    Ok(Images { shape: [rows, columns, 1], pixels: pixels.to_vec(), labels })
+    Ok(Images::held([rows, columns, 1], pixels.to_vec(), labels))
 }
 
 #[cfg(test)]
@@ -91,7 +91,7 @@ mod tests {
     fn one_image_is_read() {
         let dir = folder(&IMAGE, &[0, 0, 8, 1, 0, 0, 0, 1, 3]);
         let images = images(dir.path(), "train", 10).unwrap();
-        assert_eq!((images.shape, images.image(0), &images.labels[..]), ([1, 2, 1], &[7, 9][..], &[3][..]));
+        assert_eq!(images, Images::held([1, 2, 1], vec![7, 9], vec![3]));
     }
 
     #[test]

@@ -1,89 +1,25 @@
-//! Data sets: reading, checking, order of presentation. Knows nothing of machines or training.
+//! Data sets: reading, checking, order of presentation, augmentation. Knows nothing of machines or training.
 
+mod augment;
+mod error;
+mod folder;
 mod idx;
+mod images;
+mod mat;
+mod records;
+mod sets;
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::network::{self, Shape};
+use crate::network;
 pub use crate::number::permutation as order;
-
-/// Why a data set cannot be had: always the user's to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A file that cannot be read.
-    #[error("{path}: {error}; `--data DIR` names the folder of the four IDX files")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A file that is not what its name says.
-    #[error("{path}, byte {byte}: {what}; get the file again")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        byte: usize,
-        /// Expected and found.
-        what: String,
-    },
-    /// No folder holds the set.
-    #[error("no data set in {0}: no such folder; `--data DIR` names the folder of the four IDX files")]
-    Missing(String),
-    /// A set that does not come with the sources, and no folder of it.
-    #[error(
-        "{0} is not in the repository; name the folder of its four IDX files (named as MNIST's): `--data DIR`, or path = \"DIR\" under [data]"
-    )]
-    NotHere(&'static str),
-    /// Images that are not the network's input.
-    #[error(
-        "{folder}: the {part} images are {} × {} × {} (rows, columns, channels), the network takes {} × {} × {}; \
-         give the folder of another set with `--data DIR`, or a network for these images",
-        found[0], found[1], found[2], wanted.height, wanted.width, wanted.channels
-    )]
-    Shape {
-        /// The folder.
-        folder: PathBuf,
-        /// `training` or `test`.
-        part: &'static str,
-        /// Rows, columns, channels.
-        found: [usize; 3],
-        /// One image of the network.
-        wanted: Shape,
-    },
-}
-
-/// Images with labels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Images {
-    /// Rows, columns and channels of an image.
-    pub shape: [usize; 3],
-    /// Bytes, `[n, rows, columns, channels]`.
-    pub pixels: Vec<u8>,
-    /// One an image.
-    pub labels: Vec<u16>,
-}
-
-impl Images {
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The bytes of image `i`.
-    pub fn image(&self, i: usize) -> &[u8] {
-        let size: usize = self.shape.iter().product();
-        &self.pixels[i * size..(i + 1) * size]
-    }
-}
+pub use augment::Draw;
+use augment::Patch;
+pub use error::DataError;
+pub use images::{Batch, Images};
+pub use sets::{Found, Published, published};
 
 /// A set to train on and one to test on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,14 +31,12 @@ pub struct DataSet {
 }
 
 impl DataSet {
-    /// SHA-256 of shapes, pixels and labels: what a run's bytes follow from, wherever the files lie.
+    /// SHA-256 of shapes, pixels and labels (of a folder of pictures: of their names and lengths): what a run's bytes follow
+    /// from, wherever the files lie.
     pub fn digest(&self) -> String {
         let mut sha = Sha256::new();
-        for images in [&self.train, &self.test] {
-            sha.update(format!("{:?} {}\n", images.shape, images.len()));
-            sha.update(&images.pixels);
-            images.labels.iter().for_each(|label| sha.update(label.to_le_bytes()));
-        }
+        self.train.digest(&mut sha);
+        self.test.digest(&mut sha);
         sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
@@ -115,9 +49,14 @@ pub fn read(set: network::DataSet, dir: Option<&Path>) -> Result<(DataSet, PathB
     let folder = match (set, dir) {
         (_, Some(dir)) => folder_of(&[dir.to_owned()])?,
         (network::DataSet::Mnist, None) => folder_of(&usual())?,
-        (network::DataSet::FashionMnist, None) => return Err(DataError::NotHere(set.name())),
+        (set, None) => return Err(DataError::NotHere(set.name())),
     };
-    let data = mnist(Some(&folder))?;
+    let data = match set {
+        network::DataSet::Mnist | network::DataSet::FashionMnist => mnist(Some(&folder))?,
+        network::DataSet::Cifar10 => sets::cifar10(&folder)?,
+        network::DataSet::Svhn => sets::svhn(&folder)?,
+        network::DataSet::Images(what) => folder::read(&folder, what)?,
+    };
     let wanted = set.shape();
     for (part, images) in [("training", &data.train), ("test", &data.test)] {
         let found = images.shape;

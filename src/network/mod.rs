@@ -1,15 +1,17 @@
 //! What the user wrote, checked: a network and the recipe that trains it. Owns layers, shapes, widths and scales of the
 //! arithmetic that a program fixes; must not know machines' sizes, memory or instructions.
 
+mod dataset;
 mod geometry;
 mod layer;
 mod read;
 mod recipe;
 mod settings;
 
+pub use dataset::{Augmentation, DataSet, Folder, InputTable};
 pub use layer::{Layer, LayerKind, Pad, Pool, Products};
 pub use read::{applied, load};
-pub use recipe::{DataSet, InputTable, Rate, Recipe};
+pub use recipe::{Rate, Recipe};
 pub use settings::{Routed, route};
 
 use serde::Serialize;

@@ -1,75 +1,10 @@
-//! The recipe: data, batch, epochs, learning rate, seed. Owns what of it is allowed; must not know where data lies.
+//! The recipe: data, augmentation, batch, epochs, learning rate, seed. Owns what of it is allowed; must not know where data lies.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::network::Shape;
-
-/// The data sets that can be trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataSet {
-    /// Handwritten digits.
-    Mnist,
-    /// Clothes, in MNIST's form.
-    FashionMnist,
-}
-
-impl DataSet {
-    /// Every data set.
-    pub const ALL: [Self; 2] = [Self::Mnist, Self::FashionMnist];
-
-    /// As files write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mnist => "mnist",
-            Self::FashionMnist => "fashion-mnist",
-        }
-    }
-
-    /// One image.
-    pub const fn shape(self) -> Shape {
-        match self {
-            Self::Mnist | Self::FashionMnist => Shape::new(28, 28, 1),
-        }
-    }
-
-    /// Classes.
-    pub const fn classes(self) -> u32 {
-        match self {
-            Self::Mnist | Self::FashionMnist => 10,
-        }
-    }
-}
-
-/// How an input byte becomes a code (`ARITHMETIC`: initial weights and inputs).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub enum InputTable {
-    /// From 0 to 1, as the authors read MNIST.
-    #[serde(rename = "p/256")]
-    By256,
-    /// From −1 to 1, as the authors read SVHN.
-    #[serde(rename = "p/128-1")]
-    By128Less1,
-    /// From −1 to 1 with both ends, as the authors read CIFAR-10.
-    #[serde(rename = "p/127.5-1")]
-    By127Point5Less1,
-}
-
-impl InputTable {
-    /// Every table.
-    pub const ALL: [Self; 3] = [Self::By256, Self::By128Less1, Self::By127Point5Less1];
-
-    /// As files write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::By256 => "p/256",
-            Self::By128Less1 => "p/128-1",
-            Self::By127Point5Less1 => "p/127.5-1",
-        }
-    }
-}
+use crate::network::{Augmentation, DataSet};
 
 /// A learning rate and the epoch it begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -87,6 +22,8 @@ pub struct Recipe {
     pub data: DataSet,
     /// A folder to read it from in place of the usual one; as written.
     pub data_path: Option<PathBuf>,
+    /// What is done to training images.
+    pub augment: Augmentation,
     /// Images a step.
     pub batch: u32,
     /// Epochs.
@@ -148,6 +85,7 @@ mod tests {
         let recipe = Recipe {
             data: DataSet::Mnist,
             data_path: None,
+            augment: Augmentation::default(),
             batch: 128,
             epochs: 300,
             schedule: vec![rate(1, 3), rate(200, 0), rate(250, -3)],

@@ -3,8 +3,9 @@
 //! Everything a run has come to is its [`Progress`] and the kept tensors of the machine: a run that goes on from both
 //! cannot be told from one that was never stopped.
 
+use super::trainer::{Ahead, beside};
 use super::{Checkpoint, CheckpointError, Score, TrainError, Trainer};
-use crate::data::{DataSet, order};
+use crate::data::{Batch, DataSet, Draw, order};
 use crate::machine::{Engine, Observer};
 use crate::network::Recipe;
 use crate::observe::{Ledger, LedgerCounts, Statistics, StatisticsLine};
@@ -59,6 +60,8 @@ pub struct Run<'a> {
     data: &'a DataSet,
     data_digest: String,
     order: Vec<u32>,
+    /// The next step's batch, where it was made ready beside the step before.
+    next: Option<Batch>,
     step: u32,
     epochs: Vec<Epoch>,
     seen: Score,
@@ -101,6 +104,7 @@ impl<'a> Run<'a> {
             data,
             data_digest: data.digest(),
             order: Vec::new(),
+            next: None,
             step: 0,
             epochs: Vec::new(),
             seen: Score::default(),
@@ -144,6 +148,7 @@ impl<'a> Run<'a> {
         (self.step, self.seen) = (progress.step, progress.seen);
         self.epochs.clone_from(&progress.epochs);
         self.order.clear();
+        self.next = None;
         Ok(())
     }
 
@@ -227,12 +232,20 @@ impl<'a> Run<'a> {
         if self.order.is_empty() || place == 0 {
             self.order = order(self.recipe.seed, self.epoch(), images);
         }
-        let indices = &self.order[place * batch..(place + 1) * batch];
+        let of_step = |place: usize| &self.order[place * batch..(place + 1) * batch];
+        let draw = Draw { seed: self.recipe.seed, epoch: self.epoch(), augment: self.recipe.augment };
+        let train = &self.data.train;
+        let fed = self.next.take().map_or_else(|| train.batch(of_step(place), Some(&draw)), Ok)?;
+        let last = u64::from(self.step + 1).is_multiple_of(self.steps_per_epoch().into());
+        let ahead = (!last).then(|| Ahead { images: train, indices: of_step(place + 1), draw: Some(&draw) });
         let (step, lr) = (self.step + 1, self.recipe.lr_log2(self.epoch()));
         self.statistics.look(step == 1 || step.is_multiple_of(LOOK_EVERY));
         let mut all: Vec<&mut dyn Observer> = vec![&mut self.training, &mut self.statistics];
         all.extend(observers.iter_mut().map(|o| &mut **o as &mut dyn Observer));
-        let score = self.trainer.step(&self.data.train, indices, step, lr, &mut all)?;
+        let (score, next) = beside(ahead, || self.trainer.step(&fed, step, lr, &mut all));
+        let score = score?;
+        // What cannot be read is read again, and told, by the step that needs it: this one is done.
+        self.next = next.unwrap_or(None);
         self.seen.add(score);
         self.step = step;
         Ok(())

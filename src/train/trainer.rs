@@ -1,6 +1,6 @@
 //! A program on a machine: feeds batches, sets the learning rate, executes its entries, reads counters.
 
-use crate::data::Images;
+use crate::data::{Batch, DataError, Draw, Images};
 use crate::isa::Memory;
 use crate::machine::{Engine, Fault, Observer, State, run};
 use crate::program::{Plan, PlanError, Program, Tensor, Training};
@@ -17,6 +17,9 @@ pub enum TrainError {
     /// An entry that cannot be unrolled.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Images that cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// The machine stopped.
     #[error("step {step}, {place}: {fault}; {way_out}")]
     Fault {
@@ -147,19 +150,15 @@ impl<'a> Trainer<'a> {
         self.program.tensor(name).ok_or(TrainError::NotTrainable(name))
     }
 
-    /// Writes the images of these indices, and blanks for what is missing to a batch.
-    fn feed(&mut self, images: &Images, indices: &[u32]) -> Result<(), TrainError> {
+    /// Writes a batch, and blanks for what is missing to a whole one.
+    fn feed(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let (input, label) = (self.tensor("input")?.range(), self.tensor("label")?.range());
-        let size = input.len() / label.len() * 2;
         let dram = self.state.memory_mut(Memory::Dram);
         dram[input.clone()].fill(0);
         dram[label.clone()].fill(NO_LABEL.to_le_bytes()[0]);
-        for (slot, &i) in indices.iter().enumerate() {
-            let i = usize::try_from(i).unwrap_or(0);
-            let first = input.start + slot * size;
-            dram[first..first + size].copy_from_slice(images.image(i));
-            let first = label.start + 2 * slot;
-            dram[first..first + 2].copy_from_slice(&images.labels[i].to_le_bytes());
+        dram[input][..batch.pixels.len()].copy_from_slice(&batch.pixels);
+        for (to, from) in dram[label].chunks_exact_mut(2).zip(&batch.labels) {
+            to.copy_from_slice(&from.to_le_bytes());
         }
         Ok(())
     }
@@ -191,17 +190,16 @@ impl<'a> Trainer<'a> {
     /// When the machine stops.
     pub fn step(
         &mut self,
-        images: &Images,
-        indices: &[u32],
+        batch: &Batch,
         step: u32,
         lr_log2: i32,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Score, TrainError> {
-        self.feed(images, indices)?;
+        self.feed(batch)?;
         self.state.step = step;
         self.state.scales[usize::from(self.training.learning_rate_scale)] = lr_log2.into();
         self.execute(&self.plans().train, step, observers)?;
-        Ok(self.score(indices.len()))
+        Ok(self.score(batch.labels.len()))
     }
 
     /// The weights as they are, on the test images; `before` is told of the quantisation, `during` of the batches.
@@ -219,9 +217,16 @@ impl<'a> Trainer<'a> {
         self.execute(&plans.quantise, step, &mut [before])?;
         let all: Vec<u32> = (0..u32::try_from(images.len()).unwrap_or(u32::MAX)).collect();
         let mut total = Score::default();
-        for indices in all.chunks(usize::try_from(self.training.batch).unwrap_or(1)) {
-            self.feed(images, indices)?;
-            self.execute(&plans.evaluate, step, &mut [&mut *during])?;
+        let batches: Vec<&[u32]> = all.chunks(usize::try_from(self.training.batch).unwrap_or(1)).collect();
+        let mut next = None;
+        for (i, indices) in batches.iter().enumerate() {
+            let batch = next.take().map_or_else(|| images.batch(indices, None), Ok)?;
+            self.feed(&batch)?;
+            let ahead = batches.get(i + 1).map(|indices| Ahead { images, indices, draw: None });
+            let (executed, prepared) =
+                beside(ahead, || self.execute(&plans.evaluate, step, &mut [&mut *during]));
+            executed?;
+            next = prepared?;
             total.add(self.score(indices.len()));
         }
         Ok(total)
@@ -234,6 +239,29 @@ impl<'a> Trainer<'a> {
         let (squares, images) = (score.squares as f64, score.images as f64);
         squares / unit / images
     }
+}
+
+/// A batch to be made ready while another is computed with.
+pub(super) struct Ahead<'a> {
+    pub(super) images: &'a Images,
+    pub(super) indices: &'a [u32],
+    pub(super) draw: Option<&'a Draw>,
+}
+
+/// Does `work`, and beside it makes the batch ready where that is work for a thread.
+pub(super) fn beside<T>(
+    ahead: Option<Ahead<'_>>,
+    work: impl FnOnce() -> T,
+) -> (T, Result<Option<Batch>, DataError>) {
+    let Some(ahead) = ahead.filter(|ahead| ahead.images.is_work(ahead.draw)) else {
+        return (work(), Ok(None));
+    };
+    std::thread::scope(|scope| {
+        let batch = scope.spawn(|| ahead.images.batch(ahead.indices, ahead.draw).map(Some));
+        let done = work();
+        // A thread that panicked has said so; its batch is made again where it is needed.
+        (done, batch.join().unwrap_or(Ok(None)))
+    })
 }
 
 /// A fault with the phase and layer it happened in, and what its user can do.

@@ -1,21 +1,19 @@
 //! The program file: as typed, then checked. Owns the file's keys, ranges and reasons.
 
-use std::path::{Path, PathBuf};
+mod data;
+mod recipe;
 
+use std::path::Path;
+
+use self::data::{Data, data};
+use self::recipe::recipe;
 use crate::network::geometry::{self, Common, LayerChoice};
-use crate::network::recipe::exact_log2;
-use crate::network::{Bits, DataSet, InputTable, Layer, LayerKind, Network, Pad, Rate, Recipe, Variant};
+use crate::network::{Bits, Layer, LayerKind, Network, Pad, Recipe, Variant};
 use crate::spec::{Document, Section, Setting, SourceError};
-
-/// Greatest |λ|: beyond it every update is all or nothing for any code.
-const LR_LOG2_MOST: i32 = 32;
 
 const PADS: &[(&str, Pad)] = &[("valid", Pad::Valid), ("same", Pad::Same)];
 const VARIANTS: &[(&str, Variant)] =
     &[(Variant::Code.name(), Variant::Code), (Variant::Paper.name(), Variant::Paper)];
-
-/// Data sets that the program file will name once they can be read.
-const LATER_SETS: &[&str] = &["cifar10", "svhn"];
 
 /// Reads a program file: a network, its recipe and, as written, the machine it names (relative to the file).
 /// `origin` is how errors name the file; `sets` are laid over it in order.
@@ -93,25 +91,6 @@ fn read(document: &Document, origin: &str) -> Result<(Network, Recipe, Option<St
 fn file_stem(origin: &str) -> String {
     let stem = Path::new(origin).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     stem.unwrap_or_else(|| "network".to_owned())
-}
-
-struct Data {
-    set: DataSet,
-    input: InputTable,
-    path: Option<PathBuf>,
-}
-
-fn data(mut section: Section<'_>) -> Result<Data, SourceError> {
-    if let Some(later) = section.text("set")?.filter(|set| LATER_SETS.contains(set)) {
-        return Err(section.refuse("set", format!("not available yet: the data set {later}")).with_hint(
-            "use set = \"mnist\", or \"fashion-mnist\" with the folder of its files (path = \"DIR\")",
-        ));
-    }
-    let set = section.choice("set", &DataSet::ALL.map(|set| (set.name(), set)))?;
-    let input = section.choice("input", &InputTable::ALL.map(|table| (table.name(), table)))?;
-    let path = section.text("path")?.map(PathBuf::from);
-    section.finish()?;
-    Ok(Data { set: set.unwrap_or(DataSet::Mnist), input: input.unwrap_or(InputTable::By256), path })
 }
 
 struct Wage {
@@ -192,82 +171,10 @@ fn layer_choice(section: &mut Section<'_>) -> Result<LayerChoice, SourceError> {
     Ok(LayerChoice { kind, channels, kernel, pad, stride, pool, pool_stride, relu })
 }
 
-fn recipe(mut section: Section<'_>, data: &Data) -> Result<Recipe, SourceError> {
-    let batch = section.integer("batch", 1..=65_536, "a step takes 1 to 65536 images")?.unwrap_or(128);
-    let epochs = section.integer("epochs", 1..=1_000_000, "a run has 1 to 1000000 epochs")?;
-    let seed = section.integer("seed", 0..=i64::MAX, "any number from 0 on")?.unwrap_or(1);
-    let schedule = schedule(&mut section)?;
-    section.finish()?;
-    let missing = |key: &str, example: &str| {
-        section
-            .refuse(key, format!("`recipe.{key}` is missing"))
-            .with_hint(format!("write {example} under [recipe]"))
-    };
-    Ok(Recipe {
-        data: data.set,
-        data_path: data.path.clone(),
-        batch,
-        epochs: epochs.ok_or_else(|| missing("epochs", "epochs = 6"))?,
-        schedule: schedule.ok_or_else(|| missing("learning_rate", "learning_rate = 8"))?,
-        seed,
-    })
-}
-
-/// `learning_rate = 8`, or a list of `{ epoch = 1, eta = 8 }`.
-fn schedule(section: &mut Section<'_>) -> Result<Option<Vec<Rate>>, SourceError> {
-    const KEY: &str = "learning_rate";
-    if !section.is_list(KEY) {
-        let Some(rate) = section.number(KEY)? else { return Ok(None) };
-        let lr_log2 = lr_log2(section, KEY, rate)?;
-        return Ok(Some(vec![Rate { from_epoch: 1, lr_log2 }]));
-    }
-    let mut schedule: Vec<Rate> = Vec::new();
-    for mut part in section.sections(KEY)? {
-        let from_epoch: Option<u32> = part.integer("epoch", 1..=1_000_000, "epochs count from 1")?;
-        let eta = part.number("eta")?;
-        part.finish()?;
-        let (Some(from_epoch), Some(eta)) = (from_epoch, eta) else {
-            return Err(part
-                .refuse("", "a learning rate needs the epoch it begins with, and its value")
-                .with_hint("write { epoch = 1, eta = 8 }"));
-        };
-        let wanted = schedule.last().map_or(1, |rate| rate.from_epoch + 1);
-        if schedule.is_empty() && from_epoch != 1 {
-            return Err(part.refuse("epoch", "the first learning rate must begin with epoch 1"));
-        }
-        if from_epoch < wanted {
-            return Err(
-                part.refuse("epoch", format!("this learning rate must begin with epoch {wanted} or later"))
-            );
-        }
-        schedule.push(Rate { from_epoch, lr_log2: lr_log2(&part, "eta", eta)? });
-    }
-    if schedule.is_empty() {
-        return Err(section
-            .refuse(KEY, "the list of learning rates is empty")
-            .with_hint("write learning_rate = 8"));
-    }
-    Ok(Some(schedule))
-}
-
-fn lr_log2(section: &Section<'_>, key: &str, rate: f64) -> Result<i32, SourceError> {
-    let error = match exact_log2(rate) {
-        Ok(log2) if log2.abs() <= LR_LOG2_MOST => return Ok(log2),
-        Ok(_) => {
-            let hint = format!("2^-{LR_LOG2_MOST} to 2^{LR_LOG2_MOST} are allowed");
-            section.refuse(key, format!("the learning rate {rate} is out of range")).with_hint(hint)
-        }
-        Err(Some((below, above))) => section
-            .refuse(key, format!("the learning rate {rate} is not a power of two"))
-            .with_hint(format!("updates are shifts; the nearest are {below} and {above}")),
-        Err(None) => section.refuse(key, "a learning rate must be a positive number"),
-    };
-    Err(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::{Augmentation, DataSet, InputTable, Rate, Shape};
 
     const SMALL: &str = "[[layer]]\nconv = 4\nkernel = [5, 3]\npool = 2\n[[layer]]\nfc = 10\n[recipe]\nepochs = 2\nlearning_rate = 8\n";
 
@@ -350,10 +257,31 @@ mod tests {
     }
 
     #[test]
-    fn data_sets_that_cannot_be_read_yet_say_so() {
-        let error = refused(&["data.set=cifar10"]);
-        assert_eq!(error.message, "not available yet: the data set cifar10");
+    fn a_data_set_gives_the_network_its_input_and_classes() {
         assert!(refused(&["data.set=mnst"]).hint.expect("a hint").starts_with("did you mean `mnist`?"));
+        let (network, recipe, _) =
+            small(&["data.set=cifar10", "data.augment={pad=4, flip=true}"]).expect("a set");
+        assert_eq!((network.input, network.classes), (Shape::new(32, 32, 3), 10));
+        assert_eq!(recipe.augment, Augmentation { pad: 4, flip: true });
+        let folder =
+            ["data.set=images", "data.size=[20, 30]", "data.classes=7", "data.resize=32", "layer.1.fc=7"];
+        let (network, recipe, _) = small(&folder).expect("a folder");
+        assert_eq!((network.input, network.classes), (Shape::new(20, 30, 3), 7));
+        assert_eq!(recipe.augment, Augmentation::default());
+    }
+
+    #[test]
+    fn a_folder_of_images_says_what_its_pictures_become_and_nothing_else_does() {
+        for (sets, key) in [
+            (&["data.set=images", "data.classes=10"][..], "data.size"),
+            (&["data.set=images", "data.size=20"], "data.classes"),
+            (&["data.size=20"], "data.size"),
+            (&["data.set=images", "data.size=20", "data.classes=10", "data.channels=2"], "2"),
+            (&["data.set=images", "data.size=20", "data.classes=10", "data.resize=19"], "19"),
+            (&["data.augment.pad=28"], "28"),
+        ] {
+            assert!(refused(sets).message.contains(key), "{sets:?}");
+        }
     }
 
     #[test]
@@ -409,15 +337,19 @@ mod tests {
     #[test]
     fn the_program_files_of_the_repository_are_read() {
         let read = |name: &str, text| load(text, name, &[]).unwrap_or_else(|error| panic!("{error}"));
-        let (network, recipe, _) = read("lenet5-mnist", include_str!("../../programs/lenet5-mnist.toml"));
+        let (network, recipe, _) = read("lenet5-mnist", include_str!("../../../programs/lenet5-mnist.toml"));
         assert_eq!((network.quantise_output, recipe.epochs, recipe.lr_log2(250)), (false, 300, -3));
         let (network, _, _) =
-            read("lenet5-mnist-2017", include_str!("../../programs/lenet5-mnist-2017.toml"));
+            read("lenet5-mnist-2017", include_str!("../../../programs/lenet5-mnist-2017.toml"));
         assert!(network.quantise_output);
         let (network, recipe, _) =
-            read("lenet5-mnist-paper", include_str!("../../programs/lenet5-mnist-paper.toml"));
+            read("lenet5-mnist-paper", include_str!("../../../programs/lenet5-mnist-paper.toml"));
         assert_eq!((network.variant, recipe.epochs, recipe.max_lr_log2()), (Variant::Paper, 100, 0));
-        let (network, recipe, _) = read("quick", include_str!("../../programs/quick.toml"));
+        let (network, recipe, _) = read("vgg7-cifar10", include_str!("../../../programs/vgg7-cifar10.toml"));
+        assert_eq!((network.layers.len(), recipe.augment.pad, recipe.epochs), (8, 4, 300));
+        let (_, recipe, _) = read("vgg7-svhn", include_str!("../../../programs/vgg7-svhn.toml"));
+        assert_eq!((recipe.augment, recipe.epochs), (Augmentation::default(), 40));
+        let (network, recipe, _) = read("quick", include_str!("../../../programs/quick.toml"));
         assert!(recipe.epochs < 10 && network.weights() == 32 * 25 + 64 * 800 + 1024 * 512 + 5120);
     }
 }
