@@ -250,6 +250,10 @@ impl Follow for Talk<'_> {
         true
     }
 
+    fn talks(&self) -> bool {
+        true
+    }
+
     fn take_halt(&mut self) -> Option<Halt> {
         None
     }

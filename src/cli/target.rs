@@ -6,6 +6,7 @@ use anyhow::anyhow;
 
 use super::begin::{self, Begin};
 use super::load::{self, Choice, Inputs};
+use super::progress::Steps;
 use super::{Failure, failed, given};
 use crate::data;
 use crate::machine::{Engine, Observer};
@@ -106,8 +107,15 @@ impl Target {
                 run.steps()
             )));
         }
+        let mut display = Some(Steps::new("executing", last));
         for step in 1..=last {
+            if let Some(display) = &display {
+                display.begin(step);
+            }
             if step >= first {
+                if follow.talks() {
+                    display = None;
+                }
                 follow.begin(step);
                 run.step(&mut [follow as &mut dyn Observer]).map_err(stopped)?;
             } else {

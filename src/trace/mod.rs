@@ -39,6 +39,11 @@ pub trait Follow: crate::machine::Observer {
     /// Whether it takes no more.
     fn has_ended(&self) -> bool;
 
+    /// Whether it has the terminal to itself.
+    fn talks(&self) -> bool {
+        false
+    }
+
     /// What ended it.
     fn take_halt(&mut self) -> Option<Halt>;
 }

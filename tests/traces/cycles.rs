@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use wagesim::isa::Memory;
+use wagesim::machine::{Stepped, View, Watch};
+use wagesim::observe::{Component, Cost, Event};
 use wellen::SignalRef;
 
 use crate::common::{SMALL, estimate, here, ok, refused};
+use crate::random::{Case, random_case};
 
 /// A small array, so that every cycle of every element is soon simulated.
 const TINY: [&str; 4] = ["--set", "array.rows=4", "--set", "array.columns=3"];
@@ -169,4 +173,41 @@ fn what_the_scratchpads_move_is_what_energy_counts() {
     assert_eq!(bits["weight"], 8 * (64 * 32 * (1 + 4)));
     // Sums of 32 bits: written, looked at for the greatest, shifted, stored.
     assert_eq!(bits["accumulator"], 32 * 16 * 32 * 4);
+}
+
+/// Bits that each scratchpad moved.
+#[derive(Default)]
+struct Bits([u64; 4]);
+
+impl Watch for Bits {
+    fn cycle(&mut self, view: &View<'_>) -> bool {
+        for access in view.accesses().iter().filter(|access| access.memory != Memory::Dram) {
+            self.0[access.memory.index()] += u64::from(access.bits);
+        }
+        true
+    }
+}
+
+#[test]
+fn on_random_programs_the_scratchpads_move_what_energy_counts() {
+    let mut compared = 0;
+    for seed in 1..150 {
+        let Case { plan, machine, mut state } = random_case(seed);
+        let mut bits = Bits::default();
+        if Stepped::new(machine.clone()).watched(&plan, &mut state, &mut [], Some(&mut bits)).is_err() {
+            continue;
+        }
+        let mut counted = [0; 4];
+        for step in &plan.steps {
+            let cost = Cost::of(step, &machine);
+            for (memory, counted) in Memory::SCRATCHPADS.into_iter().zip(&mut counted) {
+                let key = (Component::of(memory), Event::MemoryBit);
+                *counted += cost.events.get(&key).map_or(0, |&n| u64::try_from(n).unwrap());
+            }
+        }
+        let instrs: Vec<String> = plan.steps.iter().map(|s| s.instr.to_string()).collect();
+        assert_eq!(bits.0, counted, "seed {seed}: {}", instrs.join("\n"));
+        compared += 1;
+    }
+    assert!(compared > 80, "{compared}");
 }

@@ -3,6 +3,9 @@
 mod common;
 mod cycles;
 mod debug;
+mod example;
 mod golden;
 mod log;
+#[path = "../random/mod.rs"]
+mod random;
 mod timeline;

@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::begin::Begin;
 use super::load::{Choice, EngineName};
+use super::progress::Steps;
 use super::target::Target;
 use super::{Failure, failed, given, print};
 use crate::observe::Preset;
@@ -187,7 +188,7 @@ impl Trace {
             let ran = target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut log);
             (ran, log.take_halt())
         } else {
-            (Ok(()), (first..=last).find_map(|step| log.pass(step).err()))
+            (Ok(()), passes([first, last], |step| log.pass(step)))
         };
         let records = log.records();
         let end = log.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
@@ -374,7 +375,7 @@ fn timeline(
         Err(halt) => return written("timeline", path, 0, Err(halt), None),
     };
     let [first, last] = steps(window);
-    let halt = (first..=last).find_map(|step| timeline.pass(step).err());
+    let halt = passes([first, last], |step| timeline.pass(step));
     let records = timeline.events();
     let end = timeline.finish(halt.as_ref());
     written("timeline", path, records, end, halt)
@@ -391,7 +392,7 @@ fn memory(
         Err(halt) => return Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
     };
     let [first, last] = steps(window);
-    let halt = (first..=last).find_map(|step| streams.pass(step).err());
+    let halt = passes([first, last], |step| streams.pass(step));
     let ended = streams.finish();
     let cut = ended_by(halt)?;
     match ended {
@@ -408,6 +409,15 @@ fn memory(
             .collect()),
         Err(halt) => Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
     }
+}
+
+/// Traces steps one after another; what ended it early.
+fn passes([first, last]: [u64; 2], mut pass: impl FnMut(u64) -> Result<(), Halt>) -> Option<Halt> {
+    let display = Steps::new("tracing", last);
+    (first..=last).find_map(|step| {
+        display.begin(step);
+        pass(step).err()
+    })
 }
 
 /// The training steps of a window.
