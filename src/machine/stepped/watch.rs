@@ -48,8 +48,8 @@ pub struct ElementView {
     pub sum: Option<i64>,
     /// The finished sum on its way down.
     pub finished: Option<i64>,
-    /// Joins of the sum that left their range so far.
-    pub overflows: u64,
+    /// A join of this cycle left its range. The bottom row of an array whose weights stay has no register and shows none.
+    pub overflow: bool,
 }
 
 /// A stage of the vector unit.
@@ -133,12 +133,15 @@ impl View<'_> {
         let Element { left, right, sum, second, weights, .. } = element;
         let right = right.as_ref().map(|right| &right.values);
         let right = right.or(weights.as_ref().map(|weights| &weights.weights));
+        // The sum whose last operand this is has moved to the second register.
+        let finished = second.as_ref().filter(|_| left.as_ref().is_some_and(|left| left.last));
+        let joined = left.as_ref().and(sum.as_ref().or(finished));
         ElementView {
             left: left.as_ref().and_then(|left| left.values.first().copied()),
             right: right.and_then(|values| values.first().copied()),
             sum: sum.as_ref().map(|sum| sum.inner),
             finished: second.as_ref().map(super::sum::Sum::held),
-            overflows: sum.as_ref().map_or(0, |sum| sum.overflows),
+            overflow: joined.is_some_and(|sum| sum.left_range),
         }
     }
 

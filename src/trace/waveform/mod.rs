@@ -34,8 +34,6 @@ pub struct Waveform<'a> {
     /// Joins of each instruction that left their range, as far as was seen.
     overflows: BTreeMap<usize, u64>,
     overflowed: u64,
-    /// The same of the sums of the elements shown.
-    element_overflows: Vec<u64>,
     cycles: u64,
     was_traced: bool,
     halt: Option<Halt>,
@@ -70,7 +68,6 @@ impl<'a> Waveform<'a> {
             last: false,
             overflows: BTreeMap::new(),
             overflowed: 0,
-            element_overflows: vec![0; places.len()],
             cycles: 0,
             was_traced: true,
             halt: None,
@@ -148,16 +145,13 @@ impl<'a> Waveform<'a> {
                 _ => array(s, view, &self.table.machine.array, strobe, self.overflowed),
             }
         }
-        for (i, &(row, column)) in self.places.iter().enumerate() {
+        for &(row, column) in &self.places {
             let element = view.element(row, column);
-            let before = std::mem::replace(&mut self.element_overflows[i], element.overflows);
-            // A new sum begins at none.
-            let overflowed = element.overflows > if element.overflows < before { 0 } else { before };
             s.value(element.left);
             s.value(element.right);
             s.value(element.sum);
             s.value(element.finished);
-            s.bit(overflowed);
+            s.bit(element.overflow);
         }
     }
 
