@@ -24,6 +24,8 @@ pub mod observe;
 
 pub mod trace;
 
+pub mod debug;
+
 pub mod data;
 
 pub mod train;

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "number", "isa", "spec", "network", "program", "timing", "compiler", "machine", "observe", "trace",
-    "data", "train", "report", "explore", "cli",
+    "debug", "data", "train", "report", "explore", "cli",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

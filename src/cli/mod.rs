@@ -5,6 +5,7 @@ mod begin;
 mod compare;
 mod compile;
 mod data;
+mod debug;
 mod disasm;
 mod estimate;
 mod eval;
@@ -17,6 +18,7 @@ mod price;
 mod progress;
 mod show;
 mod sweep;
+mod target;
 mod tensors;
 mod trace;
 mod train;
@@ -49,6 +51,7 @@ enum Command {
     Disasm(disasm::Disasm),
     Run(execute::Execute),
     Trace(Box<trace::Trace>),
+    Debug(Box<debug::Debug>),
     Machine(machine::Show),
     Report(show::Show),
     Price(price::Price),
@@ -111,6 +114,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Disasm(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Trace(command) => command.run(),
+        Command::Debug(command) => command.run(),
         Command::Machine(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Price(command) => command.run(),

@@ -9,6 +9,32 @@ use super::{Failure, print};
 use crate::explore::{Status, Watch};
 use crate::train::{Epoch, Run};
 
+/// A line on a terminal's error stream while steps go by; nothing where it is no terminal. It goes when it is dropped.
+pub(super) struct Steps(ProgressBar);
+
+impl Steps {
+    /// `what` is done to steps up to `last`.
+    pub(super) fn new(what: &'static str, last: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(last), ProgressDrawTarget::stderr_with_hz(10));
+        let style = ProgressStyle::with_template("{spinner} {msg} step {pos}/{len}  {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_message(what);
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        Steps(bar)
+    }
+
+    /// A step begins.
+    pub(super) fn begin(&self, step: u64) {
+        self.0.set_position(step);
+    }
+}
+
+impl Drop for Steps {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// The display of one process's part of a run.
 pub(super) struct Display {
     bar: ProgressBar,

@@ -8,6 +8,7 @@ mod fast;
 mod kernels;
 mod matrix;
 mod moves;
+mod operands;
 mod reference;
 mod state;
 mod stepped;
@@ -18,6 +19,9 @@ pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use kernels::Extension;
 pub use matrix::{Recount, Recounted, Recounter};
+pub use operands::{Operands, Stress};
 pub use reference::Reference;
 pub use state::{State, element};
-pub use stepped::{Joins, Stepped, Timing, Trace, run_stepped};
+pub use stepped::{
+    Access, ElementView, Joins, MoveView, StageView, Stepped, Timing, Trace, View, Watch, run_stepped,
+};

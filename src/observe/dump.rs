@@ -86,7 +86,7 @@ impl<'a> TensorDump<'a> {
 }
 
 /// The narrowest of i8, i32 and i64 that holds every value.
-fn encode(values: &[i64]) -> (safetensors::Dtype, Vec<u8>) {
+pub(crate) fn encode(values: &[i64]) -> (safetensors::Dtype, Vec<u8>) {
     use safetensors::Dtype;
     let bytes = |size: usize| values.iter().flat_map(|v| v.to_le_bytes().into_iter().take(size)).collect();
     if values.iter().all(|&v| i8::try_from(v).is_ok()) {

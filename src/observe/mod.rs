@@ -13,6 +13,7 @@ mod yields;
 
 pub use area::{Element, Logic};
 pub use cost::Cost;
+pub(crate) use dump::encode;
 pub use dump::{DumpError, TensorDump};
 pub use events::{Component, Event, Events};
 pub use ledger::{FirstOverflow, Ledger, LedgerCounts, Tally};

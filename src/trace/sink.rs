@@ -273,6 +273,29 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"one!");
     }
 
+    #[test]
+    fn what_a_full_disk_cut_is_closed_behind_the_last_whole_block() {
+        for name in ["t", "t.zst"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            let mut sink = Sink::create(&path, &Limits::default(), 4).unwrap();
+            let line = [b'a'; 1000];
+            (0..600).for_each(|_| sink.record(|out| out.extend(line)).unwrap());
+            // A block of which only a part went out.
+            let Out::File(file) = &mut sink.out else { panic!("a file") };
+            file.write_all(b"part of a block").unwrap();
+            sink.dead = true;
+            sink.finish(b"end").unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            let text = if name == "t" { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
+            assert!(
+                text.len() % 1000 == 3 && text.len() > 2 * BLOCK && text.ends_with(b"aend"),
+                "{}",
+                text.len()
+            );
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_says_so() {

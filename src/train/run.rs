@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
         machine: &Machine,
         recipe: &'a Recipe,
         data: &'a DataSet,
-        engine: Box<dyn Engine>,
+        engine: Box<dyn Engine + 'a>,
     ) -> Result<Self, TrainError> {
         for (part, images) in [("training", &data.train), ("test", &data.test)] {
             let bytes = images.shape.iter().product::<usize>() as u64;

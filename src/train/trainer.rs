@@ -74,7 +74,7 @@ pub struct Trainer<'a> {
     program: &'a Program,
     training: &'a Training,
     plans: std::sync::Arc<Plans>,
-    engine: Box<dyn Engine>,
+    engine: Box<dyn Engine + 'a>,
     /// The machine.
     pub state: State,
 }
@@ -112,7 +112,7 @@ impl<'a> Trainer<'a> {
         program: &'a Program,
         scratchpads: [usize; 4],
         seed: u64,
-        engine: Box<dyn Engine>,
+        engine: Box<dyn Engine + 'a>,
     ) -> Result<Self, TrainError> {
         let training = program.training.as_ref().ok_or(TrainError::NotTrainable("training data"))?;
         let bytes = |n: usize| n as u64;

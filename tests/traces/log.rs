@@ -180,3 +180,32 @@ fn a_log_cut_in_half_or_none_at_all_is_told() {
     let error = refused(dir.path(), 2, &["trace", "--diff", "none", "a.jsonl"]);
     assert!(error.contains("none: "), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_log_that_is_whole_as_far_as_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("long.jsonl");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_wagesim"))
+        .args(["trace", "--steps", "1..1000000", "--log"])
+        .arg(&path)
+        .args(SMALL)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while std::fs::metadata(&path).map_or(0, |m| m.len()) == 0 {
+        std::thread::yield_now();
+    }
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let end: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert!(end["complete"] == false && end["end"] == text.lines().count() - 2, "{end}");
+}

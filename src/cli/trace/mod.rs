@@ -1,7 +1,8 @@
 //! `wagesim trace`.
 
 mod compare;
-mod target;
+mod recording;
+mod stepping;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -11,9 +12,15 @@ use clap::Args;
 
 use super::begin::Begin;
 use super::load::{Choice, EngineName};
+use super::progress::Steps;
+use super::target::Target;
 use super::{Failure, failed, given, print};
-use crate::trace::{Follow, Halt, Limits, Log, Timeline, Timetable, Window};
-use target::Target;
+use crate::trace::{
+    DramStreams, Follow, Golden, Halt, Limits, Log, Place, ScratchpadStreams, Stream, Timeline, Timetable,
+    Waveform, Window,
+};
+use recording::Recording;
+use stepping::{Stepping, Watcher};
 use window::{Within, size};
 
 /// Trace a program: a timeline for Perfetto, and more
@@ -52,6 +59,24 @@ pub(super) struct Trace {
     /// Execute on data: the log has what each instruction came to
     #[arg(long, help_heading = "Traces")]
     execute: bool,
+    /// The streams of DRAM's accesses, for Ramulator 2 and as SCALE-Sim writes them: PREFIX.dram.trace, PREFIX.dram_read.csv
+    #[arg(long, value_name = "PREFIX", help_heading = "Traces")]
+    memory: Option<PathBuf>,
+    /// The scratchpads' streams too, of the stepped engine on data: PREFIX.operand_read.csv and so on
+    #[arg(long, requires = "memory", help_heading = "Traces")]
+    scratchpads: bool,
+    /// A waveform of the stepped engine on data: FST where the name ends in .fst, else VCD
+    #[arg(long, value_name = "FILE", help_heading = "Traces")]
+    waveform: Option<PathBuf>,
+    /// In the waveform, processing elements at ROW,COLUMN (again for more), or `all`
+    #[arg(long, value_name = "ROW,COLUMN", requires = "waveform", help_heading = "Traces")]
+    pe: Vec<String>,
+    /// Golden vectors for hardware, of every instruction of the window on data: $readmemh files, tensors, a manifest
+    #[arg(long, value_name = "DIR", help_heading = "Traces")]
+    golden: Option<PathBuf>,
+    /// Golden vectors of full-scale operands too, whose partial sums wrap, saturate or trap on the way
+    #[arg(long, requires = "golden", help_heading = "Traces")]
+    stress: bool,
     /// What executes; the same bits
     #[arg(long, value_enum, default_value = "fast", help_heading = "Traces")]
     engine: EngineName,
@@ -81,6 +106,9 @@ struct Written {
     file: PathBuf,
     records: u64,
     bytes: u64,
+    /// Of a scratchpad: bits that its accesses moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_bits: Option<u64>,
     /// Why it ends before its run does.
     #[serde(skip_serializing_if = "Option::is_none")]
     cut: Option<String>,
@@ -91,8 +119,12 @@ impl Trace {
         if let [a, b] = self.diff.as_slice() {
             return compare::compare(a, b, &self.ignore, self.json);
         }
-        if self.timeline.is_none() && self.log.is_none() {
-            let what = "--timeline FILE or --log FILE; `wagesim trace --help` shows examples";
+        if [&self.timeline, &self.log, &self.memory, &self.waveform, &self.golden]
+            .iter()
+            .all(|trace| trace.is_none())
+        {
+            let what =
+                "--timeline, --log, --memory, --waveform or --golden; `wagesim trace --help` shows examples";
             return Err(given(anyhow!("name a trace: {what}")));
         }
         let target = Target::load(&self.choice, &self.begin)?;
@@ -114,6 +146,19 @@ impl Trace {
         }
         if let Some(path) = &self.log {
             written.push(self.log(path, &limits, &target, &table, &window)?);
+        }
+        if let Some(prefix) = &self.memory {
+            written.extend(memory(prefix, &limits, &table, &window)?);
+            if self.scratchpads {
+                written.extend(self.scratchpads(prefix, &limits, &target, &table, &window)?);
+            }
+        }
+        if let Some(path) = &self.waveform {
+            let places = self.places(&target)?;
+            written.push(self.waveform(path, &limits, &target, &table, &window, &places)?);
+        }
+        if let Some(dir) = &self.golden {
+            written.push(self.golden(dir, &limits, &target, &table, &window)?);
         }
         let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
         self.tell(&written)?;
@@ -142,12 +187,130 @@ impl Trace {
             let ran = target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut log);
             (ran, log.take_halt())
         } else {
-            (Ok(()), (first..=last).find_map(|step| log.pass(step).err()))
+            (Ok(()), passes([first, last], |step| log.pass(step)))
         };
         let records = log.records();
         let end = log.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
         ran?;
         written("log", path, records, end, halt)
+    }
+
+    /// Executes on the stepped engine while a watcher looks; the watcher, and what ended it.
+    fn watch<'t, W: Watcher + 't>(
+        &self,
+        target: &Target,
+        window: &Window,
+        watcher: W,
+    ) -> Result<(W, Option<Halt>), Failure> {
+        let [first, last] = steps(window);
+        let mut stepping = Stepping::new(watcher, last);
+        let engine = stepping.engine(target.machine());
+        target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut stepping)?;
+        let halt = stepping.take_halt();
+        let watcher = stepping.into_watcher().ok_or_else(|| failed(anyhow!("the engine is still there")))?;
+        Ok((watcher, halt))
+    }
+
+    fn scratchpads(
+        &self,
+        prefix: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+    ) -> Result<Vec<Written>, Failure> {
+        let streams = match ScratchpadStreams::create(prefix, limits, table, window) {
+            Ok(streams) => streams,
+            Err(halt) => return Ok(vec![written("scratchpads", prefix, 0, Err(halt), None)?]),
+        };
+        let (streams, halt) = self.watch(target, window, streams)?;
+        let ended = streams.finish();
+        let cut = ended_by(halt)?;
+        match ended {
+            Ok(moved) => Ok(moved
+                .into_iter()
+                .map(|m| Written {
+                    trace: "scratchpad",
+                    file: m.file,
+                    records: m.accesses,
+                    bytes: m.bytes,
+                    moved_bits: Some(m.bits),
+                    cut: cut.clone(),
+                })
+                .collect()),
+            Err(halt) => Ok(vec![written("scratchpads", prefix, 0, Err(halt), None)?]),
+        }
+    }
+
+    /// The processing elements meant.
+    fn places(&self, target: &Target) -> Result<Vec<Place>, Failure> {
+        let size = |n: u32| usize::try_from(n).unwrap_or(0);
+        let array = &target.machine().array;
+        let (rows, columns) = (size(array.rows), size(array.columns));
+        let mut places = Vec::new();
+        for text in &self.pe {
+            if text == "all" {
+                return Ok((0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect());
+            }
+            let numbers = text
+                .split_once(',')
+                .and_then(|(r, c)| Some((r.trim().parse().ok()?, c.trim().parse().ok()?)));
+            match numbers {
+                Some((row, column)) if row < rows && column < columns => places.push((row, column)),
+                _ => {
+                    let what = format!(
+                        "is no element of {rows} rows and {columns} columns; write ROW,COLUMN from 0, or all"
+                    );
+                    return Err(given(anyhow!("--pe: `{text}` {what}")));
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    fn waveform(
+        &self,
+        path: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+        places: &[Place],
+    ) -> Result<Written, Failure> {
+        let waveform = match Waveform::create(path, limits, table, window, places) {
+            Ok(waveform) => waveform,
+            Err(halt) => return written("waveform", path, 0, Err(halt), None),
+        };
+        let (waveform, halt) = self.watch(target, window, waveform)?;
+        let cycles = waveform.cycles();
+        written("waveform", path, cycles, waveform.finish(path), halt)
+    }
+
+    fn golden(
+        &self,
+        dir: &Path,
+        limits: &Limits,
+        target: &Target,
+        table: &Timetable<'_>,
+        window: &Window,
+    ) -> Result<Written, Failure> {
+        if self.engine == EngineName::Stepped {
+            let what = "the stepped engine executes instructions side by side; take fast or reference";
+            return Err(given(anyhow!("--engine stepped: {what}")));
+        }
+        let golden = match Golden::create(dir, limits, table, window, self.stress) {
+            Ok(golden) => golden,
+            Err(halt) => return written("golden", dir, 0, Err(halt), None),
+        };
+        let mut recording = Recording::new(golden);
+        let engine = recording.engine(self.engine.on(target.machine()));
+        let ran = target.execute(&self.begin, self.data.as_deref(), engine, steps(window), &mut recording);
+        let halt = recording.take_halt();
+        let golden = recording.into_golden().ok_or_else(|| failed(anyhow!("the engine is still there")))?;
+        let vectors = golden.vectors();
+        let end = golden.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
+        ran?;
+        written("golden", dir, vectors, end, halt)
     }
 
     /// Refuses a window without an instruction.
@@ -189,7 +352,7 @@ impl Trace {
 }
 
 /// What a trace came to, as its user is told; an error where it cannot be written.
-fn ended(halt: Option<Halt>) -> Result<Option<String>, Failure> {
+fn ended_by(halt: Option<Halt>) -> Result<Option<String>, Failure> {
     match halt {
         None | Some(Halt::Closed) => Ok(None),
         Some(Halt::Limit) => {
@@ -211,10 +374,49 @@ fn timeline(
         Err(halt) => return written("timeline", path, 0, Err(halt), None),
     };
     let [first, last] = steps(window);
-    let halt = (first..=last).find_map(|step| timeline.pass(step).err());
+    let halt = passes([first, last], |step| timeline.pass(step));
     let records = timeline.events();
     let end = timeline.finish(halt.as_ref());
     written("timeline", path, records, end, halt)
+}
+
+fn memory(
+    prefix: &Path,
+    limits: &Limits,
+    table: &Timetable<'_>,
+    window: &Window,
+) -> Result<Vec<Written>, Failure> {
+    let mut streams = match DramStreams::create(prefix, limits, table, window) {
+        Ok(streams) => streams,
+        Err(halt) => return Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
+    };
+    let [first, last] = steps(window);
+    let halt = passes([first, last], |step| streams.pass(step));
+    let ended = streams.finish();
+    let cut = ended_by(halt)?;
+    match ended {
+        Ok(streams) => Ok(streams
+            .into_iter()
+            .map(|Stream { file, accesses, bytes }| Written {
+                trace: "dram",
+                file,
+                records: accesses,
+                bytes,
+                moved_bits: None,
+                cut: cut.clone(),
+            })
+            .collect()),
+        Err(halt) => Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
+    }
+}
+
+/// Traces steps one after another; what ended it early.
+fn passes([first, last]: [u64; 2], mut pass: impl FnMut(u64) -> Result<(), Halt>) -> Option<Halt> {
+    let display = Steps::new("tracing", last);
+    (first..=last).find_map(|step| {
+        display.begin(step);
+        pass(step).err()
+    })
 }
 
 /// The training steps of a window.
@@ -231,6 +433,6 @@ fn written(
     halt: Option<Halt>,
 ) -> Result<Written, Failure> {
     let (bytes, late) = end.map_or_else(|halt| (0, Some(halt)), |bytes| (bytes, None));
-    let cut = ended(halt.or(late))?;
-    Ok(Written { trace, file: path.to_owned(), records, bytes, cut })
+    let cut = ended_by(halt.or(late))?;
+    Ok(Written { trace, file: path.to_owned(), records, bytes, moved_bits: None, cut })
 }

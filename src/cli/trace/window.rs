@@ -3,8 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::target::Target;
-use super::{Failure, given};
+use super::{Failure, Target, given};
 use crate::isa::{Unit, nearest};
 use crate::program::Phase;
 use crate::trace::{Bounds, Window};

@@ -26,42 +26,38 @@ fn tap_of(m: &Matrix, number: u32) -> [i64; 3] {
     [place / columns, place % columns, before + channel]
 }
 
-/// The left operand of a position and a tap; 0 where the window is outside.
-fn left(
-    m: &Matrix,
-    state: &State,
-    [image, row, column]: [i64; 3],
-    [tap_row, tap_column, channel]: [i64; 3],
-) -> i64 {
+/// The element that is the left operand of a position and a tap; none where the window is outside.
+fn left(m: &Matrix, [image, row, column]: [i64; 3], [tap_row, tap_column, channel]: [i64; 3]) -> Option<u64> {
     let y = row * i64::from(m.step_y) + tap_row * i64::from(m.dilate_y) - i64::from(m.pad_top);
     let x = column * i64::from(m.step_x) + tap_column * i64::from(m.dilate_x) - i64::from(m.pad_left);
     let (widen_y, widen_x) = (i64::from(m.widen_y), i64::from(m.widen_x));
     if y < 0 || x < 0 || y % widen_y != 0 || x % widen_x != 0 {
-        return 0;
+        return None;
     }
     let (y, x) = (y / widen_y, x / widen_x);
     if y >= i64::from(m.height) || x >= i64::from(m.width) {
-        return 0;
+        return None;
     }
     let index = i64::from(m.left_first)
         + image * i64::from(m.image_stride)
         + y * i64::from(m.row_stride)
         + x * i64::from(m.pixel_stride)
         + channel;
-    get(state, m.left, m.left_format, u64::try_from(index).unwrap_or(u64::MAX))
+    Some(u64::try_from(index).unwrap_or(u64::MAX))
 }
 
-/// The right operand of a reduction index and a column.
-fn right(m: &Matrix, state: &State, [a, b, c]: [i64; 3], column: u32) -> i64 {
+/// The element that is the right operand of a reduction index and a column.
+fn right(m: &Matrix, [a, b, c]: [i64; 3], column: u32) -> u64 {
     let index = m.right_first
         + a * i64::from(m.right_stride_0)
         + b * i64::from(m.right_stride_1)
         + c * i64::from(m.right_stride_2)
         + i64::from(column) * i64::from(m.column_stride);
-    get(state, m.right, m.right_format, u64::try_from(index).unwrap_or(u64::MAX))
+    u64::try_from(index).unwrap_or(u64::MAX)
 }
 
-/// The left operand of a row of the product and a reduction index, both counted from the instruction's first.
+/// The left operand of a row of the product and a reduction index, both counted from the instruction's first; 0 where the
+/// window is outside.
 pub(in crate::machine) fn left_operand(
     m: &Matrix,
     positions_reduced: bool,
@@ -69,12 +65,18 @@ pub(in crate::machine) fn left_operand(
     row: u32,
     k: u32,
 ) -> i64 {
+    let place = left_place(m, positions_reduced, row, k);
+    place.map_or(0, |index| get(state, m.left, m.left_format, index))
+}
+
+/// The element of `left` that it is, if it is one.
+pub(in crate::machine) fn left_place(m: &Matrix, positions_reduced: bool, row: u32, k: u32) -> Option<u64> {
     let (positions, taps) = indices(m);
     let (row, k) = (m.first_row + row, m.first_k + k);
     if positions_reduced {
-        left(m, state, split(k, positions), split(row, taps))
+        left(m, split(k, positions), split(row, taps))
     } else {
-        left(m, state, split(row, positions), tap_of(m, k))
+        left(m, split(row, positions), tap_of(m, k))
     }
 }
 
@@ -86,9 +88,14 @@ pub(in crate::machine) fn right_operand(
     k: u32,
     column: u32,
 ) -> i64 {
+    get(state, m.right, m.right_format, right_place(m, positions_reduced, k, column))
+}
+
+/// The element of `right` that it is.
+pub(in crate::machine) fn right_place(m: &Matrix, positions_reduced: bool, k: u32, column: u32) -> u64 {
     let k = m.first_k + k;
     let reduced = if positions_reduced { split(k, indices(m).0) } else { tap_of(m, k) };
-    right(m, state, reduced, column)
+    right(m, reduced, column)
 }
 
 /// How far the indices of positions and taps run.

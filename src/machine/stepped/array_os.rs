@@ -6,7 +6,7 @@ use super::index;
 use super::sum::{Sum, element_index, matrix};
 use crate::isa::Matrix;
 use crate::machine::reference::get;
-use crate::machine::reference::matrix::{left_operand, right_operand};
+use crate::machine::reference::matrix::{left_operand, left_place, right_operand, right_place};
 use crate::spec::Drain;
 
 /// Rows or columns of the product from a fold's first on, `None` beyond the last.
@@ -66,12 +66,22 @@ impl Array {
     fn read_operands(&mut self, feed: &mut Feed, m: &Matrix, cycle: &mut Cycle) {
         let (step, state) = (cycle.step(feed.id), cycle.state);
         let positions_reduced = matrix(step).is_some_and(|(_, reduced)| reduced);
+        let cycle_read = &*cycle;
         let tree = group(feed.streamed, step.rule.tree, m.length);
         let (first, last) = (tree.start == 0, tree.end == m.length);
         let last_fold = feed.fold + 1 == feed.folds;
         for row in 0..self.rows {
             let number = self.row_of(m, feed.fold, row);
-            let read = |row| tree.clone().map(move |k| left_operand(m, positions_reduced, state, row, k));
+            let read = |row| {
+                tree.clone().map(move |k| {
+                    if cycle_read.is_watched()
+                        && let Some(index) = left_place(m, positions_reduced, row, k)
+                    {
+                        cycle_read.reads(m.left, m.left_format, index);
+                    }
+                    left_operand(m, positions_reduced, state, row, k)
+                })
+            };
             let values = number.map(|row| read(row).collect()).unwrap_or_default();
             self.left_edge[row] = Some(Left {
                 id: feed.id,
@@ -86,8 +96,15 @@ impl Array {
         }
         for column in 0..self.columns {
             let number = self.column_of(m, feed.fold, column);
-            let read =
-                |column| tree.clone().map(move |k| right_operand(m, positions_reduced, state, k, column));
+            let read = |column| {
+                tree.clone().map(move |k| {
+                    if cycle_read.is_watched() {
+                        let index = right_place(m, positions_reduced, k, column);
+                        cycle_read.reads(m.right, m.right_format, index);
+                    }
+                    right_operand(m, positions_reduced, state, k, column)
+                })
+            };
             let values = number.map(|column| read(column).collect()).unwrap_or_default();
             self.right_edge[column] = Some(Right { values, column: number });
         }
@@ -100,6 +117,7 @@ impl Array {
     /// Where an output goes on from.
     fn first_value(&mut self, id: usize, m: &Matrix, output: Option<(u32, u32)>, cycle: &Cycle) -> i64 {
         let Some(output) = output else { return 0 };
+        cycle.reads(m.out, m.out_format, element_index(m, output));
         let held = get(cycle.state, m.out, m.out_format, element_index(m, output));
         self.outputs.go_on(id, m, rule(cycle, id), output, held)
     }

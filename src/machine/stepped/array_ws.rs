@@ -7,7 +7,7 @@ use super::index;
 use super::sum::{Sum, element_index, matrix};
 use crate::isa::Matrix;
 use crate::machine::reference::get;
-use crate::machine::reference::matrix::{left_operand, right_operand};
+use crate::machine::reference::matrix::{left_operand, left_place, right_operand, right_place};
 use crate::number::join;
 use crate::program::Step;
 use crate::spec::Drain;
@@ -65,8 +65,15 @@ impl Array {
         for place in 0..self.columns {
             let number = u32::try_from(index(column_fold) * self.columns + place).ok();
             let column = number.filter(|&n| n < m.columns);
-            let read =
-                |column| tree.clone().map(move |k| right_operand(m, positions_reduced, state, k, column));
+            let read = |column| {
+                tree.clone().map(move |k| {
+                    if cycle.is_watched() {
+                        let index = right_place(m, positions_reduced, k, column);
+                        cycle.reads(m.right, m.right_format, index);
+                    }
+                    right_operand(m, positions_reduced, state, k, column)
+                })
+            };
             let weights = column.map(|column| read(column).collect()).unwrap_or_default();
             self.ahead_edge[place] = Some(Ahead { shift: feed.shifts, start: 0, weights, column });
         }
@@ -78,7 +85,14 @@ impl Array {
         let Some((m, positions_reduced)) = matrix(step) else { return };
         for row in 0..self.rows {
             let tree = self.tree_of(step, m, order.fold, row);
-            let read = |k| left_operand(m, positions_reduced, cycle.state, order.row, k);
+            let read = |k| {
+                if cycle.is_watched()
+                    && let Some(index) = left_place(m, positions_reduced, order.row, k)
+                {
+                    cycle.reads(m.left, m.left_format, index);
+                }
+                left_operand(m, positions_reduced, cycle.state, order.row, k)
+            };
             debug_assert!(self.left_edge[row].is_none(), "the left edge is taken");
             self.left_edge[row] = Some(Left {
                 id: order.id,
@@ -131,6 +145,9 @@ impl Array {
         let step = cycle.step(sum.id);
         if let (Some(output), Some((m, _))) = (sum.output, matrix(step)) {
             let index = element_index(m, output);
+            if !begins || m.accumulate {
+                cycle.reads(m.out, m.out_format, index);
+            }
             let held = get(cycle.state, m.out, m.out_format, index);
             let outer = match (begins, m.accumulate) {
                 (false, _) => held,

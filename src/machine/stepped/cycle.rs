@@ -1,6 +1,9 @@
 //! One cycle: what units read is as it was when the cycle began, and all they write happens when it ends.
 
+use std::cell::RefCell;
+
 use super::record::Record;
+use super::watch::Access;
 use crate::isa::{Address, Format, Memory};
 use crate::machine::State;
 use crate::machine::state::set_element;
@@ -24,6 +27,17 @@ pub(super) enum Write {
 }
 
 impl Write {
+    /// The part of a memory that is written.
+    fn access(&self) -> Option<Access> {
+        match *self {
+            Write::Element { address, format, index, .. } => {
+                Some(Access::element(true, address, format, index))
+            }
+            Write::Byte { memory, at, .. } => Some(Access::byte(true, memory, at)),
+            _ => None,
+        }
+    }
+
     fn commit(self, state: &mut State) {
         match self {
             Write::Element { address, format, index, value } => {
@@ -64,11 +78,14 @@ pub(super) struct Cycle<'a> {
     pub(super) records: &'a mut [Record],
     writes: Vec<Write>,
     signals: Vec<(usize, Signal)>,
+    /// What is read and written, where someone watches.
+    pub(super) accesses: Option<RefCell<Vec<Access>>>,
 }
 
 impl<'a> Cycle<'a> {
-    pub(super) fn new(plan: &'a Plan, state: &'a State, records: &'a mut [Record]) -> Self {
-        Cycle { plan, state, records, writes: Vec::new(), signals: Vec::new() }
+    pub(super) fn new(plan: &'a Plan, state: &'a State, records: &'a mut [Record], watched: bool) -> Self {
+        let accesses = watched.then(RefCell::default);
+        Cycle { plan, state, records, writes: Vec::new(), signals: Vec::new(), accesses }
     }
 
     pub(super) fn step(&self, id: usize) -> &'a Step {
@@ -79,13 +96,36 @@ impl<'a> Cycle<'a> {
         self.writes.push(write);
     }
 
+    /// Whether someone watches: what is read is noted.
+    pub(super) fn is_watched(&self) -> bool {
+        self.accesses.is_some()
+    }
+
+    /// An element is read.
+    pub(super) fn reads(&self, address: Address, format: Format, index: u64) {
+        if let Some(accesses) = &self.accesses {
+            accesses.borrow_mut().push(Access::element(false, address, format, index));
+        }
+    }
+
+    /// A byte is read.
+    pub(super) fn reads_byte(&self, memory: Memory, at: usize) {
+        if let Some(accesses) = &self.accesses {
+            accesses.borrow_mut().push(Access::byte(false, memory, at));
+        }
+    }
+
     pub(super) fn signal(&mut self, id: usize, signal: Signal) {
         self.signals.push((id, signal));
     }
 
     /// What happens when the cycle ends.
     pub(super) fn end(self) -> Results {
-        Results { writes: self.writes, signals: self.signals }
+        let mut accesses = self.accesses.map(RefCell::into_inner);
+        if let Some(accesses) = &mut accesses {
+            accesses.extend(self.writes.iter().filter_map(Write::access));
+        }
+        Results { writes: self.writes, signals: self.signals, accesses: accesses.unwrap_or_default() }
     }
 }
 
@@ -93,6 +133,8 @@ impl<'a> Cycle<'a> {
 pub(super) struct Results {
     writes: Vec<Write>,
     pub(super) signals: Vec<(usize, Signal)>,
+    /// What was read and written, where someone watches.
+    pub(super) accesses: Vec<Access>,
 }
 
 impl Results {

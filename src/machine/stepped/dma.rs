@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::cycle::{Cycle, Signal, Write};
 use super::index;
+use super::watch::MoveView;
 use crate::isa::{Address, Instr, Load, Memory, Store};
 use crate::spec::Machine;
 
@@ -175,6 +176,12 @@ impl Dma {
         self.moving = Some(Moving { id, bursts, zeros: Zeros::new(instr) });
     }
 
+    /// What a watcher sees.
+    pub(super) fn view(&self) -> MoveView {
+        let in_flight = self.pipe.iter().flatten().count();
+        MoveView { seq: self.moving.as_ref().map(|moving| moving.id), in_flight }
+    }
+
     pub(super) fn cycle(&mut self, cycle: &mut Cycle) {
         let entering = self.moving.as_mut().and_then(|moving| match &cycle.step(moving.id).instr {
             Instr::Load(m) => Some(load_beat(moving, m, self.bytes_a_cycle, cycle)),
@@ -208,6 +215,7 @@ fn load_beat(moving: &mut Moving, m: &Load, bytes_a_cycle: usize, cycle: &Cycle)
             let [byte, row, plane] = at;
             let inside = [byte + m.pad_left, row + m.pad_top, plane];
             let to = place(m.dst, inside, m.dst_row.into(), m.dst_plane.into());
+            cycle.reads_byte(Memory::Dram, place(m.src, at, m.src_row, m.src_plane));
             bytes.push((to, dram[place(m.src, at, m.src_row, m.src_plane)]));
         }
     }
@@ -227,6 +235,7 @@ fn store_beat(moving: &mut Moving, m: &Store, bytes_a_cycle: usize, cycle: &Cycl
     for _ in 0..bytes_a_cycle {
         if let Some(Cell::Byte(at)) = moving.bursts.next() {
             let to = place(m.dst, at, m.dst_row, m.dst_plane);
+            cycle.reads_byte(m.src.memory, place(m.src, at, m.src_row.into(), m.src_plane.into()));
             bytes.push((to, scratchpad[place(m.src, at, m.src_row.into(), m.src_plane.into())]));
         }
     }

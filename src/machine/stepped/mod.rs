@@ -8,7 +8,7 @@
 //! - `control`: control and the queues; `scoreboard`: which heads start.
 //! - `dma`: the load and the store unit; `vector`: the vector unit.
 //! - `array`, `array_os`, `array_ws`, `sum`: the array.
-//! - `cycle`, `record`: what a cycle reads and writes, what is kept of an instruction.
+//! - `cycle`, `record`: what a cycle reads and writes, what is kept of an instruction; `watch`: what is shown of it.
 
 mod array;
 mod array_os;
@@ -20,8 +20,10 @@ mod record;
 mod scoreboard;
 mod sum;
 mod vector;
+mod watch;
 
 pub use record::{Joins, Timing};
+pub use watch::{Access, ElementView, MoveView, StageView, View, Watch};
 
 use array::Array;
 use control::Control;
@@ -83,12 +85,33 @@ impl Stepped {
         state: &mut State,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Trace, Fault> {
+        self.watched(plan, state, observers, None)
+    }
+
+    /// The same; `watch` is shown every cycle and may end the execution: what has not ended then has not happened.
+    ///
+    /// # Errors
+    /// As [`Stepped::trace`].
+    pub fn watched(
+        &mut self,
+        plan: &Plan,
+        state: &mut State,
+        observers: &mut [&mut dyn Observer],
+        mut watch: Option<&mut dyn Watch>,
+    ) -> Result<Trace, Fault> {
         check(plan, &self.machine)?;
         let mut units = Units::new(plan, &self.machine, std::mem::take(&mut self.outputs));
         let mut records: Vec<Record> = plan.steps.iter().map(|_| Record::default()).collect();
         let (mut now, mut retired) = (0, 0);
         while !units.are_done() {
-            let ended = units.cycle(now, state, &mut records);
+            let Over { ended, issued, accesses } = units.cycle(now, state, &mut records, watch.is_some());
+            if let Some(watch) = &mut watch {
+                let view =
+                    View { units: &units, records: &records, plan, accesses: &accesses, cycle: now, issued };
+                if !watch.cycle(&view) {
+                    break;
+                }
+            }
             now += 1;
             for id in ended {
                 for observer in observers.iter_mut() {
@@ -133,6 +156,16 @@ impl Engine for Stepped {
     }
 }
 
+/// What a cycle came to.
+struct Over {
+    /// The instructions that ended.
+    ended: Vec<usize>,
+    /// The instruction put into a queue.
+    issued: Option<usize>,
+    /// What was read and written, where someone watches.
+    accesses: Vec<Access>,
+}
+
 /// The machine while it executes a plan.
 struct Units<'a> {
     plan: &'a Plan,
@@ -161,8 +194,8 @@ impl<'a> Units<'a> {
         self.control.has_halted() && self.scoreboard.is_empty()
     }
 
-    /// One cycle: heads start, control goes on, units move, and what they wrote is there. The instructions that ended.
-    fn cycle(&mut self, now: u64, state: &mut State, records: &mut [Record]) -> Vec<usize> {
+    /// One cycle: heads start, control goes on, units move, and what they wrote is there.
+    fn cycle(&mut self, now: u64, state: &mut State, records: &mut [Record], watched: bool) -> Over {
         let waiting = self.control.waiting();
         let (array, steps) = (&self.array, &self.plan.steps);
         let heads = self.control.heads();
@@ -171,12 +204,13 @@ impl<'a> Units<'a> {
             self.control.take(id);
             self.start(id);
         }
-        if let Some(id) = self.control.cycle(waiting) {
+        let issued = self.control.cycle(waiting);
+        if let Some(id) = issued {
             records[id].issued = Some(now);
             records[id].footprint = Footprint::of(&self.plan.steps[id].instr);
             self.scoreboard.enter(id);
         }
-        let mut cycle = Cycle::new(self.plan, state, records);
+        let mut cycle = Cycle::new(self.plan, state, records, watched);
         self.load.cycle(&mut cycle);
         self.store.cycle(&mut cycle);
         self.array.cycle(&mut cycle);
@@ -192,7 +226,7 @@ impl<'a> Units<'a> {
         }
         ended.sort_unstable();
         self.scoreboard.leave(records);
-        ended
+        Over { ended, issued, accesses: results.accesses }
     }
 
     fn start(&mut self, id: usize) {

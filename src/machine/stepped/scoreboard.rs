@@ -64,6 +64,11 @@ impl<'a> Scoreboard<'a> {
         started
     }
 
+    /// Put into a queue and not ended, the oldest first.
+    pub(super) fn alive(&self) -> &[usize] {
+        &self.alive
+    }
+
     /// Whether an older instruction has still to write what this one reads or writes, or to read what it writes.
     fn depends(&self, id: usize, records: &[Record]) -> bool {
         let mine = &records[id].footprint;
@@ -74,7 +79,7 @@ impl<'a> Scoreboard<'a> {
     }
 
     /// Whether a unit holds a port of a memory.
-    fn holds(&self, unit: usize, memory: Memory, records: &[Record]) -> bool {
+    pub(super) fn holds(&self, unit: usize, memory: Memory, records: &[Record]) -> bool {
         let on_unit = self.alive.iter().filter(|&&id| place(&self.plan.steps[id]) == unit);
         on_unit.map(|&id| &records[id]).filter(|record| record.is_under_way()).any(|record| {
             let touched = &record.footprint;

@@ -21,6 +21,8 @@ pub(super) struct Sum {
     /// The products summed here, exactly.
     exact: i128,
     overflows: u64,
+    /// The join of the last cycle it had one left its range.
+    pub(super) left_range: bool,
     /// The last of its fold to leave the array.
     pub(super) ends_fold: bool,
     /// The last of its instruction.
@@ -39,6 +41,7 @@ impl Sum {
             in_chunk: 0,
             exact: 0,
             overflows: 0,
+            left_range: false,
             ends_fold: false,
             ends_instruction: false,
         }
@@ -51,6 +54,7 @@ impl Sum {
         joins.joined(i128::from(self.inner) + tree, out);
         self.inner = inner;
         self.overflows += u64::from(out);
+        self.left_range = out;
     }
 
     /// A tree of products joins, and after so many the inner register joins the outer one.
@@ -67,6 +71,7 @@ impl Sum {
         joins.joined(i128::from(self.outer) + i128::from(self.inner), out);
         self.outer = outer;
         self.overflows += u64::from(out);
+        self.left_range |= out;
         (self.inner, self.in_chunk) = (0, 0);
     }
 
@@ -75,6 +80,11 @@ impl Sum {
         if rule.chunk > 0 && self.in_chunk > 0 {
             self.join_chunk(rule, joins);
         }
+    }
+
+    /// What is held on the way out, whatever the rule: the outer register where anything has joined it.
+    pub(super) fn held(&self) -> i64 {
+        if self.in_chunk == 0 && self.outer != 0 { self.outer } else { self.inner }
     }
 
     /// What the register holds.

@@ -5,7 +5,10 @@
 //! where there are more values than outputs, the rest pass lanes that write nothing. The table of `v.lookup` is read in the
 //! read stage, behind the byte. Registers that are raised or added to are read as they are written.
 
+use std::cell::RefCell;
+
 use super::cycle::{Cycle, Signal, Write};
+use super::watch::{Access, StageView};
 use crate::isa::{Address, Format, Instr, VAdd, VArgmax, VPool, VReduce, VUnpool};
 use crate::machine::reference::elements::{self, Clipped};
 use crate::machine::reference::{get, get_unsigned};
@@ -36,6 +39,8 @@ struct Operands {
 struct Results {
     id: usize,
     writes: Vec<Write>,
+    /// Lanes that had an element.
+    lanes: usize,
     last: bool,
 }
 
@@ -146,6 +151,16 @@ impl Vector {
         self.read = self.read_beat(cycle);
     }
 
+    /// What a watcher sees of the registers between the stages.
+    pub(super) fn stages(&self) -> [Option<StageView>; 3] {
+        let results = |stage: &Option<Results>| {
+            stage.as_ref().map(|results| StageView { seq: results.id, lanes: results.lanes })
+        };
+        let read = self.read.as_ref();
+        let read = read.map(|operands| StageView { seq: operands.id, lanes: operands.lanes.len() });
+        [read, results(&self.first), results(&self.second)]
+    }
+
     fn write(&mut self, results: Results, cycle: &mut Cycle) {
         for write in results.writes {
             if self.feed.as_ref().is_some_and(|feed| feed.id == results.id) {
@@ -174,7 +189,7 @@ impl Vector {
         let end = feed.count.min(first + self.lanes);
         feed.next = end;
         let last = end == feed.count;
-        let reader = Reader { state: cycle.state, written: &self.written };
+        let reader = Reader { state: cycle.state, written: &self.written, accesses: cycle.accesses.as_ref() };
         let lanes: Result<Vec<Lane>, Overtaken> =
             (first..end).map(|number| reader.lane(&cycle.step(id).instr, number)).collect();
         if lanes.is_err() {
@@ -198,7 +213,7 @@ impl Vector {
                 cycle.records[operands.id].fault.get_or_insert(fault);
             }
         }
-        Results { id: operands.id, writes, last: operands.last }
+        Results { id: operands.id, writes, lanes: operands.lanes.len(), last: operands.last }
     }
 
     /// What a lane makes of its element: what it writes, or the number of an element that does not fit its format.
@@ -319,6 +334,8 @@ struct Overtaken;
 struct Reader<'a> {
     state: &'a State,
     written: &'a [Written],
+    /// What is read, where someone watches.
+    accesses: Option<&'a RefCell<Vec<Access>>>,
 }
 
 impl Reader<'_> {
@@ -332,12 +349,30 @@ impl Reader<'_> {
         if self.written.iter().any(meets) { Err(Overtaken) } else { Ok(()) }
     }
 
+    /// An element is read, by this lane for all that use it.
+    fn note(&self, address: Address, format: Format, index: u64) {
+        if let Some(accesses) = self.accesses {
+            accesses.borrow_mut().push(Access::element(false, address, format, index));
+        }
+    }
+
     fn get(&self, address: Address, format: Format, index: u64) -> Result<i64, Overtaken> {
+        self.note(address, format, index);
+        self.seen(address, format, index)
+    }
+
+    /// An element that another lane reads too.
+    fn seen(&self, address: Address, format: Format, index: u64) -> Result<i64, Overtaken> {
         self.check(address, format, index)?;
         Ok(get(self.state, address, format, index))
     }
 
     fn get_unsigned(&self, address: Address, format: Format, index: u64) -> Result<u64, Overtaken> {
+        self.note(address, format, index);
+        self.seen_unsigned(address, format, index)
+    }
+
+    fn seen_unsigned(&self, address: Address, format: Format, index: u64) -> Result<u64, Overtaken> {
         self.check(address, format, index)?;
         Ok(get_unsigned(self.state, address, format, index))
     }
@@ -366,23 +401,23 @@ impl Reader<'_> {
             Instr::VMaxabs(i) => a = self.get(i.src, i.src_format, number)?,
             Instr::VOnehot(i) => {
                 a = self.get(i.src, i.src_format, number)?;
-                b = self.get_unsigned(i.labels, bits(16), number / u64::from(i.columns))?.cast_signed();
+                b = self.label(i.labels, number, i.columns)?;
             }
             Instr::VSumsq(i) => a = self.get(i.src, i.src_format, number)?,
             Instr::VReduce(i) => a = self.get(i.src, i.src_format, number)?,
             Instr::VExp(i) => {
                 a = self.get(i.src, i.src_format, number)?;
-                b = self.get(i.row, i.row_format, number / u64::from(i.columns))?;
+                b = self.of_row(i.row, i.row_format, number, i.columns)?;
                 let entry = elements::exp_entry(i, a, b);
                 entries = [self.get(i.table, bits(32), entry)?, self.get(i.table, bits(32), entry + 1)?];
             }
             Instr::VDivide(i) => {
                 a = self.get(i.src, i.src_format, number)?;
-                b = self.get(i.row, i.row_format, number / u64::from(i.columns))?;
+                b = self.of_row(i.row, i.row_format, number, i.columns)?;
             }
             Instr::VArgmax(i) => {
                 a = self.get(i.src, i.src_format, number)?;
-                b = self.get_unsigned(i.labels, bits(16), number / u64::from(i.columns))?.cast_signed();
+                b = self.label(i.labels, number, i.columns)?;
             }
             Instr::VStochastic(i) => {
                 (a, b) = (self.get(i.src, i.src_format, number)?, self.scale(i.scale.0));
@@ -400,6 +435,24 @@ impl Reader<'_> {
             _ => {}
         }
         Ok(Lane { number, a, b, entries, routed })
+    }
+
+    /// The label of an element's row, read with the row's first element.
+    fn label(&self, labels: Address, number: u64, columns: u32) -> Result<i64, Overtaken> {
+        let (row, column) = (number / u64::from(columns), number % u64::from(columns));
+        if column == 0 {
+            self.note(labels, bits(16), row);
+        }
+        Ok(self.seen_unsigned(labels, bits(16), row)?.cast_signed())
+    }
+
+    /// The value of an element's row, read with the row's first element.
+    fn of_row(&self, values: Address, format: Format, number: u64, columns: u32) -> Result<i64, Overtaken> {
+        let (row, column) = (number / u64::from(columns), number % u64::from(columns));
+        if column == 0 {
+            self.note(values, format, row);
+        }
+        self.seen(values, format, row)
     }
 
     /// An element of a window: windows one after another, the elements of each in row-major order.
@@ -436,8 +489,13 @@ impl Reader<'_> {
                 let index = ((image * u64::from(i.in_rows) + in_y) * u64::from(i.in_cols) + in_x)
                     * u64::from(i.channels)
                     + channel;
-                if self.get_unsigned(i.place, i.place_format, index)? == down * window + across {
-                    sum += i128::from(self.get(i.src, i.format, index)?);
+                // A value and its place are read once, with the first output of the window.
+                if (down, across) == (0, 0) {
+                    self.note(i.place, i.place_format, index);
+                    self.note(i.src, i.format, index);
+                }
+                if self.seen_unsigned(i.place, i.place_format, index)? == down * window + across {
+                    sum += i128::from(self.seen(i.src, i.format, index)?);
                 }
             }
         }

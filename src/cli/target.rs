@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use super::super::begin::{self, Begin};
-use super::super::load::{self, Choice, Inputs};
+use super::begin::{self, Begin};
+use super::load::{self, Choice, Inputs};
+use super::progress::Steps;
 use super::{Failure, failed, given};
 use crate::data;
 use crate::machine::{Engine, Observer};
@@ -77,7 +78,7 @@ impl Target {
         &self,
         begin: &Begin,
         folder: Option<&Path>,
-        mut engine: Box<dyn Engine>,
+        mut engine: Box<dyn Engine + '_>,
         [first, last]: [u64; 2],
         follow: &mut dyn Follow,
     ) -> Result<(), Failure> {
@@ -106,14 +107,21 @@ impl Target {
                 run.steps()
             )));
         }
+        let mut display = Some(Steps::new("executing", last));
         for step in 1..=last {
+            if let Some(display) = &display {
+                display.begin(step);
+            }
             if step >= first {
+                if follow.talks() {
+                    display = None;
+                }
                 follow.begin(step);
                 run.step(&mut [follow as &mut dyn Observer]).map_err(stopped)?;
             } else {
                 run.step(&mut []).map_err(stopped)?;
             }
-            if follow.has_ended() {
+            if step >= first && follow.has_ended() {
                 break;
             }
             if run.epoch_is_full() {

@@ -1,0 +1,225 @@
+//! The two forms of a waveform's file.
+
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use fst_writer::{
+    FstBodyWriter, FstFileType, FstHeaderWriter, FstInfo, FstScopeType, FstSignalId, FstSignalType,
+    FstVarDirection, FstVarType, FstWriteError,
+};
+use vcd::{IdCode, TimescaleUnit, Value, VarType};
+
+use super::signals::Signals;
+use crate::trace::{Halt, Limits, Sink};
+
+/// Why a waveform goes no further.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WaveError {
+    #[error(transparent)]
+    Halt(#[from] Halt),
+    #[error(transparent)]
+    Write(#[from] std::io::Error),
+    #[error(transparent)]
+    Fst(#[from] FstWriteError),
+}
+
+impl WaveError {
+    pub(super) fn into_io(self) -> std::io::Error {
+        match self {
+            WaveError::Write(error) | WaveError::Fst(FstWriteError::Io(error)) => error,
+            other => std::io::Error::other(other.to_string()),
+        }
+    }
+}
+
+/// A waveform's file, its header written.
+pub(super) enum Wave {
+    Vcd(Box<VcdFile>),
+    Fst(Box<FstFile>),
+}
+
+/// Picoseconds to the beginning of a half cycle.
+fn half(cycle: u64, halves: u64, clock_mhz: u32) -> u64 {
+    (2 * cycle + halves).saturating_mul(500_000) / u64::from(clock_mhz)
+}
+
+impl Wave {
+    pub(super) fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+        match path.extension().is_some_and(|e| e == "fst") {
+            true => Ok(Wave::Fst(Box::new(FstFile::create(path, limits, signals)?))),
+            false => Ok(Wave::Vcd(Box::new(VcdFile::create(path, limits, signals)?))),
+        }
+    }
+
+    /// A cycle, with what changed in it: the clock rises at its beginning and falls in its middle.
+    pub(super) fn cycle(
+        &mut self,
+        cycle: u64,
+        clock_mhz: u32,
+        signals: &mut Signals,
+    ) -> Result<(), WaveError> {
+        let at = [0, 1].map(|halves| half(cycle, halves, clock_mhz));
+        match self {
+            Wave::Vcd(file) => file.cycle(at, signals),
+            Wave::Fst(file) => file.cycle(at, signals),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<u64, WaveError> {
+        match self {
+            Wave::Vcd(file) => Ok(file.sink.finish(b"")?),
+            Wave::Fst(file) => file.finish(),
+        }
+    }
+}
+
+pub(super) struct VcdFile {
+    sink: Sink,
+    clock: IdCode,
+    ids: Vec<IdCode>,
+}
+
+impl VcdFile {
+    fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+        let mut sink = Sink::create(path, limits, 0).map_err(Halt::Failed)?;
+        let mut header = Vec::new();
+        let mut writer = vcd::Writer::new(&mut header);
+        writer.timescale(1, TimescaleUnit::PS)?;
+        writer.add_module("wagesim")?;
+        let clock = writer.add_var(VarType::Wire, 1, "clock", None)?;
+        let mut ids = Vec::new();
+        for scope in &signals.scopes {
+            writer.add_module(&scope.name)?;
+            for (name, bits) in &scope.vars {
+                ids.push(writer.add_var(VarType::Wire, *bits, name, None)?);
+            }
+            writer.upscope()?;
+        }
+        writer.upscope()?;
+        writer.enddefinitions()?;
+        sink.record(|out| out.extend_from_slice(&header))?;
+        Ok(VcdFile { sink, clock, ids })
+    }
+
+    fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
+        let mut text = Vec::new();
+        let mut writer = vcd::Writer::new(&mut text);
+        writer.timestamp(rise)?;
+        writer.change_scalar(self.clock, Value::V1)?;
+        for (signal, held) in signals.changes() {
+            let value = |&c: &u8| match c {
+                b'0' => Value::V0,
+                b'1' => Value::V1,
+                _ => Value::X,
+            };
+            match held {
+                [only] => writer.change_scalar(self.ids[signal], value(only))?,
+                held => writer.change_vector(self.ids[signal], held.iter().map(value))?,
+            }
+        }
+        writer.timestamp(fall)?;
+        writer.change_scalar(self.clock, Value::V0)?;
+        Ok(self.sink.record(|out| out.extend_from_slice(&text))?)
+    }
+}
+
+/// Bytes of changes kept before they go out.
+const FST_BLOCK: usize = 1 << 23;
+
+pub(super) struct FstFile {
+    body: FstBodyWriter<Counted>,
+    limits: Limits,
+    clock: FstSignalId,
+    ids: Vec<FstSignalId>,
+    written: std::rc::Rc<std::cell::Cell<u64>>,
+}
+
+/// A file that counts its bytes.
+struct Counted {
+    file: BufWriter<File>,
+    written: std::rc::Rc<std::cell::Cell<u64>>,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let length = self.file.write(bytes)?;
+        self.written.set(self.written.get() + length as u64);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Counted {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl FstFile {
+    fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+        let info = FstInfo {
+            start_time: 0,
+            timescale_exponent: -12,
+            version: concat!("wagesim ", env!("CARGO_PKG_VERSION")).to_owned(),
+            date: String::new(),
+            file_type: FstFileType::Verilog,
+        };
+        let written = std::rc::Rc::default();
+        let file = BufWriter::new(File::create(path)?);
+        let counted = Counted { file, written: std::rc::Rc::clone(&written) };
+        let mut header = FstHeaderWriter::new(counted, &info)?;
+        let var = |header: &mut FstHeaderWriter<Counted>, name: &str, bits: u32| {
+            header.var(name, FstSignalType::bit_vec(bits), FstVarType::Wire, FstVarDirection::Implicit, None)
+        };
+        header.scope("wagesim", "", FstScopeType::Module)?;
+        let clock = var(&mut header, "clock", 1)?;
+        let mut ids = Vec::new();
+        for scope in &signals.scopes {
+            header.scope(&scope.name, "", FstScopeType::Module)?;
+            for (name, bits) in &scope.vars {
+                ids.push(var(&mut header, name, *bits)?);
+            }
+            header.up_scope()?;
+        }
+        header.up_scope()?;
+        Ok(FstFile { body: header.finish()?, limits: limits.clone(), clock, ids, written })
+    }
+
+    fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
+        if self.limits.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Stopped.into());
+        }
+        // A block has tables beside its changes: of its times, and of where each signal's begin.
+        let tables = 1024 + 16 * self.ids.len() as u64;
+        let full = |file: &Self| {
+            let held = 2 * file.body.size() as u64;
+            file.limits.most_bytes.is_some_and(|most| file.written.get() + held + tables > most)
+        };
+        // What is kept is compressed when it goes out, so it may have room after all.
+        if self.body.size() > FST_BLOCK || full(self) {
+            self.body.flush()?;
+            if full(self) {
+                return Err(Halt::Limit.into());
+            }
+        }
+        self.body.time_change(rise)?;
+        self.body.signal_change(self.clock, b"1")?;
+        for (signal, held) in signals.changes() {
+            self.body.signal_change(self.ids[signal], held)?;
+        }
+        self.body.time_change(fall)?;
+        self.body.signal_change(self.clock, b"0")?;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<u64, WaveError> {
+        let mut out = self.body.finish()?;
+        out.flush()?;
+        Ok(out.file.get_ref().metadata()?.len())
+    }
+}
