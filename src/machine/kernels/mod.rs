@@ -10,6 +10,7 @@ mod extension;
 mod portable;
 mod product;
 mod stepped;
+mod team;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -19,3 +20,4 @@ pub(super) use extension::{Kernels, compiled};
 pub(super) use portable::row_products;
 pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
+pub(super) use team::Team;

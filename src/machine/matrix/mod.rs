@@ -15,7 +15,7 @@ mod wide;
 
 use std::collections::HashMap;
 
-use super::kernels::{Extremes, Kernels, Operands, compiled};
+use super::kernels::{Extremes, Kernels, Operands, Team, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
@@ -82,14 +82,19 @@ impl Array {
     }
 
     /// Executes a matrix instruction.
-    pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+    pub(super) fn execute(
+        &mut self,
+        step: &Step,
+        state: &mut State,
+        team: &mut Team,
+    ) -> Result<Outcome, Fault> {
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
         match self.prepare(m, positions_reduced) {
-            Some(number) => self.bytes(number, step, state),
+            Some(number) => self.bytes(number, step, state, team),
             None => {
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
                 self.finish(step, m, positions_reduced, state, product, &sums)
@@ -119,14 +124,19 @@ impl Array {
     }
 
     /// An instruction whose operands are bytes.
-    fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+    fn bytes(
+        &mut self,
+        number: usize,
+        step: &Step,
+        state: &mut State,
+        team: &mut Team,
+    ) -> Result<Outcome, Fault> {
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
         let Prepared { layout, right } = &mut self.prepared[number];
-        let nonzero_products = compiled!(kernels, {
+        compiled!(kernels, {
             let left = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
             layout.take_left(&state.memory(Memory::Operand)[left..]);
             right.take(layout, state);
-            nonzero.products(layout, &right.nonzero)
         });
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
@@ -143,37 +153,36 @@ impl Array {
         };
         let operands =
             Operands { left: layout.left(), panels: &right.panels, corrections: &right.corrections };
-        if let Some(start) = start.filter(|&s| safe(greatest, s)) {
-            let extremes = if words {
+        let safe_start = start.filter(|&s| safe(greatest, s));
+        let row_bytes = 4 * size(m.columns);
+        let (out, accumulate) = match safe_start {
+            Some(start) if words => {
                 let out = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
                 let out = &mut state.memory_mut(Memory::Accumulator)[out..];
-                kernels.product(
-                    &layout.shape,
-                    operands,
-                    out,
-                    4 * size(m.out_stride),
-                    m.accumulate && start > 0,
-                )
-            } else {
-                let row_bytes = 4 * size(m.columns);
+                ((out, 4 * size(m.out_stride)), m.accumulate && start > 0)
+            }
+            _ => {
+                let starts = safe_start.is_some() && m.accumulate;
                 self.sums.clear();
-                if m.accumulate {
+                if starts {
                     rule::starts(&m, rule, state, |register| {
                         self.sums.extend(narrow(register).to_le_bytes())
                     });
                 }
                 self.sums.resize(size(m.rows) * row_bytes, 0);
-                let extremes =
-                    kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, m.accumulate);
+                ((&mut self.sums[..], row_bytes), starts)
+            }
+        };
+        let mut nonzero_products = 0;
+        let mut count = || nonzero_products = compiled!(kernels, nonzero.products(layout, &right.nonzero));
+        let extremes = kernels.product(team, &layout.shape, operands, out, accumulate, &mut count);
+        if safe_start.is_some() {
+            if !words {
                 compiled!(kernels, store_words(&m, state, &self.sums));
-                extremes
-            };
+            }
             let exact = (!m.partial).then(|| exact(&extremes));
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
-        let row_bytes = 4 * size(m.columns);
-        self.sums.resize(size(m.rows) * row_bytes, 0);
-        let extremes = kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, false);
         let product = Product { nonzero_products, greatest };
         // No start is under way, registers fit 32 bits.
         if start == Some(0) && rule.result_bits() <= 32 {
