@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::load::{EngineName, machine, read};
+use super::load::{EngineChoice, machine, read};
 use super::{Failure, failed, given, print, tensors};
 use crate::isa::Memory;
 use crate::machine::{Engine, Observer, Outcome, State, run};
@@ -63,9 +63,8 @@ pub(super) struct Execute {
     /// Seed of initial values and of rounding
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What executes the program; the same bits
-    #[arg(long, value_enum, default_value = "fast")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,

@@ -50,11 +50,11 @@ impl Engine for Fast {
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         match step.instr.unit() {
             Unit::Array => self.array.execute(step, state, &mut self.team),
-            Unit::Vector => self.vector.execute(step, state),
+            Unit::Vector => self.vector.execute(step, state, &mut self.team),
             Unit::Load | Unit::Store | Unit::Control => {
                 match &step.instr {
-                    Instr::Load(m) => moves::load(m, state),
-                    Instr::Store(m) => moves::store(m, state),
+                    Instr::Load(m) => moves::load(m, state, &mut self.team),
+                    Instr::Store(m) => moves::store(m, state, &mut self.team),
                     _ => {}
                 }
                 Ok(Outcome::default())
