@@ -368,7 +368,7 @@ fn step(pc: u32, instr: Instr, rule: AccumulatorRule) -> Step {
 }
 
 /// Executes the same on both; how many instructions were valid.
-fn agree(seed: u64, extension: Extension) -> Result<usize, TestCaseError> {
+fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
     let mut d = Dice(seed | 1);
     for _ in 0..4 {
         d.word();
@@ -390,7 +390,7 @@ fn agree(seed: u64, extension: Extension) -> Result<usize, TestCaseError> {
         state.scales[scale] = d.within(-10, 30);
     }
     let mut other_state = state.clone();
-    let (mut fast, mut reference) = (Fast::with(extension), Reference::new());
+    let mut reference = Reference::new();
     let mut steps = Vec::new();
     for _ in 0..3 {
         match d.count(0, 3) {
@@ -446,13 +446,21 @@ proptest! {
     #[test]
     fn engines_agree(seed in any::<u64>()) {
         for extension in Extension::available() {
-            agree(seed, extension)?;
+            agree(seed, Fast::with(extension, 1))?;
+        }
+    }
+
+    #[test]
+    fn engines_of_any_number_of_threads_agree(seed in any::<u64>()) {
+        for threads in 2..=3 {
+            agree(seed, Fast::with(Extension::chosen(), threads).sharing_all())?;
         }
     }
 }
 
 #[test]
 fn most_random_instructions_are_valid() {
-    let valid: usize = (1..500u64).map(|s| agree(s * 7919, Extension::chosen()).unwrap()).sum();
+    let valid: usize =
+        (1..500u64).map(|s| agree(s * 7919, Fast::with(Extension::chosen(), 1)).unwrap()).sum();
     assert!(valid > 800, "{valid} of about 2000");
 }

@@ -16,7 +16,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Editor, Helper};
 
 use super::begin::Begin;
-use super::load::{Choice, EngineName, read};
+use super::load::{Choice, EngineChoice, read};
 use super::target::Target;
 use super::{Failure, failed, given, print};
 use crate::debug::{COMMANDS, Reply, Session};
@@ -58,9 +58,8 @@ pub(super) struct Debug {
     /// Lines to do, from a file
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// What executes; the same bits
-    #[arg(long, value_enum, default_value = "fast")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
 }
 
 /// Where lines come from.
@@ -129,7 +128,7 @@ impl Lines {
 
 impl Debug {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        if self.engine == EngineName::Stepped {
+        if self.engine.is_stepped() {
             let what = "the debugger executes in program order; take fast or reference";
             return Err(given(anyhow!("--engine stepped: {what}")));
         }

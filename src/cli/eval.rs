@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::load::{Choice, EngineName, read};
+use super::load::{Choice, EngineChoice, read};
 use super::{Failure, failed, given, print};
 use crate::data;
 use crate::network;
@@ -28,9 +28,8 @@ pub(super) struct Eval {
     /// Folder of the data set's files; what the run was trained on if left out
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// What executes the program
-    #[arg(long, value_enum, default_value = "fast")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Print as JSON
     #[arg(long)]
     json: bool,

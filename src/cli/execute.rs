@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::begin::{self, Begin};
-use super::load::{EngineName, machine};
+use super::load::{EngineChoice, machine};
 use super::{Failure, failed, given, print, tensors};
 use crate::machine::{Engine, Observer, Outcome, State, run};
 use crate::observe::Ledger;
@@ -52,9 +52,8 @@ pub(super) struct Execute {
     /// The tensors to write; all if left out
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     tensors: Vec<String>,
-    /// What executes the program; the same bits
-    #[arg(long, value_enum, default_value = "fast")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Failure, given};
 use crate::compiler::{self, explain};
-use crate::machine::{Engine, Fast, Reference, Stepped};
+use crate::machine::{Engine, Extension, Fast, Reference, Stepped};
 use crate::network::{self, Network, Recipe};
 use crate::program::Program;
 use crate::spec::{Machine, Setting};
@@ -30,11 +30,32 @@ pub(super) enum EngineName {
     Stepped,
 }
 
-impl EngineName {
+/// What executes programs, as every command that does takes it.
+#[derive(Debug, Clone, Args)]
+pub(super) struct EngineChoice {
+    /// What executes the program: `reference` is the plain definition, `stepped` moves every register of the machine a cycle
+    /// at a time; both slow, the same bits
+    #[arg(long, value_enum, default_value = "fast", value_name = "ENGINE")]
+    engine: EngineName,
+    /// What the fast engine's kernels are compiled for: portable, avx2 or avx512-vnni; the same bits. What
+    /// WAGESIM_ISA_EXTENSION names, or the best of this processor, if left out
+    #[arg(long, value_name = "NAME", value_parser = Extension::named)]
+    isa_extension: Option<Extension>,
+}
+
+impl EngineChoice {
+    /// Whether instructions are executed side by side, as the machine does, and end out of order.
+    pub(super) fn is_stepped(&self) -> bool {
+        self.engine == EngineName::Stepped
+    }
+
     /// The engine, for a machine.
-    pub(super) fn on(self, machine: &Machine) -> Box<dyn Engine> {
-        match self {
-            EngineName::Fast => Box::new(Fast::new()),
+    pub(super) fn on(&self, machine: &Machine) -> Box<dyn Engine> {
+        match self.engine {
+            EngineName::Fast => {
+                let extension = self.isa_extension.unwrap_or_else(Extension::chosen);
+                Box::new(Fast::with(extension, rayon::current_num_threads()))
+            }
             EngineName::Reference => Box::new(Reference::new()),
             EngineName::Stepped => Box::new(Stepped::new(machine.clone())),
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::load::{Choice, DATA_PATH, EngineName, Inputs, read};
+use super::load::{Choice, DATA_PATH, EngineChoice, Inputs, read};
 use super::progress::Display;
 use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
 use crate::data;
@@ -63,10 +63,8 @@ pub(super) struct Train {
     /// Begin with the weights of another run's checkpoint of the same network, on any machine
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "resume")]
     start_from: Option<PathBuf>,
-    /// What executes the program: `reference` is the plain definition, `stepped` moves every register of the machine a cycle
-    /// at a time; both slow, the same bits
-    #[arg(long, value_enum, default_value = "fast")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Worker threads, at most 256; all cores if left out
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use rayon::prelude::*;
+
 use super::emit::Emitter;
 use super::{CompileError, Lowering};
 use crate::isa::Instr;
@@ -53,31 +55,28 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// `none` where there is no candidate.
-    pub(super) fn fastest<T: fmt::Display + Copy>(
+    pub(super) fn fastest<T: fmt::Display + Copy + Send + Sync>(
         &self,
         mut candidates: Vec<Candidate<T>>,
         none: impl FnOnce() -> CompileError,
-        emit: impl Fn(&mut Emitter, T),
+        emit: impl Fn(&mut Emitter, T) + Sync,
     ) -> Result<Fastest<T>, CompileError> {
         // Stable: of equals the first stays first.
         candidates.sort_by_key(|c| c.cycles);
         let fitting = candidates.len();
         let mut left = INSTRUCTIONS;
-        let mut best: Option<(u64, T)> = None;
-        let mut compared = 0;
+        let mut tried: Vec<T> = Vec::new();
         for candidate in candidates.into_iter().take(TRIED) {
-            if compared > 0 && candidate.instructions > left {
-                continue;
-            }
-            left = left.saturating_sub(candidate.instructions);
-            compared += 1;
-            let cycles = self.scheduled(|e| emit(e, candidate.tiling));
-            if best.is_none_or(|(least, _)| cycles < least) {
-                best = Some((cycles, candidate.tiling));
+            if tried.is_empty() || candidate.instructions <= left {
+                left = left.saturating_sub(candidate.instructions);
+                tried.push(candidate.tiling);
             }
         }
-        let (cycles, tiling) = best.ok_or_else(none)?;
-        Ok(Fastest { tiling, cycles, fitting, compared })
+        let scheduled = |&tiling: &T| (self.scheduled(|e| emit(e, tiling)), tiling);
+        let all: Vec<(u64, T)> = tried.par_iter().map(scheduled).collect();
+        // Of equals the first.
+        let (cycles, tiling) = all.into_iter().min_by_key(|(cycles, _)| *cycles).ok_or_else(none)?;
+        Ok(Fastest { tiling, cycles, fitting, compared: tried.len() })
     }
 
     /// Cycles of what `emit` emits, alone on the machine.
@@ -95,7 +94,7 @@ impl Lowering<'_> {
             probes: Vec::new(),
             training: None,
         };
-        Plan::new(&program, "").map_or(u64::MAX, |plan| Schedule::of(&plan, self.machine).cycles)
+        Plan::new(&program, "").map_or(u64::MAX, |plan| Schedule::cycles_of(&plan, self.machine))
     }
 }
 

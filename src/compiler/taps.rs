@@ -59,7 +59,7 @@ pub(super) struct TapsProduct<'a> {
     pub(super) split_columns: bool,
     /// Bytes `finish` needs for a tile of so many units and columns of so many images, and whether it can have
     /// that tile at all.
-    pub(super) needs: &'a dyn Fn(u64, Run, Run) -> Option<Needs>,
+    pub(super) needs: &'a (dyn Fn(u64, Run, Run) -> Option<Needs> + Sync),
     pub(super) probe: &'a str,
     pub(super) probe_shape: Vec<u64>,
     pub(super) class: Class,

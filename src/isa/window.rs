@@ -21,12 +21,6 @@ impl Span {
         self.first + self.count - 1
     }
 
-    /// The least span that holds both.
-    fn with(self, other: Span) -> Span {
-        let first = self.first.min(other.first);
-        Span { first, count: self.last().max(other.last()) + 1 - first }
-    }
-
     /// Box of the last of nested indices of numbers `first..=last`, and numbers of the indices above.
     fn split(first: usize, last: usize, size: usize) -> (Span, (usize, usize)) {
         let (above, above_last) = (first / size, last / size);
@@ -159,9 +153,22 @@ impl TapOrder {
 
     /// Rows, columns and channels of the least box that holds taps `first..first + count`; `count` is at least 1.
     pub fn bounds(self, first: usize, count: usize) -> [Span; 3] {
-        let boxes = self.boxes(first, count).into_iter();
-        let hull = |a: [Span; 3], b: [Span; 3]| [a[0].with(b[0]), a[1].with(b[1]), a[2].with(b[2])];
-        boxes.reduce(hull).unwrap_or_default()
+        let (whole, last) = (self.block * self.places, first + count - 1);
+        let (block, last_block) = (first / whole, last / whole);
+        let before = |block: usize| block * self.block;
+        let width = |block: usize| self.block.min(self.channels - before(block));
+        if block == last_block {
+            let (channels, (place, last)) = Span::split(first % whole, last % whole, width(block));
+            let (columns, (row, last)) = Span::split(place, last, self.columns);
+            let channels = Span { first: before(block) + channels.first, ..channels };
+            return [Span { first: row, count: last - row + 1 }, columns, channels];
+        }
+        // The end of one block and the beginning of another: every place of the window.
+        let end = width(block) * self.places - 1;
+        let from = before(block) + Span::split(first % whole, end, width(block)).0.first;
+        let to = before(last_block) + Span::split(0, last % whole, width(last_block)).0.last();
+        let all = |count| Span { first: 0, count };
+        [all(self.places / self.columns), all(self.columns), Span { first: from, count: to + 1 - from }]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The engine that runs programs: each instruction as a whole, on runs of elements.
 
-use super::kernels::{Extension, Kernels};
+use super::kernels::{Extension, Kernels, Team};
 use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Outcome, State, moves};
@@ -12,18 +12,27 @@ use crate::program::Step;
 pub struct Fast {
     array: Array,
     vector: Vector,
+    team: Team,
 }
 
 impl Fast {
-    /// An engine with nothing under way, with the kernels of [`Extension::chosen`].
+    /// An engine with nothing under way: the kernels of [`Extension::chosen`], as many threads as rayon has here; one
+    /// where one of rayon's own makes it, for others work beside it.
     pub fn new() -> Self {
-        Self::with(Extension::chosen())
+        let alone = rayon::current_thread_index().is_some();
+        Self::with(Extension::chosen(), if alone { 1 } else { rayon::current_num_threads() })
     }
 
-    /// The same with the kernels of an extension (or the best below it that the processor has).
-    pub fn with(extension: Extension) -> Self {
+    /// An engine of one thread or several, with the kernels of an extension (or the best below it that the processor
+    /// has).
+    pub fn with(extension: Extension, threads: usize) -> Self {
         let kernels = Kernels::of(extension);
-        Fast { array: Array::new(kernels), vector: Vector::new(kernels) }
+        Fast { array: Array::new(kernels), vector: Vector::new(kernels), team: Team::new(threads) }
+    }
+
+    /// The same, whose threads share every instruction, be it ever so small: not to be fast, but to be tried.
+    pub fn sharing_all(self) -> Self {
+        Fast { team: self.team.sharing_all(), ..self }
     }
 }
 
@@ -40,12 +49,12 @@ impl Engine for Fast {
 
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         match step.instr.unit() {
-            Unit::Array => self.array.execute(step, state),
-            Unit::Vector => self.vector.execute(step, state),
+            Unit::Array => self.array.execute(step, state, &mut self.team),
+            Unit::Vector => self.vector.execute(step, state, &mut self.team),
             Unit::Load | Unit::Store | Unit::Control => {
                 match &step.instr {
-                    Instr::Load(m) => moves::load(m, state),
-                    Instr::Store(m) => moves::store(m, state),
+                    Instr::Load(m) => moves::load(m, state, &mut self.team),
+                    Instr::Store(m) => moves::store(m, state, &mut self.team),
                     _ => {}
                 }
                 Ok(Outcome::default())

@@ -69,8 +69,16 @@ impl Schedule {
     /// The same; `watch` is told of every span of every unit, each unit's in order of time.
     pub fn watched(plan: &Plan, machine: &Machine, watch: &mut dyn FnMut(Span)) -> Schedule {
         let mut scheduler = Scheduler::new(plan, machine, watch);
-        scheduler.run();
+        scheduler.run(true);
         scheduler.finish()
+    }
+
+    /// Its cycles alone, in less time.
+    pub fn cycles_of(plan: &Plan, machine: &Machine) -> u64 {
+        let mut watch = |_: Span| {};
+        let mut scheduler = Scheduler::new(plan, machine, &mut watch);
+        scheduler.run(false);
+        scheduler.cycles()
     }
 }
 
@@ -158,13 +166,16 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    fn run(&mut self) {
+    /// From the first event to the last; `accounts` for what units do between them.
+    fn run(&mut self, accounts: bool) {
         while self.next < self.plan.steps.len() || self.queues.iter().any(|q| !q.is_empty()) {
             let room = self.room();
             self.start_heads();
             self.issue(room);
             let then = self.next_event();
-            self.account_until(then, room);
+            if accounts {
+                self.account_until(then, room);
+            }
             self.now = then;
         }
     }
@@ -413,12 +424,17 @@ impl<'a> Scheduler<'a> {
         (self.watch)(span);
     }
 
-    fn finish(mut self) -> Schedule {
-        let steps = &self.plan.steps;
+    /// The end of control and of the last instruction.
+    fn cycles(&self) -> u64 {
         let issued = self.times.last().map_or(0, |t| t.issued + 1);
         let control_ends = issued + u64::from(self.plan.control_after);
         let ended = self.times.iter().map(|t| t.ended).max().unwrap_or(0);
-        let cycles = control_ends.max(ended);
+        control_ends.max(ended)
+    }
+
+    fn finish(mut self) -> Schedule {
+        let steps = &self.plan.steps;
+        let cycles = self.cycles();
         // What is under way runs out; nothing waits any more.
         while self.now < cycles {
             let then = self.unit_free.iter().copied().filter(|&f| f > self.now).min();

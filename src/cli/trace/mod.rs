@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::begin::Begin;
-use super::load::{Choice, EngineName};
+use super::load::{Choice, EngineChoice};
 use super::progress::Steps;
 use super::target::Target;
 use super::{Failure, failed, given, print};
@@ -77,9 +77,8 @@ pub(super) struct Trace {
     /// Golden vectors of full-scale operands too, whose partial sums wrap, saturate or trap on the way
     #[arg(long, requires = "golden", help_heading = "Traces")]
     stress: bool,
-    /// What executes; the same bits
-    #[arg(long, value_enum, default_value = "fast", help_heading = "Traces")]
-    engine: EngineName,
+    #[command(flatten)]
+    engine: EngineChoice,
     /// Folder of the data set's files
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -173,7 +172,7 @@ impl Trace {
         table: &Timetable<'_>,
         window: &Window,
     ) -> Result<Written, Failure> {
-        if self.engine == EngineName::Stepped {
+        if self.engine.is_stepped() {
             let what = "instructions of the stepped engine end out of order; log with fast or reference";
             return Err(given(anyhow!("--engine stepped: {what}")));
         }
@@ -294,7 +293,7 @@ impl Trace {
         table: &Timetable<'_>,
         window: &Window,
     ) -> Result<Written, Failure> {
-        if self.engine == EngineName::Stepped {
+        if self.engine.is_stepped() {
             let what = "the stepped engine executes instructions side by side; take fast or reference";
             return Err(given(anyhow!("--engine stepped: {what}")));
         }

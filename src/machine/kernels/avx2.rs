@@ -7,18 +7,20 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
+use std::ops::Range;
+
 use super::portable;
 use super::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
 /// Rows worked on side by side: two times four accumulators and four registers of codes.
 const ROWS: usize = 2;
 
-/// [`super::Kernels::product`].
+/// Some rows of [`super::Kernels::product`].
 ///
 /// # Safety
-/// The processor has AVX2; the operands hold all that the shape reaches.
+/// The processor has AVX2; the operands hold all that the shape reaches; nobody else has the output's bytes of these rows.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Extremes) {
+pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
     let (registers, groups) = (p.shape.registers(), p.shape.groups());
     for first in (0..registers).step_by(MAX_REGISTERS) {
         let width = MAX_REGISTERS.min(registers - first);
@@ -27,8 +29,8 @@ pub(super) unsafe fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Ext
             let stride = width * GROUP * LANES;
             let at = first * groups * GROUP * LANES + (v - first) * GROUP * LANES;
             for (number, class) in p.shape.classes().iter().enumerate() {
-                let rows = p.shape.bases_of(class).chunks(ROWS).zip(p.shape.rows_of(class).chunks(ROWS));
-                for (bases, places) in rows {
+                let (bases, places) = p.shape.part_of(class, part);
+                for (bases, places) in bases.chunks(ROWS).zip(places.chunks(ROWS)) {
                     let mut accumulators = [[_mm256_setzero_si256(); 4]; ROWS];
                     for segment in p.shape.segments_of(class) {
                         for group in 0..segment.groups {
@@ -40,7 +42,8 @@ pub(super) unsafe fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Ext
                     }
                     for (accumulators, &place) in accumulators.iter().zip(places) {
                         let sums = columns(accumulators);
-                        portable::put(p, number, v, place, &sums, out, extremes);
+                        // SAFETY: the caller's promise.
+                        unsafe { portable::put(p, number, v, place, &sums, extremes) };
                     }
                 }
             }

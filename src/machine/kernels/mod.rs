@@ -11,6 +11,7 @@ mod partial;
 mod portable;
 mod product;
 mod stepped;
+mod team;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -21,3 +22,4 @@ pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
+pub(super) use team::Team;

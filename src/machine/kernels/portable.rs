@@ -1,16 +1,22 @@
 //! Kernels in plain loops that the compiler vectorises, some compiled for wider registers too.
 
+use std::ops::Range;
+
 use super::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
-/// [`super::Kernels::product`] on any processor.
-pub(super) fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Extremes) {
+/// Some rows of [`super::Kernels::product`] on any processor.
+///
+/// # Safety
+/// Nobody else has the output's bytes of these rows.
+pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
     let (registers, groups) = (p.shape.registers(), p.shape.groups());
     for v in 0..registers {
         let first = v / MAX_REGISTERS * MAX_REGISTERS;
         let width = MAX_REGISTERS.min(registers - first);
         let panel = &p.operands.panels[first * groups * GROUP * LANES..][..groups * width * GROUP * LANES];
         for (number, class) in p.shape.classes().iter().enumerate() {
-            for (&base, &place) in p.shape.bases_of(class).iter().zip(p.shape.rows_of(class)) {
+            let (bases, places) = p.shape.part_of(class, part);
+            for (&base, &place) in bases.iter().zip(places) {
                 let mut sums = [0i32; LANES];
                 for segment in p.shape.segments_of(class) {
                     let left = &p.operands.left[base + segment.offset..][..GROUP * segment.groups];
@@ -26,25 +32,30 @@ pub(super) fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Extremes) 
                         }
                     }
                 }
-                put(p, number, v, place, &sums, out, extremes);
+                // SAFETY: the caller's promise.
+                unsafe { put(p, number, v, place, &sums, extremes) };
             }
         }
     }
 }
 
 /// Corrects, joins and stores the sums of register `v` of a row of class `number`.
-pub(super) fn put(
+///
+/// # Safety
+/// Nobody else has the output's bytes of row `place`.
+pub(super) unsafe fn put(
     p: &Product<'_>,
     number: usize,
     v: usize,
     place: usize,
     sums: &[i32; LANES],
-    out: &mut [u8],
     extremes: &mut Extremes,
 ) {
     let count = LANES.min(p.shape.columns() - v * LANES);
     let corrections = &p.operands.corrections[(number * p.shape.registers() + v) * LANES..];
-    let out = out[place * p.row_bytes + 4 * v * LANES..][..4 * count].as_chunks_mut::<4>().0;
+    // SAFETY: the caller's promise.
+    let out = unsafe { p.out.bytes(place * p.row_bytes + 4 * v * LANES, 4 * count) };
+    let out = out.as_chunks_mut::<4>().0;
     for (j, (out, (&sum, &correction))) in out.iter_mut().zip(sums.iter().zip(corrections)).enumerate() {
         let start = if p.accumulate { i32::from_le_bytes(*out) } else { 0 };
         let sum = sum.wrapping_sub(correction).wrapping_add(start);

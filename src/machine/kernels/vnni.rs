@@ -6,6 +6,8 @@ use std::arch::x86_64::{
     _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32,
 };
 
+use std::ops::Range;
+
 use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
 /// Bytes of a register.
@@ -24,25 +26,26 @@ struct Held {
     zeros: u64,
 }
 
-/// [`super::Kernels::product`].
+/// Some rows of [`super::Kernels::product`].
 ///
 /// # Safety
-/// The processor has the features; the operands and the output hold all that the shape reaches.
+/// The processor has the features; the operands and the output hold all that the shape reaches; nobody else has the
+/// output's bytes of these rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
-pub(super) unsafe fn product(p: &Product<'_>, out: &mut [u8], extremes: &mut Extremes) {
+pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
     let registers = p.shape.registers();
     let mut held =
         Held { least: _mm512_set1_epi32(i32::MAX), greatest: _mm512_set1_epi32(i32::MIN), zeros: 0 };
     for first in (0..registers).step_by(MAX_REGISTERS) {
         let panel = Panel { column: first * LANES, at: first * p.shape.groups() * REGISTER };
-        for (number, class) in p.shape.classes().iter().enumerate() {
+        for number in 0..p.shape.classes().len() {
             // SAFETY: what the caller proved holds for every class and panel.
             unsafe {
                 match registers - first {
-                    1 => rows::<12, 1>(p, &panel, number, class, out, &mut held),
-                    2 => rows::<12, 2>(p, &panel, number, class, out, &mut held),
-                    3 => rows::<8, 3>(p, &panel, number, class, out, &mut held),
-                    _ => rows::<6, 4>(p, &panel, number, class, out, &mut held),
+                    1 => rows::<12, 1>(p, &panel, number, part, &mut held),
+                    2 => rows::<12, 2>(p, &panel, number, part, &mut held),
+                    3 => rows::<8, 3>(p, &panel, number, part, &mut held),
+                    _ => rows::<6, 4>(p, &panel, number, part, &mut held),
                 }
             }
         }
@@ -64,29 +67,29 @@ unsafe fn rows<const MOST: usize, const V: usize>(
     p: &Product<'_>,
     panel: &Panel,
     number: usize,
-    class: &Class,
-    out: &mut [u8],
+    part: &Range<usize>,
     held: &mut Held,
 ) {
-    let (mut bases, mut places) = (p.shape.bases_of(class), p.shape.rows_of(class));
+    let class = &p.shape.classes()[number];
+    let (mut bases, mut places) = p.shape.part_of(class, part);
     while !bases.is_empty() {
         let count = MOST.min(bases.len());
         let tile = Tile { p, panel, number, class, bases, places };
         // SAFETY: as the caller proved.
         unsafe {
             match count {
-                1 => tile.sums::<1, V>(out, held),
-                2 => tile.sums::<2, V>(out, held),
-                3 => tile.sums::<3, V>(out, held),
-                4 => tile.sums::<4, V>(out, held),
-                5 => tile.sums::<5, V>(out, held),
-                6 => tile.sums::<6, V>(out, held),
-                7 => tile.sums::<7, V>(out, held),
-                8 => tile.sums::<8, V>(out, held),
-                9 => tile.sums::<9, V>(out, held),
-                10 => tile.sums::<10, V>(out, held),
-                11 => tile.sums::<11, V>(out, held),
-                _ => tile.sums::<12, V>(out, held),
+                1 => tile.sums::<1, V>(held),
+                2 => tile.sums::<2, V>(held),
+                3 => tile.sums::<3, V>(held),
+                4 => tile.sums::<4, V>(held),
+                5 => tile.sums::<5, V>(held),
+                6 => tile.sums::<6, V>(held),
+                7 => tile.sums::<7, V>(held),
+                8 => tile.sums::<8, V>(held),
+                9 => tile.sums::<9, V>(held),
+                10 => tile.sums::<10, V>(held),
+                11 => tile.sums::<11, V>(held),
+                _ => tile.sums::<12, V>(held),
             }
         }
         (bases, places) = (&bases[count..], &places[count..]);
@@ -108,7 +111,7 @@ impl Tile<'_> {
     /// # Safety
     /// As [`product`]; there are `R` rows.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
-    unsafe fn sums<const R: usize, const V: usize>(&self, out: &mut [u8], held: &mut Held) {
+    unsafe fn sums<const R: usize, const V: usize>(&self, held: &mut Held) {
         let Tile { p, panel, number, class, bases, places } = self;
         let mut accumulators = [[_mm512_setzero_si512(); V]; R];
         // SAFETY: a base lies in the left operand.
@@ -143,9 +146,9 @@ impl Tile<'_> {
             // SAFETY: a class has corrections for whole registers.
             let correction = unsafe { _mm512_loadu_si512(corrections[v * LANES..].as_ptr().cast()) };
             for (accumulators, place) in accumulators.iter().zip(*places) {
-                // SAFETY: the output holds the row as far as its last column, and lanes behind it are masked.
+                // SAFETY: the output holds the row, which is the caller's, as far as its last column; lanes behind are masked.
                 unsafe {
-                    let to = out.as_mut_ptr().add(place * p.row_bytes + 4 * column).cast::<i32>();
+                    let to = p.out.from(place * p.row_bytes + 4 * column).cast::<i32>();
                     let mut sum = _mm512_sub_epi32(accumulators[v], correction);
                     if p.accumulate {
                         sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));

@@ -2,7 +2,6 @@
 //! product asks whether it is inside.
 
 use crate::isa::{Covered, Matrix};
-use crate::machine::kernels::TURN_SLACK;
 
 /// A code of 0 in a frame: codes are kept plus 128.
 pub(super) const ZERO: u8 = 0x80;
@@ -10,11 +9,10 @@ pub(super) const ZERO: u8 = 0x80;
 /// Bytes a frame may have: windows far apart would take memory without bound.
 const MOST_BYTES: usize = 1 << 28;
 
-/// Images of codes plus 128, as far as the windows covered reach, padding among them.
+/// Where images of codes plus 128 stand, `[image][row][column][channel]`, as far as the windows covered reach, padding
+/// among them.
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// `[image][row][column][channel]`, and what a last group or a block turned may read behind it.
-    pub(super) bytes: Vec<u8>,
     /// What of the instruction it is of; indices into the frame count from its firsts.
     pub(super) covered: Covered,
     /// Rows of an image.
@@ -39,8 +37,7 @@ impl Frame {
         let reach_y = covered.rows.reach(m.step_y, covered.tap_rows, m.dilate_y);
         let reach_x = covered.columns.reach(m.step_x, covered.tap_columns, m.dilate_x);
         let (rows, columns) = (reach_y.count, reach_x.count);
-        let mut frame = Frame { bytes: Vec::new(), covered, rows, columns, copies: Vec::new() };
-        frame.bytes.resize(frame.len() + TURN_SLACK, ZERO);
+        let mut frame = Frame { covered, rows, columns, copies: Vec::new() };
         let inside = |at: usize, pad: i32, widen: u32, size: u32| {
             let at = signed(at) - i64::from(pad);
             let widen = i64::from(widen);
@@ -106,29 +103,33 @@ impl Frame {
         self.covered.images.count * self.image()
     }
 
-    /// Takes what is covered from the codes at `left`.
+    /// How many copies take what is covered from memory.
+    pub(super) fn copies(&self) -> usize {
+        self.copies.len()
+    }
+
+    /// Takes from the left operand's codes what belongs into `bytes`, those from `begin` on; padding is there.
     #[inline(always)]
-    pub(super) fn fill(&mut self, codes: &[u8]) {
-        for c in &self.copies {
-            let to = &mut self.bytes[c.to..][..c.length];
-            match usize::try_from(c.from).ok().and_then(|from| codes.get(from..from + c.length)) {
+    pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8], begin: usize) {
+        let end = begin + bytes.len();
+        // Copies stand in the order of their places.
+        let first = self.copies.partition_point(|c| c.to + c.length <= begin);
+        for c in self.copies[first..].iter().take_while(|c| c.to < end) {
+            let skip = begin.saturating_sub(c.to);
+            let length = c.length.min(end - c.to) - skip;
+            let from = c.from + signed(skip);
+            let to = &mut bytes[c.to + skip - begin..][..length];
+            match usize::try_from(from).ok().and_then(|from| codes.get(from..from + length)) {
                 Some(from) => to.iter_mut().zip(from).for_each(|(t, &c)| *t = c ^ ZERO),
                 // A box may hold places that no window meets: those outside memory are zero.
                 None => {
-                    for (place, to) in (c.from..).zip(to) {
+                    for (place, to) in (from..).zip(to) {
                         let code = usize::try_from(place).ok().and_then(|p| codes.get(p));
                         *to = code.map_or(ZERO, |c| c ^ ZERO);
                     }
                 }
             }
         }
-    }
-
-    /// The greatest magnitude of a code.
-    #[inline(always)]
-    pub(super) fn greatest(&self) -> u8 {
-        let bytes = &self.bytes[..self.len()];
-        bytes.iter().map(|&b| (b ^ ZERO).cast_signed().unsigned_abs()).max().unwrap_or(0)
     }
 }
 

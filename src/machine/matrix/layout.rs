@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::frame::Frame;
+use super::left::Left;
 use super::size;
 use crate::isa::{Covered, Matrix, TapOrder};
-use crate::machine::kernels::{Class, GROUP, Segment, Shape, TURN_SLACK, turn};
+use crate::machine::kernels::{Class, GROUP, Segment, Shape};
 
 /// How the frame is turned so that what is reduced lies side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
+pub(super) enum Turn {
     /// Not at all.
     None,
     /// Each row: channels outside, columns inside.
@@ -19,7 +20,7 @@ enum Turn {
     Images,
 }
 
-/// An instruction's layout, and the frame it is laid out in.
+/// An instruction's layout in its frame.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) m: Matrix,
@@ -32,8 +33,7 @@ pub(super) struct Layout {
     pub(super) right_of: Vec<usize>,
     /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
     pieces: Vec<(usize, usize)>,
-    turn: Turn,
-    turned: Vec<u8>,
+    pub(super) turn: Turn,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -77,30 +77,13 @@ impl Layout {
         let (shape, pieces) =
             if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame) };
         let runs = pieces.iter().map(|p| p.1).collect();
-        let turned = if turn == Turn::None { Vec::new() } else { vec![0; frame.len() + TURN_SLACK] };
         let right_of = right_of(m, positions_reduced);
-        Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, pieces, turn, turned })
-    }
-
-    /// The left operand's codes plus 128, as the shape has them.
-    #[inline(always)]
-    pub(super) fn take_left(&mut self, codes: &[u8]) {
-        self.frame.fill(codes);
-        let (frame, turned) = (&self.frame, &mut self.turned);
-        match self.turn {
-            Turn::None => {}
-            Turn::Images => turn(&frame.bytes, frame.covered.images.count, frame.image(), turned),
-            Turn::Rows => {
-                for at in (0..frame.len()).step_by(frame.row()) {
-                    turn(&frame.bytes[at..], frame.columns, frame.channels(), &mut turned[at..]);
-                }
-            }
-        }
+        Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, pieces, turn })
     }
 
     /// The codes of a row of the shape, in the order of the reduction.
-    pub(super) fn row_codes(&self, base: usize, codes: &mut Vec<i16>) {
-        let left = self.left();
+    pub(super) fn row_codes(&self, left: &Left, base: usize, codes: &mut Vec<i16>) {
+        let left = left.laid_out();
         codes.clear();
         for &(offset, length) in &self.pieces {
             codes.extend(left[base + offset..][..length].iter().map(|&b| i16::from(b) - 128));
@@ -109,15 +92,10 @@ impl Layout {
 
     /// At least the sum of magnitudes of a row's codes.
     #[inline(always)]
-    pub(super) fn row_norm(&self, base: usize, class: &Class) -> u32 {
-        let left = self.left();
+    pub(super) fn row_norm(&self, left: &Left, base: usize, class: &Class) -> u32 {
+        let left = left.laid_out();
         let segments = self.shape.segments_of(class).iter();
         segments.map(|s| magnitudes(&left[base + s.offset..][..GROUP * s.groups])).sum()
-    }
-
-    /// What [`Self::take_left`] took.
-    pub(super) fn left(&self) -> &[u8] {
-        if self.turn == Turn::None { &self.frame.bytes } else { &self.turned }
     }
 }
 

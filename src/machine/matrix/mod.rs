@@ -6,6 +6,7 @@
 
 mod frame;
 mod layout;
+mod left;
 mod narrow;
 mod nonzero;
 mod recount;
@@ -16,12 +17,13 @@ mod wide;
 
 use std::collections::HashMap;
 
-use super::kernels::{Extremes, Kernels, Operands, compiled};
+use super::kernels::{Extremes, Kernels, Operands, Team, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
 use crate::program::Step;
 use layout::Layout;
+use left::{Left, Rows};
 use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
@@ -51,7 +53,43 @@ pub(super) struct Array {
 #[derive(Debug)]
 struct Prepared {
     layout: Layout,
+    left: Left,
     right: Right,
+}
+
+/// What one thread prepares of an instruction's operands.
+enum Operand<'a> {
+    Left(Rows<'a>),
+    Right(&'a mut Right),
+}
+
+impl Prepared {
+    /// Takes the operands from memory.
+    fn take(&mut self, state: &State, kernels: Kernels, team: &mut Team) {
+        let Prepared { layout, left, right } = self;
+        let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
+        let codes = &state.memory(Memory::Operand)[at..];
+        let pieces = team.pieces(Left::nanoseconds(layout) + Right::nanoseconds(layout));
+        let take = |operand: &mut Operand<'_>| {
+            compiled!(
+                kernels,
+                match operand {
+                    Operand::Left(rows) => rows.take(layout, codes),
+                    Operand::Right(right) => right.take(layout, state),
+                }
+            );
+        };
+        // The right operand first: it is one piece, and may be the longest.
+        let right = std::iter::once(Operand::Right(right));
+        let operands = right.chain(left.rows(layout, pieces).map(Operand::Left));
+        if pieces == 1 {
+            operands.for_each(|mut operand| take(&mut operand));
+        } else {
+            let mut operands: Vec<Operand<'_>> = operands.collect();
+            team.each(&mut operands, take);
+        }
+        compiled!(kernels, left.finish(layout));
+    }
 }
 
 fn size(n: u32) -> usize {
@@ -84,14 +122,19 @@ impl Array {
     }
 
     /// Executes a matrix instruction.
-    pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+    pub(super) fn execute(
+        &mut self,
+        step: &Step,
+        state: &mut State,
+        team: &mut Team,
+    ) -> Result<Outcome, Fault> {
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
         match self.prepare(m, positions_reduced) {
-            Some(number) => self.bytes(number, step, state),
+            Some(number) => self.bytes(number, step, state, team),
             None => {
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
                 self.finish(step, m, positions_reduced, state, product, &sums)
@@ -115,21 +158,23 @@ impl Array {
             self.number_of.clear();
         }
         self.last = self.prepared.len();
-        self.prepared.push(Prepared { layout, right: Right::default() });
+        let left = Left::new(&layout);
+        self.prepared.push(Prepared { layout, left, right: Right::default() });
         self.number_of.insert((*m, positions_reduced), self.last);
         Some(self.last)
     }
 
     /// An instruction whose operands are bytes.
-    fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+    fn bytes(
+        &mut self,
+        number: usize,
+        step: &Step,
+        state: &mut State,
+        team: &mut Team,
+    ) -> Result<Outcome, Fault> {
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
-        let Prepared { layout, right } = &mut self.prepared[number];
-        let nonzero_products = compiled!(kernels, {
-            let left = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
-            layout.take_left(&state.memory(Memory::Operand)[left..]);
-            right.take(layout, state);
-            nonzero.products(layout, &right.nonzero)
-        });
+        self.prepared[number].take(state, kernels, team);
+        let Prepared { layout, left, right } = &mut self.prepared[number];
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let (start, words) = compiled!(kernels, greatest_start(&m, rule, state));
@@ -141,45 +186,45 @@ impl Array {
         let greatest = if start.is_some_and(|s| safe(greatest_format, s)) {
             greatest_format
         } else {
-            compiled!(kernels, i64::from(layout.frame.greatest()) * i64::from(right.greatest()))
+            compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
         let operands =
-            Operands { left: layout.left(), panels: &right.panels, corrections: &right.corrections };
-        if let Some(start) = start.filter(|&s| safe(greatest, s)) {
-            let extremes = if words {
+            Operands { left: left.laid_out(), panels: &right.panels, corrections: &right.corrections };
+        let safe_start = start.filter(|&s| safe(greatest, s));
+        let row_bytes = 4 * size(m.columns);
+        let (out, accumulate) = match safe_start {
+            Some(start) if words => {
                 let out = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
                 let out = &mut state.memory_mut(Memory::Accumulator)[out..];
-                kernels.product(
-                    &layout.shape,
-                    operands,
-                    out,
-                    4 * size(m.out_stride),
-                    m.accumulate && start > 0,
-                )
-            } else {
-                let row_bytes = 4 * size(m.columns);
+                ((out, 4 * size(m.out_stride)), m.accumulate && start > 0)
+            }
+            _ => {
+                let starts = safe_start.is_some() && m.accumulate;
                 self.sums.clear();
-                if m.accumulate {
+                if starts {
                     rule::starts(&m, rule, state, |register| {
                         self.sums.extend(narrow(register).to_le_bytes())
                     });
                 }
                 self.sums.resize(size(m.rows) * row_bytes, 0);
-                let extremes =
-                    kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, m.accumulate);
+                ((&mut self.sums[..], row_bytes), starts)
+            }
+        };
+        let mut nonzero_products = 0;
+        let mut count =
+            || nonzero_products = compiled!(kernels, nonzero.products(layout, left, &right.nonzero));
+        let extremes = kernels.product(team, &layout.shape, operands, out, accumulate, &mut count);
+        if safe_start.is_some() {
+            if !words {
                 compiled!(kernels, store_words(&m, state, &self.sums));
-                extremes
-            };
+            }
             let exact = (!m.partial).then(|| exact(&extremes));
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
-        let row_bytes = 4 * size(m.columns);
-        self.sums.resize(size(m.rows) * row_bytes, 0);
-        let extremes = kernels.product(&layout.shape, operands, &mut self.sums, row_bytes, false);
         let product = Product { nonzero_products, greatest };
         // No start is under way, registers fit 32 bits.
         if start == Some(0) && rule.result_bits() <= 32 {
-            let found = self.narrow.registers(rule, kernels, layout, right, &self.sums, greatest);
+            let found = self.narrow.registers(rule, kernels, (layout, left), right, &self.sums, greatest);
             if let Some(found) = found.filter(|f| f.wrong == 0 || !m.partial) {
                 if let (Overflow::Trap, Some(place)) = (rule.overflow, found.first_overflow) {
                     return Err(Fault::Trap { pc: step.pc, place });

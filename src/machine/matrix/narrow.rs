@@ -6,6 +6,7 @@
 //! stepped.
 
 use super::layout::Layout;
+use super::left::Left;
 use super::right::Right;
 use super::rule::{associative, narrowest};
 use super::size;
@@ -54,7 +55,7 @@ impl Narrow {
         &mut self,
         rule: AccumulatorRule,
         kernels: Kernels,
-        layout: &Layout,
+        (layout, left): (&Layout, &Left),
         right: &mut Right,
         sums: &[u8],
         greatest: i64,
@@ -76,14 +77,14 @@ impl Narrow {
         for class in layout.shape.classes() {
             for (&base, &row) in layout.shape.bases_of(class).iter().zip(layout.shape.rows_of(class)) {
                 let registers = &mut self.registers[row * columns..][..columns];
-                let norm = u64::from(compiled!(kernels, layout.row_norm(base, class))) * greatest_right;
+                let norm = u64::from(compiled!(kernels, layout.row_norm(left, base, class))) * greatest_right;
                 let (least, most) = compiled!(kernels, ends(registers));
                 let positive = norm.saturating_add_signed(most.into()) / 2;
                 let negative = norm.saturating_add_signed(-i64::from(least)) / 2;
                 if positive < limit && negative <= limit {
                     continue;
                 }
-                layout.row_codes(base, &mut self.codes);
+                layout.row_codes(left, base, &mut self.codes);
                 self.row.clear();
                 self.row.resize(width, 0);
                 self.overflows.clear();

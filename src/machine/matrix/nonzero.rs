@@ -3,6 +3,7 @@
 
 use super::frame::ZERO;
 use super::layout::{Layout, positions, tap_place, taps};
+use super::left::Left;
 use super::size;
 use crate::isa::Span;
 use crate::machine::kernels::nonzeros;
@@ -10,6 +11,7 @@ use crate::machine::kernels::nonzeros;
 /// Scratch of counts.
 #[derive(Debug, Default)]
 pub(super) struct Nonzero {
+    few: Vec<u8>,
     places: Vec<u32>,
     rows: Vec<u32>,
     windows: Vec<u32>,
@@ -18,28 +20,35 @@ pub(super) struct Nonzero {
 impl Nonzero {
     /// Products of the frame's codes with both operands not zero; `right` counts those of each reduction index.
     #[inline(always)]
-    pub(super) fn products(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    pub(super) fn products(&mut self, layout: &Layout, left: &Left, right: &[u32]) -> u64 {
+        let left = left.in_frame(layout);
         let at = layout.frame.covered;
         let positions = at.images.count * at.rows.count * at.columns.count;
         let taps = at.tap_rows.count * at.tap_columns.count * at.channels.count;
         let rows = size(layout.m.rows);
         match layout.positions_reduced {
-            false if positions == rows => self.of_taps(layout, right),
-            false => self.of_taps_each(layout, right),
-            true if taps == rows => self.of_positions(layout, right),
-            true => self.of_positions_each(layout, right),
+            false if positions == rows => self.of_taps(layout, left, right),
+            false => self.of_taps_each(layout, left, right),
+            true if taps == rows => self.of_positions(layout, left, right),
+            true => self.of_positions_each(layout, left, right),
         }
     }
 
     /// The positions are a box: each tap's count is a sum over it.
     #[inline(always)]
-    fn of_taps(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    fn of_taps(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         // How many images have a code not zero at each place.
         self.places.clear();
         self.places.resize(frame.image(), 0);
-        for image in frame.bytes[..frame.len()].chunks_exact(frame.image()) {
-            self.places.iter_mut().zip(image).for_each(|(n, &b)| *n += u32::from(b != ZERO));
+        // As many as a byte counts, then all.
+        for images in left.chunks(255 * frame.image()) {
+            self.few.clear();
+            self.few.resize(frame.image(), 0);
+            for image in images.chunks_exact(frame.image()) {
+                self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
+            }
+            self.places.iter_mut().zip(&self.few).for_each(|(n, &few)| *n += u32::from(few));
         }
         let (channels, tap_columns, tap_rows) = (frame.channels(), at.tap_columns.count, at.tap_rows.count);
         // Along each row: `[row][tap_col][channel]`.
@@ -73,7 +82,7 @@ impl Nonzero {
     }
 
     /// Any positions: one window after another.
-    fn of_taps_each(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    fn of_taps_each(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         let places: Vec<(usize, usize)> =
             taps(m, m.first_k, m.length).map(|tap| (tap_place(m, frame, tap), tap.3)).collect();
@@ -87,7 +96,7 @@ impl Nonzero {
                 for &(place, count) in &places {
                     let (here, later) = right.split_at(count);
                     right = later;
-                    let codes = frame.bytes[base + place..][..count].iter().zip(here);
+                    let codes = left[base + place..][..count].iter().zip(here);
                     total += codes.map(|(&b, &n)| if b == ZERO { 0 } else { u64::from(n) }).sum::<u64>();
                 }
             }
@@ -97,9 +106,9 @@ impl Nonzero {
 
     /// The taps are a box: each position's count is a sum over it.
     #[inline(always)]
-    fn of_positions(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    fn of_positions(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        let pixels = frame.bytes[..frame.len()].chunks_exact(frame.channels());
+        let pixels = left.chunks_exact(frame.channels());
         self.places.clear();
         self.places.extend(pixels.map(|pixel| nonzeros(pixel, ZERO)));
         // A position's taps, as a tap's positions: the window's roles change.
@@ -141,7 +150,7 @@ impl Nonzero {
     }
 
     /// Any taps: one after another.
-    fn of_positions_each(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    fn of_positions_each(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         let channels = frame.channels();
         let mut total = 0;
@@ -157,7 +166,7 @@ impl Nonzero {
                 right = later;
                 for (i, &b) in here.iter().enumerate() {
                     let pixel = (first + i * size(m.step_x)) * channels + c;
-                    let a = nonzeros(&frame.bytes[pixel..pixel + channel_count], ZERO);
+                    let a = nonzeros(&left[pixel..pixel + channel_count], ZERO);
                     total += u64::from(a) * u64::from(b);
                 }
             }
