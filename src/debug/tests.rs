@@ -1,6 +1,5 @@
 use super::*;
 use crate::machine::Reference;
-use crate::observe::Preset;
 use crate::program::{Plan, Program};
 use crate::spec::Machine;
 
@@ -10,8 +9,7 @@ const TEXT: &str = "main:\n x.set dst=x1 value=-3\n loop count=2\n v.fill dst=op
 fn talk(lines: &[&str]) -> Vec<Reply> {
     let program = Program::from_text(TEXT, "debug.s").unwrap();
     let (plan, machine) = (Plan::new(&program, "main").unwrap(), Machine::default());
-    let preset = Preset::named("horowitz45").unwrap();
-    let table = Timetable::new(&program, &machine, &plan, &preset);
+    let table = Timetable::new(&program, &machine, &plan, &machine.energy);
     let mut state = State::new([64, 64, 64, 64, 64], 1);
     let mut session = Session::new(&table, Box::new(Reference::new()));
     lines.iter().map(|line| session.line(line, &mut state)).collect()

@@ -66,8 +66,8 @@ fn a_waveform_reads_back_the_same_from_both_forms_and_counts_the_overflows() {
     let joins = u64::from_str_radix(&last("wagesim.array.overflowed_joins"), 2).unwrap();
     assert_eq!(joins, run["saturated_joins"].as_u64().unwrap());
     assert!(joins > 0 && vcd["wagesim.array.overflow"].iter().any(|(_, bit)| bit == "1"));
-    // A strobe of an element is a cycle of 2 ns; elements strobe as often as joins leave their range.
-    let end = 2000 * run["cycles"].as_u64().unwrap();
+    // A strobe of an element is a cycle, two units of time (ns); elements strobe as often as joins leave their range.
+    let end = 2 * run["cycles"].as_u64().unwrap();
     let strobed = |changes: &Vec<(u64, String)>| -> u64 {
         let ends = changes.iter().skip(1).map(|change| change.0).chain([end]);
         changes
@@ -79,7 +79,7 @@ fn a_waveform_reads_back_the_same_from_both_forms_and_counts_the_overflows() {
     };
     let elements =
         vcd.iter().filter(|(name, _)| name.starts_with("wagesim.pe_") && name.ends_with("overflow"));
-    assert_eq!(elements.map(|(_, changes)| strobed(changes)).sum::<u64>() / 2000, joins);
+    assert_eq!(elements.map(|(_, changes)| strobed(changes)).sum::<u64>() / 2, joins);
     // The clock rises once a cycle of 2 ns, and the last cycle ends the program.
     let rises = vcd["wagesim.clock"].iter().filter(|(_, bit)| bit == "1").count() as u64;
     assert_eq!(rises, run["cycles"].as_u64().unwrap());
@@ -110,7 +110,7 @@ fn a_waveform_has_the_cycles_of_its_window_and_ends_at_its_limit() {
     let rises: Vec<u64> =
         seen["wagesim.clock"].iter().filter(|(_, bit)| bit == "1").map(|(at, _)| *at).collect();
     // One more cycle says that nothing is traced from there on.
-    assert_eq!((rises[1], rises.len(), *rises.last().unwrap()), (400_000, 102, 600_000));
+    assert_eq!((rises[1], rises.len(), *rises.last().unwrap()), (400, 102, 600));
     for name in ["l.vcd", "l.fst"] {
         ok(dir.path(), &[&common[..], &[name, "--max-size", "20K"], &TINY].concat());
         let bytes = std::fs::metadata(dir.path().join(name)).unwrap().len();
@@ -233,4 +233,23 @@ fn on_random_programs_the_scratchpads_move_what_energy_counts() {
         compared += 1;
     }
     assert!(compared > 60, "{compared}");
+}
+
+#[test]
+fn a_run_that_traps_leaves_whole_files() {
+    let dir = tempfile::tempdir().unwrap();
+    overflowing(dir.path());
+    let text = std::fs::read_to_string(dir.path().join("p.s")).unwrap();
+    std::fs::write(dir.path().join("p.s"), text.replace("overflow=saturate", "overflow=trap")).unwrap();
+    for name in ["w.vcd", "w.fst"] {
+        let common = ["trace", "p.s", "--input", "in.safetensors", "--waveform", name];
+        let error = refused(dir.path(), 1, &[&common[..], &TINY].concat());
+        assert!(error.contains("the accumulator of row 0, column 0 overflowed"), "{error}");
+        let seen = changes(&dir.path().join(name));
+        assert!(seen["wagesim.array.overflow"].iter().any(|(_, bit)| bit == "1"), "{name}");
+    }
+    let args = ["trace", "p.s", "--input", "in.safetensors", "--execute", "--log", "l.jsonl"];
+    refused(dir.path(), 1, &args);
+    let log = std::fs::read_to_string(dir.path().join("l.jsonl")).unwrap();
+    assert!(log.ends_with("{\"end\":2,\"complete\":false}\n"), "{log}");
 }

@@ -1,6 +1,7 @@
 //! `wagesim trace`.
 
 mod compare;
+mod forms;
 mod recording;
 mod stepping;
 mod window;
@@ -12,15 +13,10 @@ use clap::Args;
 
 use super::begin::Begin;
 use super::load::{Choice, EngineChoice};
-use super::progress::Steps;
 use super::target::Target;
 use super::{Failure, failed, given, print};
-use crate::trace::{
-    DramStreams, Follow, Golden, Halt, Limits, Log, Place, ScratchpadStreams, Stream, Timeline, Timetable,
-    Waveform, Window,
-};
-use recording::Recording;
-use stepping::{Stepping, Watcher};
+use crate::trace::{Limits, Place, Timetable, Window};
+use forms::{Job, Written};
 use window::{Within, size};
 
 /// Trace a program: a timeline for Perfetto, and more
@@ -98,21 +94,6 @@ pub(super) struct Trace {
     json: bool,
 }
 
-/// One file that was written.
-#[derive(Debug, serde::Serialize)]
-struct Written {
-    trace: &'static str,
-    file: PathBuf,
-    records: u64,
-    bytes: u64,
-    /// Of a scratchpad: bits that its accesses moved.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    moved_bits: Option<u64>,
-    /// Why it ends before its run does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cut: Option<String>,
-}
-
 impl Trace {
     pub(super) fn run(&self) -> Result<(), Failure> {
         if let [a, b] = self.diff.as_slice() {
@@ -139,106 +120,30 @@ impl Trace {
             }
         });
         handler.map_err(failed)?;
+        let job = Job { command: self, limits: &limits, target: &target, table: &table, window: &window };
         let mut written = Vec::new();
         if let Some(path) = &self.timeline {
-            written.push(timeline(path, &limits, &table, &window)?);
+            written.push(job.timeline(path)?);
         }
         if let Some(path) = &self.log {
-            written.push(self.log(path, &limits, &target, &table, &window)?);
+            written.push(job.log(path)?);
         }
         if let Some(prefix) = &self.memory {
-            written.extend(memory(prefix, &limits, &table, &window)?);
+            written.extend(job.memory(prefix)?);
             if self.scratchpads {
-                written.extend(self.scratchpads(prefix, &limits, &target, &table, &window)?);
+                written.extend(job.scratchpads(prefix)?);
             }
         }
         if let Some(path) = &self.waveform {
             let places = self.places(&target)?;
-            written.push(self.waveform(path, &limits, &target, &table, &window, &places)?);
+            written.push(job.waveform(path, &places)?);
         }
         if let Some(dir) = &self.golden {
-            written.push(self.golden(dir, &limits, &target, &table, &window)?);
+            written.push(job.golden(dir)?);
         }
         let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
         self.tell(&written)?;
         if stopped { Err(Failure::Stopped) } else { Ok(()) }
-    }
-
-    fn log(
-        &self,
-        path: &Path,
-        limits: &Limits,
-        target: &Target,
-        table: &Timetable<'_>,
-        window: &Window,
-    ) -> Result<Written, Failure> {
-        if self.engine.is_stepped() {
-            let what = "instructions of the stepped engine end out of order; log with fast or reference";
-            return Err(given(anyhow!("--engine stepped: {what}")));
-        }
-        let mut log = match Log::create(path, limits, table, window, self.digest) {
-            Ok(log) => log,
-            Err(halt) => return written("log", path, 0, Err(halt), None),
-        };
-        let [first, last] = steps(window);
-        let (ran, halt) = if self.digest || self.execute {
-            let engine = self.engine.on(target.machine());
-            let ran = target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut log);
-            (ran, log.take_halt())
-        } else {
-            (Ok(()), passes([first, last], |step| log.pass(step)))
-        };
-        let records = log.records();
-        let end = log.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
-        ran?;
-        written("log", path, records, end, halt)
-    }
-
-    /// Executes on the stepped engine while a watcher looks; the watcher, and what ended it.
-    fn watch<'t, W: Watcher + 't>(
-        &self,
-        target: &Target,
-        window: &Window,
-        watcher: W,
-    ) -> Result<(W, Option<Halt>), Failure> {
-        let [first, last] = steps(window);
-        let mut stepping = Stepping::new(watcher, last);
-        let engine = stepping.engine(target.machine());
-        target.execute(&self.begin, self.data.as_deref(), engine, [first, last], &mut stepping)?;
-        let halt = stepping.take_halt();
-        let watcher = stepping.into_watcher().ok_or_else(|| failed(anyhow!("the engine is still there")))?;
-        Ok((watcher, halt))
-    }
-
-    fn scratchpads(
-        &self,
-        prefix: &Path,
-        limits: &Limits,
-        target: &Target,
-        table: &Timetable<'_>,
-        window: &Window,
-    ) -> Result<Vec<Written>, Failure> {
-        let streams = match ScratchpadStreams::create(prefix, limits, table, window) {
-            Ok(streams) => streams,
-            Err(halt) => return Ok(vec![written("scratchpads", prefix, 0, Err(halt), None)?]),
-        };
-        let (streams, halt) = self.watch(target, window, streams)?;
-        let ended = streams.finish();
-        let cut = ended_by(halt)?;
-        match ended {
-            Ok(moved) => Ok(moved
-                .into_iter()
-                .map(|m| Written {
-                    trace: "scratchpad",
-                    file: m.file,
-                    records: m.accesses,
-                    bytes: m.bytes,
-                    moved_bits: Some(m.bits),
-                    cut: cut.clone(),
-                })
-                .collect()),
-            Err(halt) => Ok(vec![written("scratchpads", prefix, 0, Err(halt), None)?]),
-        }
     }
 
     /// The processing elements meant.
@@ -265,51 +170,6 @@ impl Trace {
             }
         }
         Ok(places)
-    }
-
-    fn waveform(
-        &self,
-        path: &Path,
-        limits: &Limits,
-        target: &Target,
-        table: &Timetable<'_>,
-        window: &Window,
-        places: &[Place],
-    ) -> Result<Written, Failure> {
-        let waveform = match Waveform::create(path, limits, table, window, places) {
-            Ok(waveform) => waveform,
-            Err(halt) => return written("waveform", path, 0, Err(halt), None),
-        };
-        let (waveform, halt) = self.watch(target, window, waveform)?;
-        let cycles = waveform.cycles();
-        written("waveform", path, cycles, waveform.finish(path), halt)
-    }
-
-    fn golden(
-        &self,
-        dir: &Path,
-        limits: &Limits,
-        target: &Target,
-        table: &Timetable<'_>,
-        window: &Window,
-    ) -> Result<Written, Failure> {
-        if self.engine.is_stepped() {
-            let what = "the stepped engine executes instructions side by side; take fast or reference";
-            return Err(given(anyhow!("--engine stepped: {what}")));
-        }
-        let golden = match Golden::create(dir, limits, table, window, self.stress) {
-            Ok(golden) => golden,
-            Err(halt) => return written("golden", dir, 0, Err(halt), None),
-        };
-        let mut recording = Recording::new(golden);
-        let engine = recording.engine(self.engine.on(target.machine()));
-        let ran = target.execute(&self.begin, self.data.as_deref(), engine, steps(window), &mut recording);
-        let halt = recording.take_halt();
-        let golden = recording.into_golden().ok_or_else(|| failed(anyhow!("the engine is still there")))?;
-        let vectors = golden.vectors();
-        let end = golden.finish(halt.as_ref().or(ran.is_err().then_some(&Halt::Stopped)));
-        ran?;
-        written("golden", dir, vectors, end, halt)
     }
 
     /// Refuses a window without an instruction.
@@ -348,90 +208,4 @@ impl Trace {
             .map(|w| format!("{} {}: {} records, {} bytes\n", w.trace, w.file.display(), w.records, w.bytes));
         print(&lines.collect::<String>())
     }
-}
-
-/// What a trace came to, as its user is told; an error where it cannot be written.
-fn ended_by(halt: Option<Halt>) -> Result<Option<String>, Failure> {
-    match halt {
-        None | Some(Halt::Closed) => Ok(None),
-        Some(Halt::Limit) => {
-            Ok(Some("it has come to --max-size; give it more, or a smaller window".to_owned()))
-        }
-        Some(Halt::Stopped) => Ok(Some("stopped".to_owned())),
-        Some(Halt::Failed(error)) => Err(failed(error)),
-    }
-}
-
-fn timeline(
-    path: &Path,
-    limits: &Limits,
-    table: &Timetable<'_>,
-    window: &Window,
-) -> Result<Written, Failure> {
-    let mut timeline = match Timeline::create(path, limits, table, window) {
-        Ok(timeline) => timeline,
-        Err(halt) => return written("timeline", path, 0, Err(halt), None),
-    };
-    let [first, last] = steps(window);
-    let halt = passes([first, last], |step| timeline.pass(step));
-    let records = timeline.events();
-    let end = timeline.finish(halt.as_ref());
-    written("timeline", path, records, end, halt)
-}
-
-fn memory(
-    prefix: &Path,
-    limits: &Limits,
-    table: &Timetable<'_>,
-    window: &Window,
-) -> Result<Vec<Written>, Failure> {
-    let mut streams = match DramStreams::create(prefix, limits, table, window) {
-        Ok(streams) => streams,
-        Err(halt) => return Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
-    };
-    let [first, last] = steps(window);
-    let halt = passes([first, last], |step| streams.pass(step));
-    let ended = streams.finish();
-    let cut = ended_by(halt)?;
-    match ended {
-        Ok(streams) => Ok(streams
-            .into_iter()
-            .map(|Stream { file, accesses, bytes }| Written {
-                trace: "dram",
-                file,
-                records: accesses,
-                bytes,
-                moved_bits: None,
-                cut: cut.clone(),
-            })
-            .collect()),
-        Err(halt) => Ok(vec![written("dram", prefix, 0, Err(halt), None)?]),
-    }
-}
-
-/// Traces steps one after another; what ended it early.
-fn passes([first, last]: [u64; 2], mut pass: impl FnMut(u64) -> Result<(), Halt>) -> Option<Halt> {
-    let display = Steps::new("tracing", last);
-    (first..=last).find_map(|step| {
-        display.begin(step);
-        pass(step).err()
-    })
-}
-
-/// The training steps of a window.
-fn steps(window: &Window) -> [u64; 2] {
-    [window.steps.first.unwrap_or(1), window.steps.last.unwrap_or(1)]
-}
-
-/// What is told of a file that ended so, cut short by `halt` if it was.
-fn written(
-    trace: &'static str,
-    path: &Path,
-    records: u64,
-    end: Result<u64, Halt>,
-    halt: Option<Halt>,
-) -> Result<Written, Failure> {
-    let (bytes, late) = end.map_or_else(|halt| (0, Some(halt)), |bytes| (bytes, None));
-    let cut = ended_by(halt.or(late))?;
-    Ok(Written { trace, file: path.to_owned(), records, bytes, moved_bits: None, cut })
 }

@@ -40,30 +40,48 @@ pub(super) enum Wave {
     Fst(Box<FstFile>),
 }
 
-/// Picoseconds to the beginning of a half cycle.
-fn half(cycle: u64, halves: u64, clock_mhz: u32) -> u64 {
-    (2 * cycle + halves).saturating_mul(500_000) / u64::from(clock_mhz)
+/// Units of time of a file: the largest power of ten of picoseconds that half a cycle is a whole number of, so that viewers
+/// count few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unit {
+    /// Power of ten, from picoseconds.
+    exponent: u8,
+    clock_mhz: u32,
+}
+
+impl Unit {
+    fn of(clock_mhz: u32) -> Self {
+        let clock_mhz = clock_mhz.max(1);
+        let whole = |exponent: &u8| 500_000 % (u64::from(clock_mhz) * 10u64.pow((*exponent).into())) == 0;
+        Unit { exponent: (0..=5).rev().find(whole).unwrap_or(0), clock_mhz }
+    }
+
+    /// The beginning of a half cycle.
+    fn half(self, cycle: u64, halves: u64) -> u64 {
+        let picoseconds = (2 * cycle + halves).saturating_mul(500_000) / u64::from(self.clock_mhz);
+        picoseconds / 10u64.pow(self.exponent.into())
+    }
 }
 
 impl Wave {
-    pub(super) fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+    pub(super) fn create(
+        path: &Path,
+        limits: &Limits,
+        clock_mhz: u32,
+        signals: &Signals,
+    ) -> Result<Self, WaveError> {
+        let unit = Unit::of(clock_mhz);
         match path.extension().is_some_and(|e| e == "fst") {
-            true => Ok(Wave::Fst(Box::new(FstFile::create(path, limits, signals)?))),
-            false => Ok(Wave::Vcd(Box::new(VcdFile::create(path, limits, signals)?))),
+            true => Ok(Wave::Fst(Box::new(FstFile::create(path, limits, unit, signals)?))),
+            false => Ok(Wave::Vcd(Box::new(VcdFile::create(path, limits, unit, signals)?))),
         }
     }
 
     /// A cycle, with what changed in it: the clock rises at its beginning and falls in its middle.
-    pub(super) fn cycle(
-        &mut self,
-        cycle: u64,
-        clock_mhz: u32,
-        signals: &mut Signals,
-    ) -> Result<(), WaveError> {
-        let at = [0, 1].map(|halves| half(cycle, halves, clock_mhz));
+    pub(super) fn cycle(&mut self, cycle: u64, signals: &mut Signals) -> Result<(), WaveError> {
         match self {
-            Wave::Vcd(file) => file.cycle(at, signals),
-            Wave::Fst(file) => file.cycle(at, signals),
+            Wave::Vcd(file) => file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), signals),
+            Wave::Fst(file) => file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), signals),
         }
     }
 
@@ -77,16 +95,21 @@ impl Wave {
 
 pub(super) struct VcdFile {
     sink: Sink,
+    unit: Unit,
     clock: IdCode,
     ids: Vec<IdCode>,
 }
 
 impl VcdFile {
-    fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+    fn create(path: &Path, limits: &Limits, unit: Unit, signals: &Signals) -> Result<Self, WaveError> {
         let mut sink = Sink::create(path, limits, 0).map_err(Halt::Failed)?;
         let mut header = Vec::new();
         let mut writer = vcd::Writer::new(&mut header);
-        writer.timescale(1, TimescaleUnit::PS)?;
+        let (name, digits) = match unit.exponent {
+            0..3 => (TimescaleUnit::PS, unit.exponent),
+            _ => (TimescaleUnit::NS, unit.exponent - 3),
+        };
+        writer.timescale(10u32.pow(digits.into()), name)?;
         writer.add_module("wagesim")?;
         let clock = writer.add_var(VarType::Wire, 1, "clock", None)?;
         let mut ids = Vec::new();
@@ -100,7 +123,7 @@ impl VcdFile {
         writer.upscope()?;
         writer.enddefinitions()?;
         sink.record(|out| out.extend_from_slice(&header))?;
-        Ok(VcdFile { sink, clock, ids })
+        Ok(VcdFile { sink, unit, clock, ids })
     }
 
     fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
@@ -131,6 +154,7 @@ const FST_BLOCK: usize = 1 << 23;
 pub(super) struct FstFile {
     body: FstBodyWriter<Counted>,
     limits: Limits,
+    unit: Unit,
     clock: FstSignalId,
     ids: Vec<FstSignalId>,
     written: std::rc::Rc<std::cell::Cell<u64>>,
@@ -161,10 +185,10 @@ impl Seek for Counted {
 }
 
 impl FstFile {
-    fn create(path: &Path, limits: &Limits, signals: &Signals) -> Result<Self, WaveError> {
+    fn create(path: &Path, limits: &Limits, unit: Unit, signals: &Signals) -> Result<Self, WaveError> {
         let info = FstInfo {
             start_time: 0,
-            timescale_exponent: -12,
+            timescale_exponent: -12 + i8::try_from(unit.exponent).unwrap_or(0),
             version: concat!("wagesim ", env!("CARGO_PKG_VERSION")).to_owned(),
             date: String::new(),
             file_type: FstFileType::Verilog,
@@ -187,7 +211,7 @@ impl FstFile {
             header.up_scope()?;
         }
         header.up_scope()?;
-        Ok(FstFile { body: header.finish()?, limits: limits.clone(), clock, ids, written })
+        Ok(FstFile { body: header.finish()?, limits: limits.clone(), unit, clock, ids, written })
     }
 
     fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
@@ -221,5 +245,19 @@ impl FstFile {
         let mut out = self.body.finish()?;
         out.flush()?;
         Ok(out.file.get_ref().metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_cycle_is_a_whole_number_of_units() {
+        assert_eq!(Unit::of(500), Unit { exponent: 3, clock_mhz: 500 });
+        assert_eq!(Unit::of(250).half(3, 1), 14);
+        assert_eq!(Unit::of(1).half(2, 0), 20);
+        // 333 MHz: no unit does, picoseconds come nearest.
+        assert_eq!((Unit::of(333).exponent, Unit::of(333).half(1, 0)), (0, 3003));
     }
 }

@@ -57,7 +57,8 @@ impl<'a> Waveform<'a> {
         places: &[Place],
     ) -> Result<Self, Halt> {
         let signals = Signals::new(scopes(table, places));
-        let wave = Wave::create(path, limits, &signals).map_err(|e| halted(path, e))?;
+        let wave =
+            Wave::create(path, limits, table.machine.clock_mhz, &signals).map_err(|e| halted(path, e))?;
         Ok(Waveform {
             table,
             window,
@@ -107,8 +108,7 @@ impl<'a> Waveform<'a> {
     fn write(&mut self, view: &View<'_>) -> Result<(), Halt> {
         let cycle = (self.step - 1) * self.table.schedule.cycles + view.cycle;
         let Some(wave) = &mut self.wave else { return Ok(()) };
-        let clock = self.table.machine.clock_mhz.max(1);
-        wave.cycle(cycle, clock, &mut self.signals).map_err(|e| match e {
+        wave.cycle(cycle, &mut self.signals).map_err(|e| match e {
             WaveError::Halt(halt) => halt,
             other => Halt::Failed(SinkError::Write { path: "waveform".to_owned(), source: other.into_io() }),
         })
