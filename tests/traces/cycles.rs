@@ -224,7 +224,8 @@ fn on_random_programs_the_scratchpads_move_what_energy_counts() {
         for step in &plan.steps {
             let cost = Cost::of(step, &machine);
             for (memory, counted) in Memory::SCRATCHPADS.into_iter().zip(&mut counted) {
-                let key = (Component::of(memory), Event::MemoryBit);
+                let kib = machine.memory.scratchpad(memory).unwrap().kib;
+                let key = (Component::of(memory), Event::ScratchpadBit { kib });
                 *counted += cost.events.get(&key).map_or(0, |&n| u64::try_from(n).unwrap());
             }
         }
