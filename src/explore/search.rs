@@ -175,12 +175,21 @@ pub trait Narrate {
     fn round(&self, words: &str, trainings: usize) -> Box<dyn Watch>;
 }
 
+/// Errors that decide about trials.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    /// The greatest mean error that passes.
+    passes: f64,
+    /// The greatest error after the first epoch that is trained on.
+    stops: f64,
+}
+
 impl Search {
     /// Trains machines, each with every seed; their trials in order, nothing when stopped.
     fn trials(
         &self,
         machines: &[Vec<String>],
-        bound: f64,
+        Bounds { passes, stops }: Bounds,
         means: &Means<'_>,
         narrate: &dyn Narrate,
         words: &str,
@@ -190,7 +199,7 @@ impl Search {
             Ok(Grid { set: set?, axes: Vec::new(), seeds: self.seeds.clone() })
         };
         let grids: Result<Vec<Grid>, ExploreError> = machines.iter().map(grid).collect();
-        let plan = Plan::new(&self.name, self.base.clone(), Some(0.5_f64.max(bound)), &grids?)?;
+        let plan = Plan::new(&self.name, self.base.clone(), Some(stops), &grids?)?;
         let all: Vec<usize> = (0..plan.trainings.len()).collect();
         let most = means.jobs.map_or_else(|| jobs(&plan), Ok)?;
         let watch = narrate.round(words, all.len());
@@ -201,7 +210,7 @@ impl Search {
         drop(watch);
         let results = collect(&plan, means.dir)?;
         let trial =
-            |i: usize| trial(&results.points[i * self.seeds.len()..(i + 1) * self.seeds.len()], bound);
+            |i: usize| trial(&results.points[i * self.seeds.len()..(i + 1) * self.seeds.len()], passes);
         Ok(Some(((0..machines.len()).map(trial).collect(), results)))
     }
 
@@ -210,7 +219,13 @@ impl Search {
     /// # Errors
     /// What a sweep meets; a wide machine that does not train.
     pub fn run(&self, means: &Means<'_>, narrate: &dyn Narrate) -> Result<Option<Found>, ExploreError> {
-        let first = self.trials(&[Vec::new()], f64::INFINITY, means, narrate, "the wide machine")?;
+        let first = self.trials(
+            &[Vec::new()],
+            Bounds { passes: f64::INFINITY, stops: f64::INFINITY },
+            means,
+            narrate,
+            "the wide machine",
+        )?;
         let Some((wide, results)) = first else { return Ok(None) };
         let (Some(wide), Some(row)) = (wide.into_iter().next(), results.points.first()) else {
             return Ok(None);
@@ -223,6 +238,10 @@ impl Search {
         }
         let report = report_of(means.dir, &row.point)?;
         let bound = wide.test_errors.iter().copied().fold(0.0, f64::max) + self.tolerance;
+        // A point that begins no worse than the wide machine did is not stopped.
+        let begins = results.points.iter().filter_map(|row| Some(row.epochs.first()?.test_error));
+        let stops = begins.fold(0.5, f64::max).max(bound) + self.tolerance;
+        let bounds = Bounds { passes: bound, stops };
         let mut targets = targets(&report, self);
         loop {
             let wanted: Vec<(usize, u32)> =
@@ -235,7 +254,7 @@ impl Search {
             let layers: Vec<String> = report.layers.iter().map(|l| l.name.clone()).collect();
             let words = wanted.iter().map(|&(i, bits)| format!("{} {bits}", targets[i].name(&layers)));
             let words = words.collect::<Vec<_>>().join(", ");
-            let Some((trials, _)) = self.trials(&machines, bound, means, narrate, &words)? else {
+            let Some((trials, _)) = self.trials(&machines, bounds, means, narrate, &words)? else {
                 return Ok(None);
             };
             for ((i, bits), trial) in wanted.into_iter().zip(trials) {
@@ -255,7 +274,7 @@ impl Search {
             let words =
                 format!("together: {}", widths.iter().map(u32::to_string).collect::<Vec<_>>().join(", "));
             let Some((trials, _)) =
-                self.trials(std::slice::from_ref(&settings), bound, means, narrate, &words)?
+                self.trials(std::slice::from_ref(&settings), bounds, means, narrate, &words)?
             else {
                 return Ok(None);
             };
