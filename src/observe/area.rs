@@ -289,6 +289,9 @@ mod tests {
         }
         close(um2(Event::Register { bits: 1 }), 5.981, 0.001);
         close(um2(Event::Shift { bits: 32 }), 519.76, 0.001);
+        // An adder's carries; a register (5.981 µm²) and a gate (1.574 µm²) a bit.
+        close(um2(Event::Compare { bits: 10 }), 10.0 * um2(Event::Add { bits: 1 }), 1e-9);
+        close(um2(Event::Count { bits: 10 }), 75.55, 0.001);
     }
 
     #[test]
