@@ -9,7 +9,7 @@ use plotters::prelude::*;
 
 use super::{Results, Row};
 use crate::report::Report;
-use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, inline, save};
+use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, chart, inline, legend, save};
 
 /// Error below which a logarithmic scale does not go.
 const LEAST: f64 = 1e-4;
@@ -254,14 +254,7 @@ fn panel_of<B: DrawingBackend>(
         });
         chart.draw_series(dots.collect::<Vec<_>>())?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 15))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .margin(8)
-        .draw()
+    legend(&mut chart, SeriesLabelPosition::UpperRight, (15, 8))
 }
 
 /// A dot a place of settings, and the front of those that no other beats in both.
@@ -279,11 +272,7 @@ impl Figure for ErrorByEnergy<'_> {
         let (least, most) =
             (all.iter().copied().fold(f64::INFINITY, f64::min), all.iter().copied().fold(0.0, f64::max));
         let room = 0.05 * (most - least).max(0.01 * most);
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("Energy and test error, {}", self.0.name), ("sans-serif", 24))
-            .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+        let mut chart = chart(area, &format!("Energy and test error, {}", self.0.name))
             .build_cartesian_2d(least - room..most + room, errors(places.iter()).log_scale())?;
         chart
             .configure_mesh()
@@ -322,14 +311,7 @@ impl Figure for ErrorByEnergy<'_> {
                 series.label(name).legend(move |(x, y)| Circle::new((x + 9, y), 5, colour.filled()));
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(("sans-serif", 15))
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .margin(8)
-            .draw()
+        legend(&mut chart, SeriesLabelPosition::UpperRight, (15, 8))
     }
 }
 
@@ -348,11 +330,7 @@ impl Figure for Curves<'_> {
             self.0.points.iter().flat_map(|r| r.epochs.iter().map(|e| e.test_error.max(LEAST))).collect();
         every.sort_by(f64::total_cmp);
         let (least, most) = (every.first().copied().unwrap_or(LEAST), every.last().copied().unwrap_or(1.0));
-        let mut chart = ChartBuilder::on(area)
-            .caption(format!("Test error by epoch, {}", self.0.name), ("sans-serif", 24))
-            .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
+        let mut chart = chart(area, &format!("Test error by epoch, {}", self.0.name))
             .build_cartesian_2d(1..epochs, (100.0 * least / 1.3..100.0 * most * 1.3).log_scale())?;
         chart
             .configure_mesh()
@@ -383,13 +361,6 @@ impl Figure for Curves<'_> {
         if !named {
             return Ok(());
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(("sans-serif", 15))
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .margin(8)
-            .draw()
+        legend(&mut chart, SeriesLabelPosition::UpperRight, (15, 8))
     }
 }

@@ -9,7 +9,7 @@ use super::{Report, plots};
 
 /// A page.
 #[derive(Debug, Clone, Template)]
-#[template(path = "page.html")]
+#[template(path = "page.html", config = "src/report/askama.toml")]
 pub struct Page {
     /// Its title.
     pub title: String,

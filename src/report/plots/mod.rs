@@ -10,7 +10,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::Report;
-use super::figure::{COLOURS, Drawn, Figure, PlotError, inline, save};
+use super::figure::{COLOURS, Drawn, Figure, PlotError, chart, inline, legend, save};
 use super::widths::{NeededBitsFigure, WidthMap};
 use roofline::Roofline;
 
@@ -58,12 +58,7 @@ impl Figure for Training<'_> {
         let errors = report.epochs.iter().flat_map(|e| [e.test_error, e.train_error]);
         let top = 110.0 * errors.fold(0.001, f64::max);
         let title = format!("{} on {}, seed {}", report.program, report.machine, report.seed);
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 24))
-            .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d(1..last, 0.0..top)?;
+        let mut chart = chart(area, &title).build_cartesian_2d(1..last, 0.0..top)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -85,14 +80,7 @@ impl Figure for Training<'_> {
                 .label(name)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(("sans-serif", 16))
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .margin(10)
-            .draw()
+        legend(&mut chart, SeriesLabelPosition::UpperRight, (16, 10))
     }
 }
 
@@ -111,12 +99,7 @@ impl Figure for Cycles<'_> {
         let title = format!("Cycles of training by layer and phase, {}", report.machine);
         let count = report.layers.len().max(1);
         let right = i32::try_from(count).unwrap_or(i32::MAX);
-        let mut chart = ChartBuilder::on(area)
-            .caption(title, ("sans-serif", 24))
-            .margin(16)
-            .x_label_area_size(44)
-            .y_label_area_size(64)
-            .build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
+        let mut chart = chart(area, &title).build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
         let label = |place: &SegmentValue<i32>| match place {
             SegmentValue::CenterOf(i) => {
                 let layer = usize::try_from(*i).ok().and_then(|i| report.layers.get(i));
@@ -156,13 +139,6 @@ impl Figure for Cycles<'_> {
                     .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .label_font(("sans-serif", 16))
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .margin(10)
-            .draw()
+        legend(&mut chart, SeriesLabelPosition::UpperRight, (16, 10))
     }
 }

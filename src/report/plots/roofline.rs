@@ -7,7 +7,7 @@ use plotters::coord::combinators::LogCoord;
 use plotters::prelude::*;
 
 use crate::program::Phase;
-use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, save_as};
+use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, legend, save_as};
 use crate::report::{Layer, Peak, Report};
 
 /// A phase of a layer in the roofline.
@@ -122,14 +122,7 @@ fn draw<B: DrawingBackend>(
                 .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 16))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .margin(10)
-        .draw()?;
+    legend(&mut chart, SeriesLabelPosition::LowerRight, (16, 10))?;
     labels(&chart, points, peak, (left, right))
 }
 
