@@ -1,11 +1,9 @@
 //! The command as its users meet it: what is wrong gets one clear error and the right exit code, and loses nothing.
 
+mod digits;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-
-fn here(path: &str) -> String {
-    format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))
-}
 
 fn wagesim(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_wagesim")).args(args).current_dir(dir).output().unwrap()
@@ -28,20 +26,8 @@ fn refused(dir: &Path, code: i32, args: &[&str]) -> String {
 
 /// A data set of the first digits: `train` images to train on, 16 to test on.
 fn digits(dir: &Path, train: usize) -> String {
-    use std::io::Read;
     let folder = dir.join("digits");
-    std::fs::create_dir_all(&folder).unwrap();
-    for (stem, count) in [("train", train), ("t10k", 16)] {
-        for (kind, header, size) in [("images-idx3-ubyte", 16, 784), ("labels-idx1-ubyte", 8, 1)] {
-            let name = format!("{stem}-{kind}");
-            let raw = std::fs::read(here(&format!("data/mnist/{name}.gz"))).unwrap();
-            let mut bytes = Vec::new();
-            flate2::read::GzDecoder::new(&raw[..]).read_to_end(&mut bytes).unwrap();
-            bytes.truncate(header + count * size);
-            bytes[4..8].copy_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
-            std::fs::write(folder.join(name), bytes).unwrap();
-        }
-    }
+    digits::write(&folder, train);
     folder.display().to_string()
 }
 

@@ -4,6 +4,8 @@
 
 #![cfg(unix)]
 
+mod digits;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -29,22 +31,6 @@ learning_rate = 8
 
 /// Epochs that one process may finish before it is killed.
 const MOST_EPOCHS: u64 = 3;
-
-/// A data set of the first digits: 32 images to train on, 16 to test on.
-fn digits(dir: &Path) {
-    use std::io::Read;
-    for (stem, count) in [("train", 32), ("t10k", 16)] {
-        for (kind, header, size) in [("images-idx3-ubyte", 16, 784), ("labels-idx1-ubyte", 8, 1)] {
-            let name = format!("{stem}-{kind}");
-            let path = format!("{}/data/mnist/{name}.gz", env!("CARGO_MANIFEST_DIR"));
-            let mut bytes = Vec::new();
-            flate2::read::GzDecoder::new(&std::fs::read(path).unwrap()[..]).read_to_end(&mut bytes).unwrap();
-            bytes.truncate(header + count * size);
-            bytes[4..8].copy_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
-            std::fs::write(dir.join(name), bytes).unwrap();
-        }
-    }
-}
 
 fn train(dir: &Path, args: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_wagesim"))
@@ -108,7 +94,7 @@ fn a_run_killed_at_any_moment_and_resumed_ends_the_same() {
     let seed: u64 = std::env::var("KILL_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    digits(dir);
+    digits::write(dir, 32);
     let epochs = (MOST_EPOCHS + 2) * kills + 2;
     std::fs::write(dir.join("net.toml"), NET.replace("EPOCHS", &epochs.to_string())).unwrap();
     finish(train(dir, &["net.toml", "--out", "whole"]));

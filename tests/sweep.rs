@@ -3,6 +3,8 @@
 //!
 //! `SWEEP_KILLS=30 cargo test --test sweep` for a long look.
 
+mod digits;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -28,20 +30,8 @@ learning_rate = 8
 
 /// The network, and a data set of the first digits: 32 images to train on, 16 to test on.
 fn prepared() -> tempfile::TempDir {
-    use std::io::Read;
     let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("digits")).unwrap();
-    for (stem, count) in [("train", 32), ("t10k", 16)] {
-        for (kind, header, size) in [("images-idx3-ubyte", 16, 784), ("labels-idx1-ubyte", 8, 1)] {
-            let name = format!("{stem}-{kind}");
-            let path = format!("{}/data/mnist/{name}.gz", env!("CARGO_MANIFEST_DIR"));
-            let mut bytes = Vec::new();
-            flate2::read::GzDecoder::new(&std::fs::read(path).unwrap()[..]).read_to_end(&mut bytes).unwrap();
-            bytes.truncate(header + count * size);
-            bytes[4..8].copy_from_slice(&u32::try_from(count).unwrap().to_be_bytes());
-            std::fs::write(dir.path().join("digits").join(name), bytes).unwrap();
-        }
-    }
+    digits::write(&dir.path().join("digits"), 32);
     std::fs::write(dir.path().join("net.toml"), NET).unwrap();
     dir
 }
