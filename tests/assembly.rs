@@ -45,8 +45,7 @@ fn compiled_programs_come_back_from_text_and_file() {
 fn compiled_programs_stay_in_their_memories_and_in_no_smaller_ones() {
     for machine in ["default", "tiny-16k", "large-4m", "narrow"] {
         let (program, machine) = compiled("lenet5-mnist", machine, &["recipe.batch=8"]);
-        let memory = &machine.memory;
-        let bytes = [memory.operand, memory.weight, memory.accumulator, memory.mask].map(|m| m.bytes());
+        let bytes = machine.memory.bytes();
         for entry in program.entries.keys() {
             let plan = Plan::new(&program, entry).unwrap();
             let [operand, weight, accumulator, mask] = bytes;

@@ -51,9 +51,7 @@ fn trained(net: &str, sets: &[&str], images: &Images, machine: &Machine) -> Vec<
     let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
     let (network, recipe, _) = network::load(net, "net.toml", &sets).unwrap();
     let program = compile(&network, &recipe, machine, net).unwrap();
-    let memory = &machine.memory;
-    let sizes = [memory.operand, memory.weight, memory.accumulator, memory.mask]
-        .map(|m| usize::try_from(m.bytes()).unwrap());
+    let sizes = machine.memory.bytes().map(|n| usize::try_from(n).unwrap());
     let mut trainer = Trainer::new(&program, sizes, recipe.seed, Box::new(Fast::new())).unwrap();
     let all: Vec<u32> = (0..recipe.batch).collect();
     for step in 1..=3 {
@@ -141,9 +139,7 @@ fn what_is_compiled_for_any_machine_is_proved() {
         match compile(&network, &recipe, &machine, NET) {
             Err(_) => refused += 1,
             Ok(program) => {
-                let memory = &machine.memory;
-                let [a, b, c, d] =
-                    [memory.operand, memory.weight, memory.accumulator, memory.mask].map(|m| m.bytes());
+                let [a, b, c, d] = machine.memory.bytes();
                 for entry in program.entries.keys() {
                     let plan = Plan::new(&program, entry).unwrap();
                     let proved = plan.verify(&[a, b, c, d, program.dram_bytes]);

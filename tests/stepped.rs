@@ -95,9 +95,7 @@ fn both_agree(
     filled: std::ops::Range<usize>,
     what: &str,
 ) {
-    let memory = &machine.memory;
-    let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask];
-    let sizes = scratchpads.map(|m| usize::try_from(m.bytes()).unwrap());
+    let sizes = machine.memory.bytes().map(|n| usize::try_from(n).unwrap());
     let mut state = State::new([sizes[0], sizes[1], sizes[2], sizes[3], 0], 1);
     state.memories[Memory::Dram.index()] = program.initial_dram(1);
     for (n, byte) in (0u64..).zip(&mut state.memories[Memory::Dram.index()][filled]) {

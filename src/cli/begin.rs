@@ -39,9 +39,7 @@ pub(super) fn program(path: &Path) -> Result<Program, Failure> {
 }
 
 fn sizes(program: &Program, machine: &Machine) -> Sizes {
-    let memory = &machine.memory;
-    let scratchpads = [memory.operand, memory.weight, memory.accumulator, memory.mask];
-    let [operand, weight, accumulator, mask] = scratchpads.map(|m| m.bytes());
+    let [operand, weight, accumulator, mask] = machine.memory.bytes();
     [operand, weight, accumulator, mask, program.dram_bytes]
 }
 

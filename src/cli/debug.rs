@@ -16,11 +16,12 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Editor, Helper};
 
 use super::begin::Begin;
+use super::instead::Instead;
 use super::load::{Choice, EngineChoice, read};
 use super::target::Target;
 use super::{Failure, failed, given, print};
 use crate::debug::{COMMANDS, Reply, Session};
-use crate::machine::{Engine, Fast, Fault, Observer, Outcome, State};
+use crate::machine::{Observer, Outcome, State};
 use crate::program::{Plan, Step};
 use crate::trace::{Follow, Halt, Timetable};
 
@@ -144,11 +145,16 @@ impl Debug {
             shared: Rc::new(Shared {
                 session: session.into(),
                 lines: lines.into(),
-                active: Cell::new(false),
+                active: Rc::default(),
                 ended: Cell::new(None),
             }),
         };
-        let engine = Box::new(Debugged { fast: Fast::new(), shared: Rc::clone(&talk.shared) });
+        let shared = Rc::clone(&talk.shared);
+        let told = move |_: &Plan, state: &mut State, _: &mut [&mut dyn Observer]| {
+            shared.ended.set(Some(shared.talk(state)));
+            Ok(())
+        };
+        let engine = Box::new(Instead::new("debug", Rc::clone(&talk.shared.active), told));
         let step = u64::from(self.step);
         target.execute(&self.begin, self.data.as_deref(), engine, [step, step], &mut talk)?;
         talk.shared.ended.take().unwrap_or(Ok(()))
@@ -179,7 +185,7 @@ struct Shared<'a> {
     session: RefCell<Session<'a>>,
     lines: RefCell<Lines>,
     /// The next plan executed is the session's.
-    active: Cell<bool>,
+    active: Rc<Cell<bool>>,
     /// What the session came to.
     ended: Cell<Option<Result<(), Failure>>>,
 }
@@ -197,35 +203,6 @@ impl Shared<'_> {
                 Reply::Quit => break,
             }
         }
-        Ok(())
-    }
-}
-
-/// An engine whose user says how far it goes.
-struct Debugged<'a> {
-    fast: Fast,
-    shared: Rc<Shared<'a>>,
-}
-
-impl Engine for Debugged<'_> {
-    fn name(&self) -> &'static str {
-        "debug"
-    }
-
-    fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        self.fast.execute(step, state)
-    }
-
-    fn run(
-        &mut self,
-        plan: &Plan,
-        state: &mut State,
-        observers: &mut [&mut dyn Observer],
-    ) -> Result<(), Fault> {
-        if !self.shared.active.replace(false) {
-            return self.fast.run(plan, state, observers);
-        }
-        self.shared.ended.set(Some(self.shared.talk(state)));
         Ok(())
     }
 }

@@ -5,10 +5,9 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::load::{Choice, EngineChoice, read};
+use super::load::{self, EngineChoice};
 use super::{Failure, failed, given, print};
 use crate::data;
-use crate::network;
 use crate::report::{EvaluationReport, evaluation_table};
 use crate::train::{Checkpoint, RunDirectory, evaluate};
 
@@ -38,18 +37,14 @@ pub(super) struct Eval {
 impl Eval {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let directory = RunDirectory::existing(Some(&self.run), "").map_err(given)?;
-        let begun = Choice { program: Some(directory.program()), ..Choice::default() };
-        let inputs = begun.load(&[])?;
-        let source = directory.source();
-        let (_, kept, _) =
-            network::load(&read(&source)?, &source.display().to_string(), &[]).map_err(given)?;
+        let inputs = load::kept(&directory, &[])?;
         let path = match &self.checkpoint {
             Some(path) => path.clone(),
             None => directory.kept_checkpoint().map_err(given)?,
         };
         let checkpoint = Checkpoint::load(&path).map_err(given)?;
-        let folder = self.data.clone().or(kept.data_path);
-        let (data, _) = data::read(inputs.recipe.data, folder.as_deref()).map_err(given)?;
+        let folder = self.data.as_deref().or(inputs.recipe.data_path.as_deref());
+        let (data, _) = data::read(inputs.recipe.data, folder).map_err(given)?;
         let began = Instant::now();
         let engine = self.engine.on(&inputs.machine);
         let evaluation =

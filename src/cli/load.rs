@@ -11,6 +11,7 @@ use crate::machine::{Engine, Extension, Fast, Reference, Stepped};
 use crate::network::{self, Network, Recipe};
 use crate::program::Program;
 use crate::spec::{Machine, Setting};
+use crate::train::RunDirectory;
 
 /// What is worked on where nothing is named.
 pub(super) const QUICK: &str = include_str!("../../programs/quick.toml");
@@ -144,6 +145,16 @@ impl Choice {
         let machine = Machine::from_toml(&training.machine, &machine, &[]).map_err(given)?;
         Ok(Inputs { network, recipe, machine, program, tilings: Vec::new() })
     }
+}
+
+/// What the run in a directory was begun with, its data's folder among it; `more` are settings of the host's keys.
+pub(super) fn kept(directory: &RunDirectory, more: &[String]) -> Result<Inputs, Failure> {
+    let begun = Choice { program: Some(directory.program()), ..Choice::default() };
+    let mut inputs = begun.load(more)?;
+    let source = directory.source();
+    let (_, kept, _) = network::load(&read(&source)?, &source.display().to_string(), &[]).map_err(given)?;
+    inputs.recipe.data_path = kept.data_path;
+    Ok(inputs)
 }
 
 /// A folder named on the command line is relative to where the command runs, not to a file.

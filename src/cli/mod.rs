@@ -11,6 +11,7 @@ mod estimate;
 mod eval;
 mod execute;
 mod explore;
+mod instead;
 mod load;
 mod machine;
 mod map;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
+
+use crate::train::TrainError;
 
 /// Simulate a fixed-point accelerator that trains neural networks with integers only (WAGE).
 #[derive(Debug, Parser)]
@@ -76,6 +79,14 @@ fn given(error: impl Into<anyhow::Error>) -> Failure {
 
 fn failed(error: impl Into<anyhow::Error>) -> Failure {
     Failure::Run(error.into())
+}
+
+/// Why training or an evaluation ended early: a machine that stopped is a run that failed, all else was given wrong.
+fn stopped(error: TrainError) -> Failure {
+    match error {
+        TrainError::Fault { .. } => failed(error),
+        error => given(error),
+    }
 }
 
 /// Prints to the output; a reader that went away is no failure.

@@ -7,13 +7,13 @@ use anyhow::anyhow;
 use super::begin::{self, Begin};
 use super::load::{self, Choice, Inputs};
 use super::progress::Steps;
-use super::{Failure, failed, given};
+use super::{Failure, failed, given, stopped};
 use crate::data;
 use crate::machine::{Engine, Observer};
 use crate::program::{Plan, Program};
 use crate::spec::{Machine, Setting};
 use crate::trace::Follow;
-use crate::train::{Run, TrainError};
+use crate::train::Run;
 
 /// A program on a machine, and the entry that is traced.
 pub(super) struct Target {
@@ -129,12 +129,5 @@ impl Target {
             }
         }
         Ok(())
-    }
-}
-
-fn stopped(error: TrainError) -> Failure {
-    match error {
-        TrainError::Fault { .. } => failed(error),
-        error => given(error),
     }
 }

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
-use super::load::{Choice, DATA_PATH, EngineChoice, Inputs, read};
+use super::load::{self, Choice, DATA_PATH, EngineChoice, Inputs};
 use super::progress::Display;
-use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
+use super::{Failure, failed, given, print, show, stop_on_ctrl_c, stopped};
 use crate::data;
 use crate::machine::Observer;
 use crate::network::{self, Recipe};
 use crate::observe::TensorDump;
 use crate::report::{self, Host, Report};
 use crate::spec::Setting;
-use crate::train::{Checkpoint, CheckpointError, Epoch, Run, RunDirectory, TrainError};
+use crate::train::{Checkpoint, CheckpointError, Epoch, Run, RunDirectory};
 
 /// Train a network, every operation an instruction
 ///
@@ -101,13 +101,9 @@ impl Train {
         let wanted = named.then(|| self.choice.load(&settings)).transpose()?;
         let name = wanted.as_ref().map_or("", |w| w.network.name.as_str());
         let directory = RunDirectory::existing(self.out.as_deref(), name).map_err(given)?;
-        let begun = Choice { program: Some(directory.program()), ..Choice::default() };
-        let mut inputs = begun.load(&settings)?;
-        let (_, kept, _) =
-            network::load(&read(&directory.source())?, &directory.source().display().to_string(), &[])
-                .map_err(given)?;
+        let mut inputs = load::kept(&directory, &settings)?;
         let named = wanted.as_ref().and_then(|w| w.recipe.data_path.clone());
-        inputs.recipe.data_path = named.or(kept.data_path);
+        inputs.recipe.data_path = named.or(inputs.recipe.data_path);
         let other = wanted.and_then(|wanted| {
             if wanted.machine != inputs.machine {
                 Some("machine")
@@ -231,13 +227,6 @@ fn same_recipe(a: &Inputs, b: &Inputs) -> bool {
 fn of_folder(error: CheckpointError, folder: &Path) -> Failure {
     match error {
         CheckpointError::OtherData { .. } => given(anyhow!("{}: {error}", folder.display())),
-        error => given(error),
-    }
-}
-
-fn stopped(error: TrainError) -> Failure {
-    match error {
-        TrainError::Fault { .. } => failed(error),
         error => given(error),
     }
 }

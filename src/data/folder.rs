@@ -45,7 +45,7 @@ fn name(path: PathBuf) -> Option<String> {
 }
 
 /// What a folder holds, in the order of names.
-fn entries(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn entries(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let read = |error| DataError::Read { path: path.to_owned(), error };
     let entries: Result<Vec<PathBuf>, _> =
         std::fs::read_dir(path).map_err(read)?.map(|entry| entry.map(|e| e.path())).collect();

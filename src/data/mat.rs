@@ -101,13 +101,14 @@ pub(super) fn images(path: &Path) -> Result<Images, DataError> {
     let mut found = Found::default();
     while found.images.is_none() || found.labels.is_none() {
         let missing = if found.images.is_none() { "X" } else { "y" };
-        let mut first = [0; 4];
+        let mut first = Vec::new();
         // The file may end here, between variables.
-        if super::records::fill(&mut source.reader, &mut first).unwrap_or(0) < 4 {
+        let read = source.reader.by_ref().take(4).read_to_end(&mut first);
+        let Some(first) = read.ok().and_then(|_| first.first_chunk()) else {
             return source.fail(format!("the file ends before the variable `{missing}`"));
-        }
+        };
         source.at += 4;
-        let (kind, length) = (u32::from_le_bytes(first), source.word()?);
+        let (kind, length) = (u32::from_le_bytes(*first), source.word()?);
         variable(&mut source, kind, length, &mut found)?;
     }
     let (Some((rows, columns, channels, pixels)), Some(labels)) = (found.images, found.labels) else {

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::network;
 pub use crate::number::permutation as order;
+use crate::program::hex;
 pub use augment::Draw;
 use augment::Patch;
 pub use error::DataError;
@@ -37,7 +38,7 @@ impl DataSet {
         let mut sha = Sha256::new();
         self.train.digest(&mut sha);
         self.test.digest(&mut sha);
-        sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(sha.finalize())
     }
 }
 

@@ -29,17 +29,19 @@ impl Reader {
     /// Adds the records of a file; `path` is how errors name it.
     pub(super) fn add(&mut self, record: Record, path: &Path, mut file: impl Read) -> Result<(), DataError> {
         let plane = record.rows * record.columns;
-        let mut bytes = vec![0; 1 + plane * record.channels];
+        let length = 1 + plane * record.channels;
+        let mut bytes = Vec::with_capacity(length);
         for number in 0_u64.. {
-            let read = fill(&mut file, &mut bytes);
+            bytes.clear();
+            let read = file.by_ref().take(length as u64).read_to_end(&mut bytes);
             let read = read.map_err(|error| DataError::Read { path: path.to_owned(), error })?;
-            let at = number * bytes.len() as u64;
+            let at = number * length as u64;
             let fail = |byte: u64, what| Err(DataError::Content { path: path.to_owned(), byte, what });
             match read {
                 0 if number == 0 => return fail(0, "the file is empty".to_owned()),
                 0 => return Ok(()),
-                n if n < bytes.len() => {
-                    let what = format!("record {number} ends after {n} of {} bytes", bytes.len());
+                n if n < length => {
+                    let what = format!("record {number} ends after {n} of {length} bytes");
                     return fail(at + n as u64, what);
                 }
                 _ => {}
@@ -66,20 +68,6 @@ impl Reader {
     pub(super) fn images(self, record: Record) -> Images {
         Images::held([record.rows, record.columns, record.channels], self.pixels, self.labels)
     }
-}
-
-/// Reads until `bytes` are full or the file ends; how many were read.
-pub(super) fn fill(file: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

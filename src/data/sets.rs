@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
 
+use super::folder::entries;
 use super::records::{CIFAR, Reader};
 use super::{DataError, DataSet, Images, mat};
 use crate::network;
+use crate::program::hex;
 
 /// A set as its authors publish it.
 #[derive(Debug, Clone, Copy)]
@@ -110,8 +112,7 @@ impl Found {
                 Err(error) => return Err(failed(error)),
             }
         }
-        let found: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(if found == md5 { Found::Whole } else { Found::Other })
+        Ok(if hex(sum.finalize()) == md5 { Found::Whole } else { Found::Other })
     }
 }
 
@@ -194,15 +195,11 @@ pub(super) fn svhn(folder: &Path) -> Result<DataSet, DataError> {
 
 /// The records of the files whose names begin so, in the order of names.
 fn svhn_records(folder: &Path, begin: &str) -> Result<Images, DataError> {
-    let read = |error| DataError::Read { path: folder.to_owned(), error };
-    let entries: Result<Vec<PathBuf>, _> =
-        std::fs::read_dir(folder).map_err(read)?.map(|entry| entry.map(|e| e.path())).collect();
     let named = |path: &PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         name.starts_with(begin) && name.ends_with(".bin")
     };
-    let mut files: Vec<PathBuf> = entries.map_err(read)?.into_iter().filter(named).collect();
-    files.sort();
+    let files: Vec<PathBuf> = entries(folder)?.into_iter().filter(named).collect();
     if files.is_empty() {
         return Err(not_there(
             folder,

@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::{Axis, Base, ExploreError};
+use crate::program::hex;
 use crate::spec::Setting;
 
 /// Version of the file.
@@ -161,8 +162,7 @@ fn named(settings: &[String], seed: u64) -> String {
         return name;
     }
     let digest = Sha256::digest(whole.as_bytes());
-    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    format!("{},{digest},seed={seed}", &name[..LONGEST - 40])
+    format!("{},{},seed={seed}", &name[..LONGEST - 40], hex(&digest[..6]))
 }
 
 /// Which points compute the same numbers, by index.

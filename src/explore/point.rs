@@ -12,7 +12,7 @@ use super::{ExploreError, Plan};
 use crate::data::DataSet;
 use crate::machine::Fast;
 use crate::network::applied;
-use crate::program::Program;
+use crate::program::{Program, hex};
 use crate::report::{Host, report_elsewhere};
 use crate::spec::Setting;
 use crate::train::{Checkpoint, Epoch, Run, RunDirectory, TrainError};
@@ -132,7 +132,7 @@ fn digest(inputs: &Inputs, stop_above: Option<f64>) -> String {
         inputs.recipe
     ));
     sha.update(inputs.machine.to_toml());
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(sha.finalize())
 }
 
 /// Trains a training's first point, from where it was, and writes the folders of all its points; nothing when stopped.

@@ -25,15 +25,29 @@ pub trait Engine {
         state: &mut State,
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
-        for step in &plan.steps {
-            let outcome = self.execute(step, state)?;
-            for observer in observers.iter_mut() {
-                observer.executed(plan, step, &outcome, state);
-            }
-        }
-        observers.iter_mut().for_each(|observer| observer.finished(plan));
-        Ok(())
+        in_order(self, plan, state, observers)
     }
+}
+
+/// Executes a plan one instruction after another, observers told of each: what [`Engine::run`] does where an engine has
+/// nothing better.
+///
+/// # Errors
+/// As [`Engine::execute`]; what was executed before stays.
+pub fn in_order<E: Engine + ?Sized>(
+    engine: &mut E,
+    plan: &Plan,
+    state: &mut State,
+    observers: &mut [&mut dyn Observer],
+) -> Result<(), Fault> {
+    for step in &plan.steps {
+        let outcome = engine.execute(step, state)?;
+        for observer in observers.iter_mut() {
+            observer.executed(plan, step, &outcome, state);
+        }
+    }
+    observers.iter_mut().for_each(|observer| observer.finished(plan));
+    Ok(())
 }
 
 /// What happened when an instruction was executed, besides its effect on the state.

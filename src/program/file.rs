@@ -63,7 +63,12 @@ fn digest(header: &mut Header, blobs: &[(String, Vec<u8>)]) -> String {
         sha.update(format!("{name} {}\n", bytes.len()));
         sha.update(bytes);
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(sha.finalize())
+}
+
+/// A digest as text: two digits a byte.
+pub(crate) fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn words_of(bytes: &[u8]) -> Vec<u64> {

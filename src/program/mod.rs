@@ -14,6 +14,7 @@ mod text;
 
 pub use check::ProgramError;
 pub use file::FileError;
+pub(crate) use file::hex;
 pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
 pub use text::{Assembled, TextError, TextErrors};

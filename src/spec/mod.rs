@@ -231,6 +231,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Bytes of the scratchpads: operand, weight, accumulator, mask.
+    pub fn bytes(&self) -> [u64; 4] {
+        [self.operand, self.weight, self.accumulator, self.mask].map(Scratchpad::bytes)
+    }
+
     /// A scratchpad by its name in the instruction set; DRAM is none.
     pub fn scratchpad(&self, memory: crate::isa::Memory) -> Option<Scratchpad> {
         match memory {

@@ -13,7 +13,7 @@ use super::timeline::json;
 use super::{Follow, Halt, Limits, Sink, Timetable, Window};
 use crate::isa::{Footprint, Range, encode};
 use crate::machine::{Observer, Outcome, State};
-use crate::program::{Flow, Plan, Step};
+use crate::program::{Flow, Plan, Step, hex};
 
 /// Writes a log.
 pub struct Log<'a> {
@@ -277,6 +277,6 @@ fn digest_of(footprint: &Footprint, state: &State) -> String {
     let written = footprint.registers_written;
     written.scales().for_each(|r| hasher.update(state.scales[usize::from(r.0)].to_le_bytes()));
     written.counters().for_each(|r| hasher.update(state.counters[usize::from(r.0)].to_le_bytes()));
-    let digits = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digits = hex(hasher.finalize());
     digits[..DIGEST_DIGITS].to_owned()
 }

@@ -12,7 +12,7 @@ use super::Progress;
 use super::directory::replace;
 use crate::isa::{Memory, encode};
 use crate::machine::State;
-use crate::program::{Program, Tensor};
+use crate::program::{Program, Tensor, hex};
 
 /// Version of the form; a change that old files do not read raises it.
 const VERSION: u32 = 3;
@@ -91,10 +91,6 @@ pub struct Checkpoint {
     header: Header,
     /// The kept tensors, by name.
     tensors: Vec<FileTensor>,
-}
-
-fn hex(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Digest of what a program does: its code, and where its tensors lie.

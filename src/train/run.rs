@@ -334,9 +334,7 @@ impl<'a> Run<'a> {
 
 /// Bytes of a machine's scratchpads, in the order of memories.
 pub(super) fn scratchpads(machine: &Machine) -> [usize; 4] {
-    let memory = &machine.memory;
-    [memory.operand, memory.weight, memory.accumulator, memory.mask]
-        .map(|m| usize::try_from(m.bytes()).unwrap_or(usize::MAX))
+    machine.memory.bytes().map(|n| usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// The share that is not right.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::machine::{Engine, Fault, Observer, Outcome, State};
+use crate::machine::{Engine, Fault, Observer, Outcome, State, in_order};
 use crate::program::{Plan, Step};
 use crate::trace::{Follow, Golden, Halt};
 
@@ -53,14 +53,7 @@ impl Engine for Recorded<'_> {
         if !self.shared.active.replace(false) {
             return self.engine.run(plan, state, observers);
         }
-        for step in &plan.steps {
-            let outcome = self.execute(step, state)?;
-            for observer in observers.iter_mut() {
-                observer.executed(plan, step, &outcome, state);
-            }
-        }
-        observers.iter_mut().for_each(|observer| observer.finished(plan));
-        Ok(())
+        in_order(self, plan, state, observers)
     }
 }
 

@@ -4,7 +4,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::machine::{Engine, Fast, Fault, Observer, Outcome, State, Stepped, Watch};
+use crate::cli::instead::Instead;
+use crate::machine::{Engine, Observer, Outcome, State, Stepped, Watch};
 use crate::program::{Plan, Step};
 use crate::spec::Machine;
 use crate::trace::{Follow, Halt, ScratchpadStreams, Waveform};
@@ -39,40 +40,8 @@ impl Watcher for ScratchpadStreams<'_> {
 struct Shared<W> {
     watcher: RefCell<W>,
     /// The next plan executed is watched.
-    active: Cell<bool>,
+    active: Rc<Cell<bool>>,
     halt: RefCell<Option<Halt>>,
-}
-
-/// An engine that is watched.
-struct Watched<W> {
-    stepped: Stepped,
-    fast: Fast,
-    shared: Rc<Shared<W>>,
-}
-
-impl<W: Watcher> Engine for Watched<W> {
-    fn name(&self) -> &'static str {
-        "stepped"
-    }
-
-    fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        self.fast.execute(step, state)
-    }
-
-    fn run(
-        &mut self,
-        plan: &Plan,
-        state: &mut State,
-        observers: &mut [&mut dyn Observer],
-    ) -> Result<(), Fault> {
-        if !self.shared.active.replace(false) {
-            return self.fast.run(plan, state, observers);
-        }
-        let mut watcher = self.shared.watcher.borrow_mut();
-        self.stepped.watched(plan, state, observers, Some(&mut *watcher))?;
-        *self.shared.halt.borrow_mut() = watcher.take_halt();
-        Ok(())
-    }
 }
 
 /// Goes along with the run and says when the watcher looks.
@@ -85,7 +54,7 @@ pub(super) struct Stepping<W> {
 impl<W: Watcher> Stepping<W> {
     /// A follower of a run up to step `last`.
     pub(super) fn new(watcher: W, last: u64) -> Self {
-        let shared = Shared { watcher: watcher.into(), active: false.into(), halt: RefCell::new(None) };
+        let shared = Shared { watcher: watcher.into(), active: Rc::default(), halt: RefCell::new(None) };
         Stepping { shared: Rc::new(shared), last, ended: false }
     }
 
@@ -94,8 +63,15 @@ impl<W: Watcher> Stepping<W> {
     where
         W: 'w,
     {
-        let shared = Rc::clone(&self.shared);
-        Box::new(Watched { stepped: Stepped::new(machine.clone()), fast: Fast::new(), shared })
+        let (shared, mut stepped) = (Rc::clone(&self.shared), Stepped::new(machine.clone()));
+        let asked = Rc::clone(&shared.active);
+        let watched = move |plan: &Plan, state: &mut State, observers: &mut [&mut dyn Observer]| {
+            let mut watcher = shared.watcher.borrow_mut();
+            stepped.watched(plan, state, observers, Some(&mut *watcher))?;
+            *shared.halt.borrow_mut() = watcher.take_halt();
+            Ok(())
+        };
+        Box::new(Instead::new("stepped", asked, watched))
     }
 
     /// The watcher, when the engine is gone.
