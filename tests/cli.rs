@@ -213,6 +213,9 @@ fn a_run_that_fails_keeps_its_checkpoint_and_says_where() {
     for word in ["step 1", "forward of layer 0", "row", "accumulators.forward.bits"] {
         assert!(error.contains(word), "{word}: {error}");
     }
+    // So does an evaluation on that machine.
+    let error = refused(dir.path(), 1, &["eval", "b", "--data", &data]);
+    assert!(error.contains("forward of layer 0"), "{error}");
     // Another seed is another run; a damaged checkpoint is none.
     let error = refused(dir.path(), 2, &["train", "--data", &data, "--resume", "--out", "a", "--seed", "5"]);
     assert!(error.contains("seed"), "{error}");

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::load::{self, EngineChoice};
-use super::{Failure, failed, given, print};
+use super::{Failure, failed, given, print, stopped};
 use crate::data;
 use crate::report::{EvaluationReport, evaluation_table};
 use crate::train::{Checkpoint, RunDirectory, evaluate};
@@ -48,7 +48,7 @@ impl Eval {
         let began = Instant::now();
         let engine = self.engine.on(&inputs.machine);
         let evaluation =
-            evaluate(&inputs.program, &inputs.machine, &checkpoint, &data.test, engine).map_err(given)?;
+            evaluate(&inputs.program, &inputs.machine, &checkpoint, &data.test, engine).map_err(stopped)?;
         let step = checkpoint.progress().step;
         let seconds = began.elapsed().as_secs_f64();
         let report = EvaluationReport::new(
