@@ -6,20 +6,20 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod bytes;
+mod crew;
 mod extension;
 mod partial;
 mod portable;
 mod product;
 mod stepped;
-mod team;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 pub(super) use bytes::{TURN_SLACK, interleave, nonzeros, turn};
+pub(super) use crew::{Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use team::Team;
