@@ -288,7 +288,7 @@ fn stopped(plan: &Plan, step: u32, fault: Fault) -> TrainError {
         Fault::Range { .. } => {
             "a smaller learning rate or more gradient bits (wage.bits.G) make it fit".to_owned()
         }
-        Fault::Chunk { .. } | Fault::Overtaken { .. } => "compile the program for this machine".to_owned(),
+        Fault::Chunk { .. } => "compile the program for this machine".to_owned(),
     };
     TrainError::Fault { step, place, fault, way_out }
 }
