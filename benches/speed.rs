@@ -10,10 +10,11 @@ use wagesim::data::{DataSet, mnist};
 use wagesim::isa::Instr;
 use wagesim::machine::{Engine, Fast, Observer, Outcome, State};
 use wagesim::network::load;
-use wagesim::observe::Cost;
+use wagesim::observe::{Cost, Ledger};
 use wagesim::program::{Phase, Plan, Program, Step};
 use wagesim::spec::{Machine, Setting};
-use wagesim::train::Run;
+use wagesim::timing::Schedule;
+use wagesim::train::{Run, Trainer};
 
 fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
@@ -88,6 +89,51 @@ fn matrices(data: &DataSet) {
     }
 }
 
+/// What timing takes: the schedules, once, and what a ledger adds to each step, beside an epoch without either.
+fn timing(data: &DataSet) {
+    let (program, machine, recipe) = program(&[]);
+    let sizes = machine.memory.bytes().map(|n| usize::try_from(n).unwrap());
+    let mut trainer = Trainer::new(&program, sizes, 1, Box::new(Fast::new())).unwrap();
+    let plans = trainer.plans();
+    let all = [&plans.quantise, &plans.train, &plans.evaluate];
+    let taken = |work: &dyn Fn(&Plan)| {
+        let once = || {
+            let began = Instant::now();
+            all.iter().for_each(|plan| work(plan));
+            began.elapsed().as_secs_f64()
+        };
+        median((0..REPEATS).map(|_| once()).collect())
+    };
+    let schedules = taken(&|plan| drop(Schedule::of(plan, &machine)));
+    let counted = taken(&|plan| drop(Ledger::new(plan, &machine)));
+    let mut ledger = Ledger::new(&plans.train, &machine);
+    let batch = data.train.batch(&(0..recipe.batch).collect::<Vec<u32>>(), None).unwrap();
+    let mut seconds = [Vec::new(), Vec::new()];
+    // Steps with and without take turns, so that what else the host does falls on both.
+    for step in 1..=8 * STEPS {
+        let with = step % 2 == 0;
+        let observers: &mut [&mut dyn Observer] = if with { &mut [&mut ledger] } else { &mut [] };
+        let began = Instant::now();
+        trainer.step(&batch, step, recipe.lr_log2(1), observers).unwrap();
+        seconds[usize::from(with)].push(began.elapsed().as_secs_f64());
+    }
+    let [without, with] = seconds.map(median);
+    let steps = f64::from(u32::try_from(data.train.len()).unwrap() / recipe.batch);
+    let epoch = steps * without;
+    println!("\nan epoch of {steps} steps without timing: {epoch:.1} s, {:.2} ms a step", 1e3 * without);
+    println!(
+        "schedules of its plans, once: {:.1} ms, {:.3} % of it",
+        1e3 * schedules,
+        100.0 * schedules / epoch
+    );
+    println!("with all counts, once: {:.1} ms, {:.3} %", 1e3 * counted, 100.0 * counted / epoch);
+    println!(
+        "counting executions: {:.1} µs a step, {:.2} %",
+        1e6 * (with - without),
+        100.0 * (with / without - 1.0)
+    );
+}
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let data = mnist(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"))).unwrap();
@@ -125,5 +171,8 @@ fn main() {
     }
     if is_wanted("matrix") {
         matrices(&data);
+    }
+    if is_wanted("timing") {
+        timing(&data);
     }
 }

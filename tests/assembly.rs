@@ -156,3 +156,37 @@ fn the_repositorys_own_text_is_read() {
     assert_eq!(program.name, "requantise-product");
     assert!(Program::from_text(&program.to_text(), "again.s").unwrap() == program);
 }
+
+#[test]
+fn what_is_refused_before_it_runs_shows_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("shift.s"),
+        ".macro up n\n    v.relu dst=operand[n] src=operand[0] format=8 count=64\n.endm\n",
+    )
+    .unwrap();
+    let refused = |line: &str| {
+        std::fs::write(
+            dir.path().join("main.s"),
+            format!(".include \"shift.s\"\nmain:\n    {line}\n    halt\n"),
+        )
+        .unwrap();
+        let out = Command::new(env!("CARGO_BIN_EXE_wagesim"))
+            .args(["run", "main.s"])
+            .current_dir(dir.path())
+            .output()
+            .unwrap();
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    assert_eq!(refused("up n=0").0, Some(0));
+    let (code, told) = refused("up n=8");
+    assert_eq!(code, Some(2), "{told}");
+    for part in ["dst overwrites what is still to be read of src", "shift.s:2:5", "main.s:3:5"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let (code, told) = refused("load dst=operand[0] src=dram[0] rows=2 bytes=8 dst_row=4");
+    assert_eq!(code, Some(2), "{told}");
+    for part in ["dst_row is 4", "rows would overlap", "main.s:3:5"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}

@@ -3,7 +3,7 @@
 use wagesim::compiler::compile;
 use wagesim::isa::Unit;
 use wagesim::network::load;
-use wagesim::observe::{Ledger, Tally};
+use wagesim::observe::{Event, Ledger, Tally};
 use wagesim::program::{Phase, Plan};
 use wagesim::report::{Estimate, estimate};
 use wagesim::spec::{self, Machine, Setting};
@@ -103,6 +103,19 @@ fn an_accumulator_s_width_shows_in_the_area() {
             - narrow
             - (vector(&[]) - vector(&["accumulators.overflow=wrap", &format!("accumulators.bits={bits}")]));
         assert!((spared - array).abs() < 1.0, "{bits} bits: {spared} µm², not {array}");
+    }
+}
+
+#[test]
+fn squares_of_the_loss_have_one_multiplier_whatever_the_lanes() {
+    for lanes in [1, 32, 256] {
+        let area = estimated(&[&format!("vector.lanes={lanes}")]).area;
+        let of_vector = area.elements.iter().filter(|e| e.element.place == "vector");
+        let products: Vec<(Event, u64)> = of_vector
+            .map(|e| (e.element.event, e.element.count))
+            .filter(|(event, _)| matches!(event, Event::Multiply { .. }))
+            .collect();
+        assert_eq!(products, [(Event::Multiply { a_bits: 64, b_bits: 64 }, 1)], "{lanes} lanes");
     }
 }
 

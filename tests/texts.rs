@@ -35,7 +35,9 @@ fn each_text_gives_what_stands_beside_it() {
             continue;
         }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let told = told(&std::fs::read_to_string(&path).unwrap(), &name);
+        let told = told(&std::fs::read_to_string(&path).unwrap(), &path.display().to_string());
+        // Files are named as from their folder, wherever that lies.
+        let told = told.replace(&format!("{}/", folder.display()), "");
         let beside = path.with_extension("txt");
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&beside, &told).unwrap();

@@ -12,6 +12,13 @@ use crate::program::{Assembled, Program};
 ///
 /// `isa/assembly.md` tells how programs are written; `wagesim disasm` writes the text of a compiled one.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wagesim asm programs/requantise-product.s             requantise-product.safetensors beside it
+  wagesim asm kernel.s -o kernel.safetensors --json     what was written, as JSON
+
+`.include \"parts/requantise.s\"` takes the lines of another file: its path is relative to the
+file that includes it. Errors name file and line; warnings are names that nothing uses.")]
 pub(super) struct Asm {
     /// Assembly text
     source: PathBuf,
@@ -35,7 +42,7 @@ struct Summary<'a> {
 impl Asm {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let origin = self.source.display().to_string();
-        let Assembled { program, warnings } =
+        let Assembled { program, warnings, .. } =
             Program::assembled(&read(&self.source)?, &origin).map_err(given)?;
         for warning in warnings {
             eprintln!("warning: {warning}");

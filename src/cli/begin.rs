@@ -10,7 +10,7 @@ use super::load::read;
 use super::{Failure, given, tensors};
 use crate::isa::{Memory, Sizes};
 use crate::machine::State;
-use crate::program::{Plan, Program};
+use crate::program::{Plan, PlanError, Program};
 use crate::spec::Machine;
 
 /// How a program begins.
@@ -49,13 +49,28 @@ fn refuse(path: &Path, error: impl Into<anyhow::Error>) -> Failure {
 
 /// An entry of a program, unrolled and proved to fit the machine; `path` is what errors call it.
 pub(super) fn plan(program: &Program, entry: &str, machine: &Machine, path: &Path) -> Result<Plan, Failure> {
-    let plan = Plan::new(program, entry).map_err(|e| refuse(path, e))?;
-    plan.verify(&sizes(program, machine)).map_err(|e| refuse(path, e))?;
-    plan.verify_rows(machine.array.rows).map_err(|e| refuse(path, e))?;
-    let control = &machine.control;
-    let verified = program.verify_control(entry, control.registers, control.loop_depth);
-    verified.map_err(|e| refuse(path, e))?;
-    Ok(plan)
+    let planned = || {
+        let plan = Plan::new(program, entry)?;
+        plan.verify(&sizes(program, machine))?;
+        plan.verify_rows(machine.array.rows)?;
+        program.verify_control(entry, machine.control.registers, machine.control.loop_depth)?;
+        Ok(plan)
+    };
+    planned().map_err(|e| refuse_at(path, e))
+}
+
+/// A plan's error, drawn with its line where the program is a text.
+fn refuse_at(path: &Path, error: PlanError) -> Failure {
+    let is_text = path.extension().is_none_or(|e| e != "safetensors");
+    let text = error.pc().filter(|_| is_text).and_then(|pc| Some((pc, std::fs::read_to_string(path).ok()?)));
+    let drawn = text.and_then(|(pc, text)| {
+        let assembled = Program::assembled(&text, &path.display().to_string()).ok()?;
+        assembled.at(pc, &error.to_string())
+    });
+    match drawn {
+        Some(drawn) => given(anyhow!("{drawn}")),
+        None => refuse(path, error),
+    }
 }
 
 impl Begin {

@@ -96,12 +96,13 @@ impl Display {
     pub(super) fn epoch(&self, epoch: &Epoch, rate: f64) -> Result<(), Failure> {
         self.error.set(Some(epoch.test_error));
         self.line(&format!(
-            "epoch {:>3}  η {:<6} loss {:.4}  train error {:.2} %  test error {:.2} %  {rate:.0} images/s",
+            "epoch {:>3}  η {:<6} loss {:.4}  train error {:.2} %  test error {:.2} %{}  {rate:.0} images/s",
             epoch.epoch,
             2f64.powi(epoch.lr_log2),
             epoch.loss,
             100.0 * epoch.train_error,
             100.0 * epoch.test_error,
+            epoch.test_error_top5.map_or(String::new(), |e| format!("  top-5 {:.2} %", 100.0 * e)),
         ))
     }
 }

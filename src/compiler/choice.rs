@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -72,15 +73,17 @@ impl Lowering<'_> {
                 tried.push(candidate.tiling);
             }
         }
-        let scheduled = |&tiling: &T| (self.scheduled(|e| emit(e, tiling)), tiling);
+        // A schedule is given up where it is longer than one known: which are does not change the shortest.
+        let shortest = AtomicU64::new(u64::MAX);
+        let scheduled = |&tiling: &T| (self.scheduled(&shortest, |e| emit(e, tiling)), tiling);
         let all: Vec<(u64, T)> = tried.par_iter().map(scheduled).collect();
         // Of equals the first.
         let (cycles, tiling) = all.into_iter().min_by_key(|(cycles, _)| *cycles).ok_or_else(none)?;
         Ok(Fastest { tiling, cycles, fitting, compared: tried.len() })
     }
 
-    /// Cycles of what `emit` emits, alone on the machine.
-    fn scheduled(&self, emit: impl FnOnce(&mut Emitter)) -> u64 {
+    /// Cycles of what `emit` emits, alone on the machine; they lower `shortest`. The greatest number where they are more.
+    fn scheduled(&self, shortest: &AtomicU64, emit: impl FnOnce(&mut Emitter)) -> u64 {
         let mut emitter = Emitter::new(false);
         emit(&mut emitter);
         emitter.push(Instr::Halt);
@@ -94,7 +97,12 @@ impl Lowering<'_> {
             probes: Vec::new(),
             training: None,
         };
-        Plan::new(&program, "").map_or(u64::MAX, |plan| Schedule::cycles_of(&plan, self.machine))
+        let plan = Plan::new(&program, "").ok();
+        let cycles = plan.and_then(|plan| Schedule::cycles_within(&plan, self.machine, shortest));
+        cycles.map_or(u64::MAX, |cycles| {
+            shortest.fetch_min(cycles, Ordering::Relaxed);
+            cycles
+        })
     }
 }
 

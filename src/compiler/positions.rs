@@ -12,7 +12,7 @@ use super::cost::{Cost, Work, halvings, image_tiles};
 use super::emit::{Emitter, Place, Tile};
 use super::layout::Stored;
 use super::moves::{BoxMove, Extent, Region3};
-use super::taps::{narrow, runs, small};
+use super::taps::{each_run, narrow, runs, small};
 use super::window::{Run, View, Window, bounding, signed};
 use crate::isa::{Format, Instr, Matrix, Memory, ModeIndex};
 use crate::number::AccumulatorRule;
@@ -83,6 +83,12 @@ struct Piece {
     length: u64,
 }
 
+/// What the pieces of the reduction look like: images, rows and columns of each, and the greatest (of equals the last).
+struct Boxes {
+    sizes: BTreeSet<[u64; 3]>,
+    greatest: Piece,
+}
+
 impl PositionsProduct<'_> {
     fn group(&self) -> u64 {
         u64::from(self.rule.tree) * u64::from(self.rule.chunk.max(1))
@@ -106,13 +112,17 @@ impl PositionsProduct<'_> {
             taps.extend(halvings(*taps.last().expect("never empty"), unit).into_iter().skip(1));
         }
         let columns = halvings(self.columns, 1);
-        let tilings = taps.iter().flat_map(|&taps| {
-            let pieces = &pieces;
-            columns.iter().flat_map(move |&columns| {
-                pieces.iter().map(move |&pieces| PositionsTiling { taps, columns, pieces })
-            })
-        });
-        tilings.filter_map(|t| self.candidate(t, cost)).collect()
+        // Boxes are those of pieces or taps alone: there are many more tilings.
+        let pieces: Vec<_> = pieces.into_iter().filter_map(|p| Some((p, self.boxes(p)?))).collect();
+        let mut found = Vec::new();
+        for taps in taps {
+            let tap_boxes = self.tap_boxes(taps);
+            for &columns in &columns {
+                let tilings = pieces.iter().map(|(p, b)| (PositionsTiling { taps, columns, pieces: *p }, b));
+                found.extend(tilings.filter_map(|(t, boxes)| self.candidate(t, boxes, &tap_boxes, cost)));
+            }
+        }
+        found
     }
 
     /// That no tiling fits.
@@ -125,20 +135,35 @@ impl PositionsProduct<'_> {
         }
     }
 
-    /// The greatest piece of a tiling.
-    fn greatest_piece(&self, t: &PositionsTiling) -> Option<Piece> {
-        self.pieces(t).into_iter().max_by_key(|p| p.tile.count * p.rows.count * p.cols.count)
+    /// The boxes of pieces; none where there is no piece.
+    fn boxes(&self, pieces: Pieces) -> Option<Boxes> {
+        let size = |p: &Piece| [p.tile.count, p.rows.count, p.cols.count];
+        let mut sizes = BTreeSet::new();
+        let each = self.pieces(pieces).inspect(|p| {
+            sizes.insert(size(p));
+        });
+        let greatest = each.max_by_key(|p| size(p).into_iter().product::<u64>())?;
+        Some(Boxes { sizes, greatest })
+    }
+
+    /// Rows, columns and channels of boxes of so many taps: those that go over the end of a kernel row reach further than the
+    /// first.
+    fn tap_boxes(&self, taps: u64) -> BTreeSet<[u64; 3]> {
+        let all = each_run(self.window.tap_count(), taps);
+        all.map(|taps| bounding(taps, self.window.taps()).map(|run| run.count)).collect()
     }
 
     /// Bytes of the greatest tile in each scratchpad: as many as its windows reach, though padding may spare some.
     pub(super) fn tile_bytes(&self, t: &PositionsTiling) -> Option<[u64; 4]> {
-        let pieces: BTreeSet<[u64; 3]> =
-            self.pieces(t).iter().map(|p| [p.tile.count, p.rows.count, p.cols.count]).collect();
-        // Taps that go over the end of a kernel row reach further than the first.
-        let taps: BTreeSet<[u64; 3]> = runs(self.window.tap_count(), t.taps)
-            .into_iter()
-            .map(|taps| bounding(taps, self.window.taps()).map(|run| run.count))
-            .collect();
+        self.bytes(t, &self.boxes(t.pieces)?.sizes, &self.tap_boxes(t.taps))
+    }
+
+    fn bytes(
+        &self,
+        t: &PositionsTiling,
+        pieces: &BTreeSet<[u64; 3]>,
+        taps: &BTreeSet<[u64; 3]>,
+    ) -> Option<[u64; 4]> {
         let axis =
             |positions: u64, taps: u64, image: u64| ((positions - 1) * self.window.step + taps).min(image);
         let [height, width, _] = self.window.image;
@@ -153,12 +178,18 @@ impl PositionsProduct<'_> {
     }
 
     /// What a step's product under a tiling costs, roughly; `None` when it does not fit.
-    fn candidate(&self, t: PositionsTiling, cost: &Cost<'_>) -> Option<Candidate<PositionsTiling>> {
-        let bytes = self.tile_bytes(&t)?;
+    fn candidate(
+        &self,
+        t: PositionsTiling,
+        boxes: &Boxes,
+        taps: &BTreeSet<[u64; 3]>,
+        cost: &Cost<'_>,
+    ) -> Option<Candidate<PositionsTiling>> {
+        let bytes = self.bytes(&t, &boxes.sizes, taps)?;
         if !Memory::SCRATCHPADS.into_iter().all(|m| bytes[m.index()] <= cost.capacity(m)) {
             return None;
         }
-        let piece = self.greatest_piece(&t)?;
+        let piece = boxes.greatest;
         let count = match t.pieces {
             Pieces::Images(n) => self.batch.div_ceil(n),
             Pieces::Positions(n) => (self.batch * self.window.positions()).div_ceil(n),
@@ -185,25 +216,24 @@ impl PositionsProduct<'_> {
     }
 
     /// The pieces of a tiling; of whole images only the first, which stands for all.
-    fn pieces(&self, t: &PositionsTiling) -> Vec<Piece> {
+    fn pieces(&self, pieces: Pieces) -> impl Iterator<Item = Piece> {
+        let (images, positions, size) = match pieces {
+            Pieces::Images(n) => (Some(n.min(self.batch)), 0, 1),
+            Pieces::Positions(n) => (None, self.batch * self.window.positions(), n),
+        };
+        let images = images.map(|n| self.whole_images(Tile::once(0, n)));
+        images.into_iter().chain(each_run(positions, size).map(|run| self.run_piece(run)))
+    }
+
+    fn run_piece(&self, run: Run) -> Piece {
         let [rows, cols] = self.window.out;
-        match t.pieces {
-            Pieces::Images(n) => {
-                vec![self.whole_images(Tile::once(0, n.min(self.batch)))]
-            }
-            Pieces::Positions(n) => runs(self.batch * rows * cols, n)
-                .into_iter()
-                .map(|run| {
-                    let [images, rows, cols] = bounding(run, [self.batch, rows, cols]);
-                    let tile = Tile::once(images.first, images.count);
-                    // Positions are numbered in the box of the images that are loaded.
-                    let skipped = images.first * self.window.positions()
-                        + if images.count == 1 { rows.first * self.window.out[1] } else { 0 }
-                        + if images.count == 1 && rows.count == 1 { cols.first } else { 0 };
-                    Piece { tile, rows, cols, first_k: run.first - skipped, length: run.count }
-                })
-                .collect(),
-        }
+        let [images, rows, cols] = bounding(run, [self.batch, rows, cols]);
+        let tile = Tile::once(images.first, images.count);
+        // Positions are numbered in the box of the images that are loaded.
+        let skipped = images.first * self.window.positions()
+            + if images.count == 1 { rows.first * self.window.out[1] } else { 0 }
+            + if images.count == 1 && rows.count == 1 { cols.first } else { 0 };
+        Piece { tile, rows, cols, first_k: run.first - skipped, length: run.count }
     }
 
     fn whole_images(&self, tile: Tile) -> Piece {
@@ -238,7 +268,7 @@ impl PositionsProduct<'_> {
                 match t.pieces {
                     Pieces::Images(n) => self.emit_images(e, taps, columns, n),
                     Pieces::Positions(_) => {
-                        let pieces = self.pieces(t);
+                        let pieces: Vec<Piece> = self.pieces(t.pieces).collect();
                         for (i, piece) in pieces.iter().enumerate() {
                             self.piece(e, taps, columns, piece, i > 0, i + 1 < pieces.len());
                         }

@@ -123,24 +123,13 @@ pub enum Fault {
         /// Rows of the array.
         rows: u32,
     },
-    /// An instruction whose destination runs ahead of its own source; only an engine that moves values with time minds.
-    #[error(
-        "instruction {pc} reads elements it has overwritten; let dst begin where the source does, in no wider format, or elsewhere"
-    )]
-    Overtaken {
-        /// The instruction.
-        pc: u32,
-    },
 }
 
 impl Fault {
     /// The instruction that stopped the run.
     pub fn pc(&self) -> u32 {
         match self {
-            Fault::Trap { pc, .. }
-            | Fault::Range { pc, .. }
-            | Fault::Chunk { pc, .. }
-            | Fault::Overtaken { pc } => *pc,
+            Fault::Trap { pc, .. } | Fault::Range { pc, .. } | Fault::Chunk { pc, .. } => *pc,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::isa::{Instr, Matrix, Unit};
 use crate::number::Overflow;
 use crate::program::{Phase, Step};
 use crate::spec::{Drain, Machine, Preset};
-use crate::timing::lane_elements;
+use crate::timing::{is_built_once, lane_elements};
 
 /// So many elements that do an event, somewhere in the machine.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -201,10 +201,8 @@ impl Logic {
             }
             instr if instr.unit() == Unit::Vector => {
                 let work = vector_work(instr);
-                let (elements, of) = match work.streams.is_empty() {
-                    true => (1, &mut self.scalar),
-                    false => (lane_elements(instr).max(1), &mut self.lane),
-                };
+                let elements = lane_elements(instr).max(1);
+                let of = if is_built_once(instr) { &mut self.scalar } else { &mut self.lane };
                 for &(event, count) in &work.operations {
                     need(of, event, count.div_ceil(elements));
                 }

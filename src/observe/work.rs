@@ -3,6 +3,9 @@
 use super::events::Event;
 use crate::isa::{Address, Format, Instr, Memory};
 
+/// Width of a counter (`isa/table.toml`).
+const COUNTER_BITS: u32 = 128;
+
 /// Bits an instruction moves between a memory and the lanes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stream {
@@ -108,7 +111,7 @@ pub(super) fn vector_work(instr: &Instr) -> Work {
             Work::default()
                 .stream(i.src, i.src_format, n(i.count))
                 .operate(Event::Multiply { a_bits: bits, b_bits: bits }, n(i.count))
-                .operate(Event::Add { bits: 64 }, n(i.count))
+                .operate(Event::Add { bits: COUNTER_BITS }, n(i.count))
         }
         Instr::VArgmax(i) => {
             let elements = n(i.rows) * n(i.columns);

@@ -148,6 +148,22 @@ pub enum PlanError {
     },
 }
 
+impl PlanError {
+    /// The instruction it is about, by its number in the program.
+    pub fn pc(&self) -> Option<usize> {
+        match self {
+            PlanError::NoEntry(_) | PlanError::TooLong { .. } => None,
+            PlanError::Control { pc, .. }
+            | PlanError::Address { pc }
+            | PlanError::Depth { pc, .. }
+            | PlanError::Register { pc, .. } => Some(*pc),
+            PlanError::Access { pc, .. } | PlanError::Narrow { pc, .. } | PlanError::Rows { pc, .. } => {
+                usize::try_from(*pc).ok()
+            }
+        }
+    }
+}
+
 /// Instructions of control an entry may execute.
 const PLAN_LIMIT: usize = 50_000_000;
 /// Instructions a plan may hold: about 1 GiB of them.

@@ -20,6 +20,9 @@ pub struct EvaluationReport {
     pub test_error: f64,
     /// The same where a tie with the label counts as right.
     pub test_error_ties_right: f64,
+    /// Share of the images whose label is not among the five greatest outputs; of 20 classes or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_error_top5: Option<f64>,
     /// Errors by class, in the order of labels.
     pub classes: Vec<ClassError>,
     /// `[label][prediction]`: images.
@@ -72,6 +75,7 @@ impl EvaluationReport {
             step,
             test_error: share(score.images - score.right, score.images),
             test_error_ties_right: share(score.images - score.right_with_ties, score.images),
+            test_error_top5: score.right_in_five.map(|right| share(score.images - right, score.images)),
             classes: confusion.iter().enumerate().map(|(class, row)| class_error(class, row)).collect(),
             confusion,
             time: time(machine),

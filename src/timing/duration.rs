@@ -1,6 +1,7 @@
 //! The three durations of an instruction: when its unit, what it read and what it wrote are free (`isa/timing.md`).
 
-use super::{Transfer, lane_elements};
+use super::Transfer;
+use super::work::beats;
 use crate::isa::{Instr, Matrix, Unit};
 use crate::program::Step;
 use crate::spec::{Drain, Machine};
@@ -28,10 +29,7 @@ impl Duration {
                 let beats = Transfer::of(instr, machine).map_or(0, |t| t.beats(machine));
                 piped(beats, machine.dram.latency_cycles.into())
             }
-            instr if instr.unit() == Unit::Vector => {
-                let beats = lane_elements(instr).div_ceil(machine.vector.lanes.into()).max(1);
-                piped(beats, VECTOR_STAGES)
-            }
+            instr if instr.unit() == Unit::Vector => piped(beats(instr, machine), VECTOR_STAGES),
             _ => piped(1, 0),
         }
     }

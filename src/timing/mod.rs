@@ -13,4 +13,4 @@ pub use account::{Account, Accounts, UnitCycles, Wait};
 pub use duration::{Duration, Folds};
 pub use schedule::{Activity, Schedule, Span, Times};
 pub use transfer::Transfer;
-pub use work::lane_elements;
+pub use work::{is_built_once, lane_elements};

@@ -2,6 +2,7 @@
 //! (`isa/timing.md`, *What an instruction waits for*).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::{Accounts, UNITS, Wait, place};
 use super::duration::gap;
@@ -69,16 +70,15 @@ impl Schedule {
     /// The same; `watch` is told of every span of every unit, each unit's in order of time.
     pub fn watched(plan: &Plan, machine: &Machine, watch: &mut dyn FnMut(Span)) -> Schedule {
         let mut scheduler = Scheduler::new(plan, machine, watch);
-        scheduler.run(true);
+        scheduler.run(true, &AtomicU64::new(u64::MAX));
         scheduler.finish()
     }
 
-    /// Its cycles alone, in less time.
-    pub fn cycles_of(plan: &Plan, machine: &Machine) -> u64 {
+    /// Its cycles alone, in less time; none where they are more than `most`, which may fall meanwhile.
+    pub fn cycles_within(plan: &Plan, machine: &Machine, most: &AtomicU64) -> Option<u64> {
         let mut watch = |_: Span| {};
         let mut scheduler = Scheduler::new(plan, machine, &mut watch);
-        scheduler.run(false);
-        scheduler.cycles()
+        scheduler.run(false, most).then(|| scheduler.cycles())
     }
 }
 
@@ -123,6 +123,8 @@ struct Scheduler<'a> {
     control_ready: u64,
     queues: [VecDeque<usize>; 4],
     live: Vec<Live>,
+    /// Their indices, side by side to be searched.
+    live_indices: Vec<usize>,
     times: Vec<Times>,
     reading_ends: Vec<u64>,
     unit_free: [u64; 4],
@@ -154,6 +156,7 @@ impl<'a> Scheduler<'a> {
             control_ready: plan.steps.first().map_or(0, |s| s.control_before.into()),
             queues: Default::default(),
             live: Vec::new(),
+            live_indices: Vec::new(),
             times: vec![Times::default(); plan.steps.len()],
             reading_ends: vec![0; plan.steps.len()],
             unit_free: [0; 4],
@@ -166,9 +169,12 @@ impl<'a> Scheduler<'a> {
         }
     }
 
-    /// From the first event to the last; `accounts` for what units do between them.
-    fn run(&mut self, accounts: bool) {
+    /// From the first event to the last; false where one comes later than `most`. `accounts` for what units do between them.
+    fn run(&mut self, accounts: bool, most: &AtomicU64) -> bool {
         while self.next < self.plan.steps.len() || self.queues.iter().any(|q| !q.is_empty()) {
+            if self.now > most.load(Ordering::Relaxed) {
+                return false;
+            }
             let room = self.room();
             self.start_heads();
             self.issue(room);
@@ -178,6 +184,7 @@ impl<'a> Scheduler<'a> {
             }
             self.now = then;
         }
+        true
     }
 
     /// Whether control finds room for its next instruction, at the beginning of the cycle.
@@ -210,6 +217,9 @@ impl<'a> Scheduler<'a> {
         let duration = Duration::of(step, self.machine);
         let touches = Memory::SCRATCHPADS.map(|m| footprint.touches(m));
         let writes = Memory::SCRATCHPADS.map(|m| footprint.writes_to(m));
+        self.live_indices.clear();
+        self.live_indices.extend(self.live.iter().map(|l| l.index));
+        self.live_indices.push(index);
         self.live.push(Live { index, footprint, touches, writes, dependencies, duration });
         self.queues[unit].push_back(index);
         self.coming[unit].pop_front();
@@ -243,9 +253,12 @@ impl<'a> Scheduler<'a> {
     }
 
     fn live(&self, index: usize) -> &Live {
-        // Live instructions stand in program order.
-        let at = self.live.partition_point(|l| l.index < index);
-        &self.live[at]
+        &self.live[self.place_of(index)]
+    }
+
+    /// Live instructions stand in program order.
+    fn place_of(&self, index: usize) -> usize {
+        self.live_indices.partition_point(|&live| live < index)
     }
 
     /// Whether a head can start now, `claims` being what older heads claim.
@@ -320,8 +333,7 @@ impl<'a> Scheduler<'a> {
 
     fn start(&mut self, index: usize, unit: usize) {
         let now = self.now;
-        let at = self.live.partition_point(|l| l.index < index);
-        let Live { touches, writes, duration, .. } = self.live[at];
+        let Live { touches, writes, duration, .. } = self.live[self.place_of(index)];
         let times = &mut self.times[index];
         (times.started, times.unit_free) = (now, now + duration.occupancy_cycles);
         times.ended = now + duration.latency_cycles;

@@ -1,6 +1,7 @@
-//! How many elements an instruction passes through the vector unit's lanes.
+//! How many elements an instruction passes through the vector unit, and how many of them a cycle.
 
 use crate::isa::Instr;
+use crate::spec::Machine;
 
 /// Elements that pass the lanes: what it writes, or the elements of all windows for a pool; 1 for what touches
 /// registers only, 0 for instructions of other units.
@@ -32,4 +33,18 @@ pub fn lane_elements(instr: &Instr) -> u64 {
         Instr::XSet(_) | Instr::XExponent(_) | Instr::XSub(_) | Instr::CClear(_) => 1,
         _ => 0,
     }
+}
+
+/// Whether what it does is built once, not in every lane: squares, and what concerns registers. Its elements pass one a cycle.
+pub fn is_built_once(instr: &Instr) -> bool {
+    matches!(
+        instr,
+        Instr::VSumsq(_) | Instr::XSet(_) | Instr::XExponent(_) | Instr::XSub(_) | Instr::CClear(_)
+    )
+}
+
+/// Cycles in which elements of an instruction of the vector unit enter it.
+pub(super) fn beats(instr: &Instr, machine: &Machine) -> u64 {
+    let a_cycle = if is_built_once(instr) { 1 } else { machine.vector.lanes.into() };
+    lane_elements(instr).div_ceil(a_cycle).max(1)
 }

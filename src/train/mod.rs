@@ -4,6 +4,7 @@
 mod checkpoint;
 mod directory;
 mod evaluation;
+mod five;
 mod run;
 mod trainer;
 

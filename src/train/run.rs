@@ -36,6 +36,9 @@ pub struct Epoch {
     pub test_error: f64,
     /// The same where a tie with the label counts as right.
     pub test_error_ties_right: f64,
+    /// Share of the test images whose label is not among the five greatest outputs; of 20 classes or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_error_top5: Option<f64>,
 }
 
 /// What a run has come to, besides the tensors kept: counters only, no times of the host.
@@ -276,6 +279,7 @@ impl<'a> Run<'a> {
             train_error: error(seen.right, seen.images),
             test_error: error(score.right, score.images),
             test_error_ties_right: error(score.right_with_ties, score.images),
+            test_error_top5: score.right_in_five.map(|right| error(right, score.images)),
         };
         self.epochs.push(epoch);
         Ok(epoch)

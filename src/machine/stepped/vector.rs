@@ -1,6 +1,6 @@
 //! The vector unit: lanes behind four stages, read, two of arithmetic, write.
 //!
-//! A beat is an element for each lane. Pools and rows of `v.argmax` and `v.reduce` pass element by element, and what was best
+//! A beat is an element for each lane; of `v.sumsq` one element, as there is one multiplier for squares. Pools and rows of `v.argmax` and `v.reduce` pass element by element, and what was best
 //! so far, or the sum so far, stays in a register of the arithmetic. `v.unpool` has a lane for each output, which reads the windows that cover it;
 //! where there are more values than outputs, the rest pass lanes that write nothing. The table of `v.lookup` is read in the
 //! read stage, behind the byte. Registers that are raised or added to are read as they are written.
@@ -58,12 +58,8 @@ struct Feed {
     id: usize,
     next: u64,
     count: u64,
-}
-
-/// A part of a scratchpad that the instruction being read has written already.
-struct Written {
-    address: Address,
-    end_bit: u64,
+    /// Elements of a beat.
+    lanes: u64,
 }
 
 /// The vector unit.
@@ -75,7 +71,6 @@ pub(super) struct Vector {
     second: Option<Results>,
     best: Option<Best>,
     reduced: i64,
-    written: Vec<Written>,
 }
 
 fn bits(n: u32) -> Format {
@@ -132,13 +127,13 @@ impl Vector {
             second: None,
             best: None,
             reduced: 0,
-            written: Vec::new(),
         }
     }
 
     pub(super) fn start(&mut self, id: usize, instr: &Instr) {
-        self.feed = Some(Feed { id, next: 0, count: lane_elements(instr) });
-        self.written.clear();
+        // There is one multiplier for squares.
+        let lanes = if matches!(instr, Instr::VSumsq(_)) { 1 } else { self.lanes };
+        self.feed = Some(Feed { id, next: 0, count: lane_elements(instr), lanes });
     }
 
     /// One cycle: every stage hands on what it held when the cycle began.
@@ -162,23 +157,9 @@ impl Vector {
     }
 
     fn write(&mut self, results: Results, cycle: &mut Cycle) {
-        for write in results.writes {
-            if self.feed.as_ref().is_some_and(|feed| feed.id == results.id) {
-                self.remember(&write);
-            }
-            cycle.write(write);
-        }
+        results.writes.into_iter().for_each(|write| cycle.write(write));
         if results.last {
             cycle.signal(results.id, Signal::Ended);
-        }
-    }
-
-    fn remember(&mut self, write: &Write) {
-        let &Write::Element { address, format, index, .. } = write else { return };
-        let end_bit = address.offset * 8 + (index + 1) * u64::from(format.bits());
-        match self.written.iter_mut().find(|written| written.address == address) {
-            Some(written) => written.end_bit = end_bit,
-            None => self.written.push(Written { address, end_bit }),
         }
     }
 
@@ -186,21 +167,17 @@ impl Vector {
     fn read_beat(&mut self, cycle: &mut Cycle) -> Option<Operands> {
         let feed = self.feed.as_mut()?;
         let (id, first) = (feed.id, feed.next);
-        let end = feed.count.min(first + self.lanes);
+        let end = feed.count.min(first + feed.lanes);
         feed.next = end;
         let last = end == feed.count;
-        let reader = Reader { state: cycle.state, written: &self.written, accesses: cycle.accesses.as_ref() };
-        let lanes: Result<Vec<Lane>, Overtaken> =
-            (first..end).map(|number| reader.lane(&cycle.step(id).instr, number)).collect();
-        if lanes.is_err() {
-            cycle.records[id].fault = Some(Fault::Overtaken { pc: cycle.step(id).pc });
-        }
+        let reader = Reader { state: cycle.state, accesses: cycle.accesses.as_ref() };
+        let lanes = (first..end).map(|number| reader.lane(&cycle.step(id).instr, number)).collect();
         if last {
             self.feed = None;
             cycle.signal(id, Signal::Free);
             cycle.signal(id, Signal::Read);
         }
-        Some(Operands { id, lanes: lanes.unwrap_or_default(), last })
+        Some(Operands { id, lanes, last })
     }
 
     /// The arithmetic of a beat.
@@ -327,28 +304,14 @@ impl Vector {
     }
 }
 
-/// An element was read that the instruction itself had overwritten.
-struct Overtaken;
-
 /// Reads elements in the read stage.
 struct Reader<'a> {
     state: &'a State,
-    written: &'a [Written],
     /// What is read, where someone watches.
     accesses: Option<&'a RefCell<Vec<Access>>>,
 }
 
 impl Reader<'_> {
-    fn check(&self, address: Address, format: Format, index: u64) -> Result<(), Overtaken> {
-        let first = address.offset * 8 + index * u64::from(format.bits());
-        let end = first + u64::from(format.bits());
-        let meets = |written: &Written| {
-            let from = written.address.offset * 8;
-            written.address.memory == address.memory && from < end && first < written.end_bit
-        };
-        if self.written.iter().any(meets) { Err(Overtaken) } else { Ok(()) }
-    }
-
     /// An element is read, by this lane for all that use it.
     fn note(&self, address: Address, format: Format, index: u64) {
         if let Some(accesses) = self.accesses {
@@ -356,25 +319,23 @@ impl Reader<'_> {
         }
     }
 
-    fn get(&self, address: Address, format: Format, index: u64) -> Result<i64, Overtaken> {
+    fn get(&self, address: Address, format: Format, index: u64) -> i64 {
         self.note(address, format, index);
         self.seen(address, format, index)
     }
 
     /// An element that another lane reads too.
-    fn seen(&self, address: Address, format: Format, index: u64) -> Result<i64, Overtaken> {
-        self.check(address, format, index)?;
-        Ok(get(self.state, address, format, index))
+    fn seen(&self, address: Address, format: Format, index: u64) -> i64 {
+        get(self.state, address, format, index)
     }
 
-    fn get_unsigned(&self, address: Address, format: Format, index: u64) -> Result<u64, Overtaken> {
+    fn get_unsigned(&self, address: Address, format: Format, index: u64) -> u64 {
         self.note(address, format, index);
         self.seen_unsigned(address, format, index)
     }
 
-    fn seen_unsigned(&self, address: Address, format: Format, index: u64) -> Result<u64, Overtaken> {
-        self.check(address, format, index)?;
-        Ok(get_unsigned(self.state, address, format, index))
+    fn seen_unsigned(&self, address: Address, format: Format, index: u64) -> u64 {
+        get_unsigned(self.state, address, format, index)
     }
 
     fn scale(&self, index: u8) -> i64 {
@@ -382,72 +343,72 @@ impl Reader<'_> {
     }
 
     /// What a lane reads for its element.
-    fn lane(&self, instr: &Instr, number: u64) -> Result<Lane, Overtaken> {
+    fn lane(&self, instr: &Instr, number: u64) -> Lane {
         let (mut a, mut b, mut entries, mut routed) = (0, 0, [0; 2], None);
         match instr {
             Instr::VLookup(i) => {
-                let byte = self.get_unsigned(i.src, bits(8), number)?;
-                a = self.get(i.table, i.dst_format, byte)?;
+                let byte = self.get_unsigned(i.src, bits(8), number);
+                a = self.get(i.table, i.dst_format, byte);
             }
             Instr::VShift(i) => {
-                (a, b) = (self.get(i.src, i.src_format, number)?, self.scale(i.scale.0));
+                (a, b) = (self.get(i.src, i.src_format, number), self.scale(i.scale.0));
             }
-            Instr::VRelu(i) => a = self.get(i.src, i.format, number)?,
-            Instr::VState(i) => a = self.get(i.src, i.src_format, number)?,
+            Instr::VRelu(i) => a = self.get(i.src, i.format, number),
+            Instr::VState(i) => a = self.get(i.src, i.src_format, number),
             Instr::VMask(i) => {
-                a = self.get(i.src, i.format, number)?;
-                b = self.get_unsigned(i.states, bits(2), number)?.cast_signed();
+                a = self.get(i.src, i.format, number);
+                b = self.get_unsigned(i.states, bits(2), number).cast_signed();
             }
-            Instr::VMaxabs(i) => a = self.get(i.src, i.src_format, number)?,
+            Instr::VMaxabs(i) => a = self.get(i.src, i.src_format, number),
             Instr::VOnehot(i) => {
-                a = self.get(i.src, i.src_format, number)?;
-                b = self.label(i.labels, number, i.columns)?;
+                a = self.get(i.src, i.src_format, number);
+                b = self.label(i.labels, number, i.columns);
             }
-            Instr::VSumsq(i) => a = self.get(i.src, i.src_format, number)?,
-            Instr::VReduce(i) => a = self.get(i.src, i.src_format, number)?,
+            Instr::VSumsq(i) => a = self.get(i.src, i.src_format, number),
+            Instr::VReduce(i) => a = self.get(i.src, i.src_format, number),
             Instr::VExp(i) => {
-                a = self.get(i.src, i.src_format, number)?;
-                b = self.of_row(i.row, i.row_format, number, i.columns)?;
+                a = self.get(i.src, i.src_format, number);
+                b = self.of_row(i.row, i.row_format, number, i.columns);
                 let entry = elements::exp_entry(i, a, b);
-                entries = [self.get(i.table, bits(32), entry)?, self.get(i.table, bits(32), entry + 1)?];
+                entries = [self.get(i.table, bits(32), entry), self.get(i.table, bits(32), entry + 1)];
             }
             Instr::VDivide(i) => {
-                a = self.get(i.src, i.src_format, number)?;
-                b = self.of_row(i.row, i.row_format, number, i.columns)?;
+                a = self.get(i.src, i.src_format, number);
+                b = self.of_row(i.row, i.row_format, number, i.columns);
             }
             Instr::VArgmax(i) => {
-                a = self.get(i.src, i.src_format, number)?;
-                b = self.label(i.labels, number, i.columns)?;
+                a = self.get(i.src, i.src_format, number);
+                b = self.label(i.labels, number, i.columns);
             }
             Instr::VStochastic(i) => {
-                (a, b) = (self.get(i.src, i.src_format, number)?, self.scale(i.scale.0));
+                (a, b) = (self.get(i.src, i.src_format, number), self.scale(i.scale.0));
             }
             Instr::VSub(i) => {
-                (a, b) = (self.get(i.a, i.format, number)?, self.get(i.b, i.b_format, number)?);
+                (a, b) = (self.get(i.a, i.format, number), self.get(i.b, i.b_format, number));
             }
             Instr::VAdd(VAdd { a: first, format, b: second, b_format, .. }) => {
-                (a, b) = (self.get(*first, *format, number)?, self.get(*second, *b_format, number)?);
+                (a, b) = (self.get(*first, *format, number), self.get(*second, *b_format, number));
             }
             Instr::XExponent(i) => a = self.scale(i.a.0),
             Instr::XSub(i) => (a, b) = (self.scale(i.a.0), self.scale(i.b.0)),
-            Instr::VPool(i) => a = self.pooled(i, number)?,
-            Instr::VUnpool(i) => routed = self.routed(i, number)?,
+            Instr::VPool(i) => a = self.pooled(i, number),
+            Instr::VUnpool(i) => routed = self.routed(i, number),
             _ => {}
         }
-        Ok(Lane { number, a, b, entries, routed })
+        Lane { number, a, b, entries, routed }
     }
 
     /// The label of an element's row, read with the row's first element.
-    fn label(&self, labels: Address, number: u64, columns: u32) -> Result<i64, Overtaken> {
+    fn label(&self, labels: Address, number: u64, columns: u32) -> i64 {
         let (row, column) = (number / u64::from(columns), number % u64::from(columns));
         if column == 0 {
             self.note(labels, bits(16), row);
         }
-        Ok(self.seen_unsigned(labels, bits(16), row)?.cast_signed())
+        self.seen_unsigned(labels, bits(16), row).cast_signed()
     }
 
     /// The value of an element's row, read with the row's first element.
-    fn of_row(&self, values: Address, format: Format, number: u64, columns: u32) -> Result<i64, Overtaken> {
+    fn of_row(&self, values: Address, format: Format, number: u64, columns: u32) -> i64 {
         let (row, column) = (number / u64::from(columns), number % u64::from(columns));
         if column == 0 {
             self.note(values, format, row);
@@ -456,7 +417,7 @@ impl Reader<'_> {
     }
 
     /// An element of a window: windows one after another, the elements of each in row-major order.
-    fn pooled(&self, i: &VPool, number: u64) -> Result<i64, Overtaken> {
+    fn pooled(&self, i: &VPool, number: u64) -> i64 {
         let place = number % window(i);
         let [image, y, x, channel] =
             split(number / window(i), [i.images, i.out_rows, i.out_cols, i.channels]);
@@ -470,22 +431,20 @@ impl Reader<'_> {
     }
 
     /// The sum of the values whose places are this output.
-    fn routed(&self, i: &VUnpool, number: u64) -> Result<Option<i128>, Overtaken> {
+    fn routed(&self, i: &VUnpool, number: u64) -> Option<i128> {
         let [image, y, x, channel] = split(number, [i.images, i.height, i.width, i.channels]);
         if image >= u64::from(i.images) {
-            return Ok(None);
+            return None;
         }
         let (step, window) = (u64::from(i.step), u64::from(i.window));
+        // The windows that cover a row (or column).
+        let covering = |at: u64, count: u32| {
+            at.saturating_sub(window - 1).div_ceil(step)..(at / step + 1).min(count.into())
+        };
         let mut sum = 0;
-        for in_y in 0..u64::from(i.in_rows) {
-            for in_x in 0..u64::from(i.in_cols) {
-                let (Some(down), Some(across)) = (y.checked_sub(in_y * step), x.checked_sub(in_x * step))
-                else {
-                    continue;
-                };
-                if down >= window || across >= window {
-                    continue;
-                }
+        for in_y in covering(y, i.in_rows) {
+            for in_x in covering(x, i.in_cols) {
+                let (down, across) = (y - in_y * step, x - in_x * step);
                 let index = ((image * u64::from(i.in_rows) + in_y) * u64::from(i.in_cols) + in_x)
                     * u64::from(i.channels)
                     + channel;
@@ -494,11 +453,11 @@ impl Reader<'_> {
                     self.note(i.place, i.place_format, index);
                     self.note(i.src, i.format, index);
                 }
-                if self.seen_unsigned(i.place, i.place_format, index)? == down * window + across {
-                    sum += i128::from(self.seen(i.src, i.format, index)?);
+                if self.seen_unsigned(i.place, i.place_format, index) == down * window + across {
+                    sum += i128::from(self.seen(i.src, i.format, index));
                 }
             }
         }
-        Ok(Some(sum))
+        Some(sum)
     }
 }

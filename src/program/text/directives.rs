@@ -9,8 +9,8 @@ use crate::isa::{listed, nearest, without_comment};
 use crate::program::{Mark, Phase, Probe, Tensor, Training};
 
 /// Every directive.
-const DIRECTIVES: [&str; 10] =
-    ["program", "const", "reg", "place", "tensor", "macro", "endm", "phase", "probe", "training"];
+const DIRECTIVES: [&str; 11] =
+    ["include", "program", "const", "reg", "place", "tensor", "macro", "endm", "phase", "probe", "training"];
 
 const SEE: &str = "a directive carries one JSON object on its line; see isa/assembly.md";
 
@@ -47,6 +47,7 @@ impl Reader<'_> {
             "macro" => {
                 self.begin_macro(rest, start, word.start..start + without_comment(rest).trim_end().len())
             }
+            "include" => Err(self.refused_include(line)),
             "endm" => Err(Problem::new(word, "`.endm` without a `.macro`", "take it out")),
             _ => {
                 let hint = match nearest(name, DIRECTIVES.into_iter()) {

@@ -76,7 +76,7 @@ impl Reader<'_> {
             return Err(Problem::new(at, format!("`{name}` is an instruction"), "give it another name"));
         }
         if let Some(before) = self.macros.get(&name) {
-            let hint = format!("rename one of them; the first is in line {}", self.line_number(&before.at));
+            let hint = format!("rename one of them; the first is in {}", self.line_of(&before.at));
             return Err(Problem::new(at, format!("macro `{name}` stands twice"), hint));
         }
         let (mut parameters, mut names) = (Vec::new(), Names::default());
@@ -111,6 +111,7 @@ impl Reader<'_> {
             (".macro", _) => {
                 Err(Problem::new(line, "a macro within a macro", "close the one before with `.endm`"))
             }
+            (".include", _) => Err(self.refused_include(line)),
             (_, Some(defined)) => {
                 defined.body.push(line);
                 Ok(())

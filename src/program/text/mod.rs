@@ -15,7 +15,7 @@
 //!     halt
 //! ```
 //! Directives carry what is not code: `.program`, `.tensor`, `.probe` (of the next instruction) and `.training` as JSON,
-//! `.phase NAME [LAYER]`, and names: `.const`, `.reg`, `.place`, `.macro`. A label begins an entry. A tensor's name is its
+//! `.phase NAME [LAYER]`, names: `.const`, `.reg`, `.place`, `.macro`, and other files: `.include "FILE"`. A label begins an entry. A tensor's name is its
 //! place in DRAM; a tensor without an address lies behind the tensor before. `isa/assembly.md` is the guide.
 
 mod directives;
@@ -23,12 +23,14 @@ mod error;
 mod expansion;
 mod names;
 mod reader;
+mod sources;
 mod write;
 
 pub use error::{TextError, TextErrors};
 
 use super::Program;
-use reader::Reader;
+use reader::{Reader, Site};
+use sources::Sources;
 
 /// What `.program` says.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -47,10 +49,19 @@ pub struct Assembled {
     pub program: Program,
     /// Names that nothing uses.
     pub warnings: Vec<TextError>,
+    sites: Vec<Site>,
+    sources: Sources,
+}
+
+impl Assembled {
+    /// An error at an instruction of the program, drawn with its line.
+    pub fn at(&self, pc: usize, message: &str) -> Option<TextError> {
+        self.sites.get(pc).map(|site| site.error(&self.sources, message))
+    }
 }
 
 impl Program {
-    /// The program of a text; `origin` is how errors name it.
+    /// The program of a text and the files it includes; `origin` is its path, and how errors name it.
     ///
     /// # Errors
     /// Every line that means nothing, with its place and a way out; where all do, what [`Program::check`] finds.
@@ -63,9 +74,10 @@ impl Program {
     /// # Errors
     /// Those of [`Program::from_text`].
     pub fn assembled(text: &str, origin: &str) -> Result<Assembled, TextErrors> {
-        let mut reader = Reader::new(text, origin);
+        let sources = Sources::of(text, origin);
+        let mut reader = Reader::new(&sources);
         let mut start = 0;
-        for line in text.split_inclusive('\n') {
+        for line in sources.text.split_inclusive('\n') {
             reader.line(start..start + line.trim_end_matches(['\n', '\r']).len());
             start += line.len();
         }

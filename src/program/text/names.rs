@@ -69,7 +69,7 @@ impl Reader<'_> {
             }
             NameError::Twice(before) => (
                 format!("`{name}` is a name already"),
-                format!("it was given in line {}; rename one of them", self.line_number(&before)),
+                format!("it was given in {}; rename one of them", self.line_of(&before)),
             ),
         };
         Problem::new(span, message, hint)

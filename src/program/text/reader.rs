@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::expansion::{Expansion, Macro};
+use super::sources::Sources;
 use super::{Assembled, TextError, TextErrors};
 use crate::isa::{AssemblyError, Memory, Names, Scope, assemble, without_comment};
 use crate::program::{Probe, Program, ProgramError};
@@ -35,7 +36,7 @@ pub(super) type Done = Result<(), Problem>;
 
 pub(super) struct Reader<'t> {
     pub(super) text: &'t str,
-    pub(super) origin: &'t str,
+    sources: &'t Sources,
     pub(super) program: Program,
     pub(super) named: Option<String>,
     pub(super) dram_bytes: Option<u64>,
@@ -51,12 +52,33 @@ pub(super) struct Reader<'t> {
     pub(super) behind: [u64; Memory::ALL.len()],
     /// Probes that wait for their instruction, with where they stand.
     pub(super) probes: Vec<(Probe, Range<usize>)>,
+    /// Where instructions stand, by their number in the program.
+    pub(super) sites: Vec<Site>,
     /// Where open loops stand.
     pub(super) loops: Vec<Range<usize>>,
     /// Where tensors and entries were given their names.
     pub(super) given_at: BTreeMap<(Thing, String), Range<usize>>,
     errors: TextErrors,
     told: BTreeSet<(usize, String)>,
+}
+
+/// Where an instruction stands: its bytes of the text, and the macros that were written out around it, the innermost first.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    span: Range<usize>,
+    uses: Vec<(String, Range<usize>)>,
+}
+
+impl Site {
+    /// An error at the instruction.
+    pub(super) fn error(&self, sources: &Sources, message: &str) -> TextError {
+        let used = |(name, at): &(String, Range<usize>)| {
+            sources.error(at.clone(), &format!("`{name}` is used here"))
+        };
+        let outermost = self.uses.last().map_or(self.span.start, |(_, at)| at.start);
+        let uses = self.uses.iter().map(used).chain(sources.inclusions(outermost)).collect();
+        TextError { error: sources.error(self.span.clone(), message), uses }
+    }
 }
 
 /// What [`Reader::given_at`] tells apart.
@@ -67,7 +89,7 @@ pub(super) enum Thing {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(text: &'t str, origin: &'t str) -> Self {
+    pub(super) fn new(sources: &'t Sources) -> Self {
         let program = Program {
             name: String::new(),
             code: Vec::new(),
@@ -79,8 +101,8 @@ impl<'t> Reader<'t> {
             training: None,
         };
         Reader {
-            text,
-            origin,
+            text: &sources.text,
+            sources,
             program,
             named: None,
             dram_bytes: None,
@@ -91,6 +113,7 @@ impl<'t> Reader<'t> {
             expanded: 0,
             behind: [0; Memory::ALL.len()],
             probes: Vec::new(),
+            sites: Vec::new(),
             loops: Vec::new(),
             given_at: BTreeMap::new(),
             errors: TextErrors { shown: Vec::new(), more: 0 },
@@ -107,7 +130,7 @@ impl<'t> Reader<'t> {
     }
 
     fn source_error(&self, span: Range<usize>, message: &str) -> SourceError {
-        SourceError::new(self.origin, self.text, span, message)
+        self.sources.error(span, message)
     }
 
     /// Keeps what is wrong; a macro's line is told once, however often the macro is used.
@@ -122,9 +145,11 @@ impl<'t> Reader<'t> {
 
     fn drawn(&self, problem: Problem) -> TextError {
         let used = |e: &Expansion| self.source_error(e.used.clone(), &format!("`{}` is used here", e.name));
+        let outermost = self.expansions.first().map_or(problem.span.start, |e| e.used.start);
+        let uses = self.expansions.iter().rev().map(used).chain(self.sources.inclusions(outermost));
         TextError {
+            uses: uses.collect(),
             error: self.source_error(problem.span, &problem.message).with_hint(problem.hint),
-            uses: self.expansions.iter().rev().map(used).collect(),
         }
     }
 
@@ -169,7 +194,7 @@ impl<'t> Reader<'t> {
         }
         let key = (Thing::Entry, label.to_owned());
         if let Some(before) = self.given_at.get(&key) {
-            let hint = format!("rename one of them; the first is in line {}", self.line_number(before));
+            let hint = format!("rename one of them; the first is in {}", self.line_of(before));
             return Err(Problem::new(whole, format!("label `{label}` stands twice"), hint));
         }
         self.given_at.insert(key, whole);
@@ -177,8 +202,17 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    pub(super) fn line_number(&self, span: &Range<usize>) -> usize {
-        self.text[..span.start].matches('\n').count() + 1
+    /// The line that bytes of the text stand in.
+    pub(super) fn line_of(&self, span: &Range<usize>) -> String {
+        self.sources.line(span)
+    }
+
+    /// What is wrong with a `.include`: where nothing is, the lines of its file stand in its place.
+    pub(super) fn refused_include(&self, line: Range<usize>) -> Problem {
+        let (message, hint) = self.sources.refused(line.start);
+        let text = &self.text[line.clone()];
+        let start = line.start + text.len() - text.trim_start().len();
+        Problem::new(start..line.start + text.trim_end().len(), message, hint)
     }
 
     fn instruction(&mut self, first: &str, line: Range<usize>, whole: Range<usize>) -> Done {
@@ -189,7 +223,7 @@ impl<'t> Reader<'t> {
                 self.loops.push(whole.clone());
                 Ok(())
             }
-            "end" => self.close_loop(whole),
+            "end" => self.close_loop(whole.clone()),
             _ => Ok(()),
         };
         let probes = std::mem::take(&mut self.probes);
@@ -200,6 +234,8 @@ impl<'t> Reader<'t> {
         matched?;
         let pc = self.program.code.len();
         self.program.probes.extend(probes.into_iter().map(|(probe, _)| Probe { pc, ..probe }));
+        let uses = self.expansions.iter().rev().map(|e| (e.name.clone(), e.used.clone())).collect();
+        self.sites.push(Site { span: whole, uses });
         self.program.code.push(instr);
         Ok(())
     }
@@ -229,7 +265,7 @@ impl<'t> Reader<'t> {
             let hint = "put it before the one it means";
             self.tell(Problem::new(span, "this probe has no instruction behind it", hint));
         }
-        let stem = std::path::Path::new(self.origin).file_stem();
+        let stem = std::path::Path::new(self.sources.origin()).file_stem();
         let stem = stem.map_or_else(|| "program".to_owned(), |s| s.to_string_lossy().into_owned());
         self.program.name = self.named.take().unwrap_or(stem);
         let last = self.program.tensors.iter().map(|t| t.address + t.bytes()).max().unwrap_or(0);
@@ -244,7 +280,8 @@ impl<'t> Reader<'t> {
             return Err(self.errors);
         }
         let warnings = self.unused();
-        Ok(Assembled { program: self.program, warnings })
+        let (sites, sources) = (self.sites, self.sources.clone());
+        Ok(Assembled { program: self.program, warnings, sites, sources })
     }
 
     /// Where the text says what a program's error is about; the end where it does not.

@@ -15,7 +15,7 @@ pub fn evaluation_table(report: &EvaluationReport) -> String {
     #[expect(clippy::cast_precision_loss, reason = "figures an image, to be read")]
     let (images, executed) = (totals.images as f64, totals.executed_images.max(1) as f64);
     let mut out = format!(
-        "{} on {}, after {} training steps\n\ntest error {} of {} images ({} where ties count as right)\n\
+        "{} on {}, after {} training steps\n\ntest error {} of {} images ({} where ties count as right){}\n\
          an image: {} of the machine's time, {}, {} of DRAM traffic; {:.0} images/s on this host\n\n",
         report.program,
         report.machine,
@@ -23,6 +23,7 @@ pub fn evaluation_table(report: &EvaluationReport) -> String {
         percent(report.test_error),
         grouped(totals.images),
         percent(report.test_error_ties_right),
+        report.test_error_top5.map_or(String::new(), |e| format!(", top-5 {}", percent(e))),
         scaled(totals.seconds / executed, "s"),
         joules(totals.energy_pj / executed),
         scaled(per_image(totals.dram_read_bytes + totals.dram_written_bytes, executed), "B"),

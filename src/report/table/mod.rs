@@ -122,8 +122,9 @@ fn outcome(report: &Report) -> String {
         let best = report.epochs.iter().map(|e| e.test_error).fold(f64::INFINITY, f64::min);
         let _ = writeln!(
             out,
-            "test error {} (ties right: {}), best {}; accuracy {}\n",
+            "test error {}{} (ties right: {}), best {}; accuracy {}\n",
             percent(last.test_error),
+            last.test_error_top5.map_or(String::new(), |e| format!(", top-5 {}", percent(e))),
             percent(last.test_error_ties_right),
             percent(best),
             percent(1.0 - last.test_error),

@@ -1,0 +1,1 @@
+    v.relu dst=codes src=codes format=WIDTH count=N

@@ -1,0 +1,2 @@
+.const N = 16
+.place codes = operand bytes=N
