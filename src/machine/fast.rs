@@ -30,6 +30,20 @@ impl Fast {
         Fast { array: Array::new(kernels), vector: Vector::new(kernels), team: Team::new(threads) }
     }
 
+    /// An engine of one thread whose kernels are AMX's, emulated where the processor has none; no engine where it has not even
+    /// what AMX stands on.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn emulated_amx() -> Option<Self> {
+        let kernels = Kernels::emulated_amx()?;
+        Some(Fast { array: Array::new(kernels), vector: Vector::new(kernels), team: Team::new(1) })
+    }
+
+    /// Products of tiles that were emulated on this thread; none where the processor has AMX.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn emulated_products() -> Option<u64> {
+        (!Extension::Amx.is_available()).then(super::kernels::emulated_products)
+    }
+
     /// The same, whose threads share every instruction, be it ever so small: not to be fast, but to be tried.
     pub fn sharing_all(self) -> Self {
         Fast { team: self.team.sharing_all(), ..self }

@@ -5,6 +5,8 @@ mod checkpoint;
 mod directory;
 mod evaluation;
 mod run;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError};

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{Extension, Kernels, Team, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, vnni};
+use super::{amx, avx2, vnni};
 
 /// Columns of one register.
 pub(in crate::machine) const LANES: usize = 16;
@@ -172,7 +172,7 @@ pub(super) struct Out<'a> {
 unsafe impl Sync for Out<'_> {}
 
 impl<'a> Out<'a> {
-    fn new(bytes: &'a mut [u8]) -> Self {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
         Out { at: bytes.as_mut_ptr(), length: bytes.len(), lives: PhantomData }
     }
 
@@ -216,7 +216,9 @@ struct Piece<'a> {
 }
 
 /// Rows of a piece are a multiple of this but for the last: no tile of the kernels is cut.
-const TILE_ROWS: usize = 24;
+fn tile_rows(extension: Extension) -> usize {
+    if extension == Extension::Amx { 32 } else { 24 }
+}
 
 /// Products of bytes that one thread does in a nanosecond, roughly; a team shares by it.
 const PRODUCTS_A_NANOSECOND: usize = 180;
@@ -253,7 +255,7 @@ impl Kernels {
             // SAFETY: no other thread has the output.
             return unsafe { self.part(&product, 0..rows) };
         }
-        let of_part = rows.div_ceil(parts).next_multiple_of(TILE_ROWS);
+        let of_part = rows.div_ceil(parts).next_multiple_of(tile_rows(self.extension()));
         let ranges = (0..rows).step_by(of_part).map(|first| first..rows.min(first + of_part));
         let piece = |rows| Piece { rows, extremes: Extremes::default(), beside: None };
         let first = Piece { beside: Some(beside), ..piece(0..0) };
@@ -283,6 +285,9 @@ impl Kernels {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Extension::Avx512Vnni => unsafe { vnni::product(product, &rows, &mut extremes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Extension::Amx => unsafe { amx::product(product, &rows, &mut extremes) },
             // SAFETY: the caller's promise.
             #[cfg(not(target_arch = "x86_64"))]
             _ => unsafe { portable::product(product, &rows, &mut extremes) },
