@@ -41,7 +41,7 @@ struct Scratch {
     packed: Vec<usize>,
     /// Where each block begins in the panel.
     right: Vec<usize>,
-    /// The last block of the panels, where a tile would leave them.
+    /// The end of the panels, where tiles would leave them.
     tail: Vec<u8>,
 }
 
@@ -136,7 +136,6 @@ unsafe fn of_class(
             }
         };
         for panel in vnni::panels(p) {
-            scratch.right.clear();
             right_blocks(p, &panel, segments, &mut scratch.right, &mut scratch.tail);
             let step = panel.registers * REGISTER;
             for register in (0..panel.registers).step_by(ACROSS) {
@@ -174,8 +173,8 @@ fn groups_of(run: &[Segment]) -> usize {
     run.iter().map(|s| s.groups).sum()
 }
 
-/// Where the blocks of a panel begin, from the panels' first byte on. A block whose tile would leave the panels is copied, with
-/// zeros behind it: its rows of the left operand are zero there, but must meet something.
+/// Where the blocks of a panel begin, from the panels' first byte on. Blocks whose tiles would leave the panels are copied, with
+/// zeros behind: the left operand is zero there, but must meet something.
 fn right_blocks(
     p: &Product<'_>,
     panel: &Panel,
@@ -185,15 +184,20 @@ fn right_blocks(
 ) {
     let panels = p.operands.panels;
     let of_group = panel.registers * REGISTER;
+    let of_block = GROUPS * of_group;
+    at.clear();
     for run in runs(segments) {
         let first = panel.at + run[0].first_group * of_group;
-        let end = first + groups_of(run) * of_group;
-        at.extend((first..end).step_by(GROUPS * of_group));
-        if let Some(last) = at.last_mut().filter(|last| **last + GROUPS * of_group > panels.len()) {
-            tail.clear();
-            tail.extend_from_slice(&panels[*last..]);
-            tail.resize(GROUPS * of_group, 0);
-            *last = tail.as_ptr().addr().wrapping_sub(panels.as_ptr().addr());
-        }
+        at.extend((first..first + groups_of(run) * of_group).step_by(of_block));
+    }
+    let leaves = |first: usize| first + of_block > panels.len();
+    if at.iter().any(|&first| leaves(first)) {
+        let start = panels.len().saturating_sub(of_block).max(panel.at);
+        tail.clear();
+        tail.extend_from_slice(&panels[start..]);
+        tail.resize(tail.len() + of_block, 0);
+        let moved = tail.as_ptr().addr().wrapping_sub(panels.as_ptr().addr());
+        let leaving = at.iter_mut().filter(|first| leaves(**first));
+        leaving.for_each(|first| *first = (*first - start).wrapping_add(moved));
     }
 }
