@@ -135,6 +135,20 @@ impl Fast {
         Fast { workers, plans: HashMap::new(), shares_all: false }
     }
 
+    /// An engine of one thread whose kernels are AMX's, emulated where the processor has none; no engine where it has not even
+    /// what AMX stands on.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn emulated_amx() -> Option<Self> {
+        let workers = vec![Worker::new(Kernels::emulated_amx()?)];
+        Some(Fast { workers, plans: HashMap::new(), shares_all: false })
+    }
+
+    /// Products of tiles that were emulated on this thread; none where the processor has AMX.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(crate) fn emulated_products() -> Option<u64> {
+        (!Extension::Amx.is_available()).then(super::kernels::emulated_products)
+    }
+
     /// The same, whose threads share every plan from its first run on, be it ever so small: not to be fast, but to be tried.
     pub fn sharing_all(self) -> Self {
         Fast { shares_all: true, ..self }

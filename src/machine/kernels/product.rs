@@ -2,11 +2,10 @@
 //! belong while their extremes are kept.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
 use super::{Extension, Kernels, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, vnni};
+use super::{amx, avx2, vnni};
 
 /// Columns of one register.
 pub(in crate::machine) const LANES: usize = 16;
@@ -68,7 +67,6 @@ impl Shape {
         assert!(bases.len() == rows.len() && !rows.is_empty() && columns > 0);
         let last_row = rows.iter().max().copied().unwrap_or(0);
         let mut met = vec![false; last_row + 1];
-        // Threads that work on different rows write different bytes.
         assert!(rows.iter().all(|&row| !std::mem::replace(&mut met[row], true)), "a row stands twice");
         let mut reach = 0;
         for class in &classes {
@@ -114,13 +112,6 @@ impl Shape {
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
-
-    /// Bases and rows of a class, of those numbered `part` among all.
-    pub(super) fn part_of(&self, class: &Class, part: &Range<usize>) -> (&[usize], &[usize]) {
-        let first = class.first_row.max(part.start);
-        let end = (class.first_row + class.rows).min(part.end).max(first);
-        (&self.bases[first..end], &self.rows[first..end])
-    }
 }
 
 /// The operands of a product.
@@ -151,7 +142,7 @@ impl Default for Extremes {
     }
 }
 
-/// The bytes of an output, written by several threads: each row by one.
+/// The bytes of an output, of which kernels write rows that do not follow each other.
 #[derive(Clone, Copy)]
 pub(super) struct Out<'a> {
     at: *mut u8,
@@ -159,11 +150,8 @@ pub(super) struct Out<'a> {
     lives: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: it stands for a `&mut [u8]`, and who takes bytes of it promises that no other thread has them.
-unsafe impl Sync for Out<'_> {}
-
 impl<'a> Out<'a> {
-    fn new(bytes: &'a mut [u8]) -> Self {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
         Out { at: bytes.as_mut_ptr(), length: bytes.len(), lives: PhantomData }
     }
 
@@ -218,28 +206,22 @@ impl Kernels {
         assert!(operands.corrections.len() >= shape.classes.len() * lanes, "a class without corrections");
         assert!(out.len() >= shape.last_row * row_bytes + 4 * shape.columns, "a row leaves the output");
         let product = Product { shape, operands, out: Out::new(out), row_bytes, accumulate };
-        // SAFETY: the operands and the output were measured above, and the output is borrowed for this alone.
-        unsafe { self.part(&product, 0..shape.bases.len()) }
-    }
-
-    /// Some of a product's rows.
-    ///
-    /// # Safety
-    /// The operands and the output hold all that the shape reaches; nobody else has the output's bytes of these rows.
-    unsafe fn part(self, product: &Product<'_>, rows: Range<usize>) -> Extremes {
         let mut extremes = Extremes::default();
         match self.extension() {
-            // SAFETY: the caller's promise.
-            Extension::Portable => unsafe { portable::product(product, &rows, &mut extremes) },
-            // SAFETY: the caller's promise; a `Kernels` has only what the processor has.
+            // SAFETY: operands and output were measured above, and the output is borrowed for this alone.
+            Extension::Portable => unsafe { portable::product(&product, &mut extremes) },
+            // SAFETY: as above; a `Kernels` has only what the processor has.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx2 => unsafe { avx2::product(product, &rows, &mut extremes) },
+            Extension::Avx2 => unsafe { avx2::product(&product, &mut extremes) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx512Vnni => unsafe { vnni::product(product, &rows, &mut extremes) },
-            // SAFETY: the caller's promise.
+            Extension::Avx512Vnni => unsafe { vnni::product(&product, &mut extremes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Extension::Amx => unsafe { amx::product(&product, &mut extremes) },
+            // SAFETY: as above.
             #[cfg(not(target_arch = "x86_64"))]
-            _ => unsafe { portable::product(product, &rows, &mut extremes) },
+            _ => unsafe { portable::product(&product, &mut extremes) },
         }
         extremes
     }
