@@ -64,8 +64,8 @@ fn a_run_that_goes_on_traces_what_it_does() {
     let error =
         refused(dir, 2, &go_on("--log l.jsonl --steps 2..3").iter().map(String::as_str).collect::<Vec<_>>());
     assert!(error.contains("this command does steps 3 to 4"), "{error}");
-    ok(dir, &go_on("--log l.jsonl --digest --steps 3..").iter().map(String::as_str).collect::<Vec<_>>());
-    ok(dir, &[&["trace", "--log", "whole.jsonl", "--digest", "--steps", "3..4"][..], &SMALL].concat());
+    ok(dir, &go_on("--log l.jsonl --execute --steps 3..").iter().map(String::as_str).collect::<Vec<_>>());
+    ok(dir, &[&["trace", "--log", "whole.jsonl", "--execute", "--steps", "3..4"][..], &SMALL].concat());
     assert!(bytes(dir, "l.jsonl") == bytes(dir, "whole.jsonl"));
 }
 
