@@ -36,15 +36,19 @@ impl Unfinished {
         }
     }
 
-    /// An instruction that is no matrix instruction is executed: what it overwrites is under way no more.
+    /// An instruction is executed: what it overwrites is under way no more.
     pub(super) fn overwritten(&mut self, instr: &Instr) {
-        if self.is_empty() || matches!(instr, Instr::MTaps(_) | Instr::MPositions(_)) {
-            return;
+        if !self.is_empty() {
+            Self::bits_overwritten_by(instr).for_each(|bits| self.forget(bits));
         }
-        let written = Footprint::of(instr).writes;
-        for range in written.iter().filter(|range| range.memory == Memory::Accumulator) {
-            self.forget(range.first * 8..range.end * 8);
-        }
+    }
+
+    /// Bits of the accumulator memory that an instruction overwrites; none of a matrix instruction, whose outputs are put.
+    pub(super) fn bits_overwritten_by(instr: &Instr) -> impl Iterator<Item = Range<u64>> + use<> {
+        let is_matrix = matches!(instr, Instr::MTaps(_) | Instr::MPositions(_));
+        let written = if is_matrix { Vec::new() } else { Footprint::of(instr).writes };
+        let written = written.into_iter().filter(|range| range.memory == Memory::Accumulator);
+        written.map(|range| range.first * 8..range.end * 8)
     }
 
     fn forget(&mut self, bits: Range<u64>) {

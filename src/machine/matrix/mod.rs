@@ -13,12 +13,12 @@ mod recount;
 mod right;
 mod rule;
 mod stepped;
+mod under_way;
 mod wide;
 
 use std::collections::HashMap;
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
-use super::unfinished::Unfinished;
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
@@ -31,6 +31,7 @@ pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
 use rule::{Output, associative, narrowest};
 use stepped::Stepped;
+use under_way::UnderWay;
 
 /// Instructions whose layouts are kept; more than the distinct matrix instructions of a training step.
 const LAYOUTS: usize = 512;
@@ -47,7 +48,7 @@ pub(super) struct Array {
     stepped: Stepped,
     narrow: Narrow,
     sums: Vec<u8>,
-    unfinished: Unfinished,
+    under_way: UnderWay,
 }
 
 /// What is kept of a matrix instruction.
@@ -96,18 +97,18 @@ impl Array {
             stepped: Stepped::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
-            unfinished: Unfinished::default(),
+            under_way: UnderWay::default(),
         }
     }
 
     /// An instruction of another unit is executed.
     pub(super) fn overwritten(&mut self, instr: &Instr) {
-        self.unfinished.overwritten(instr);
+        self.under_way.overwritten(instr);
     }
 
     /// A plan begins: nothing is under way.
     pub(super) fn begin(&mut self) {
-        self.unfinished = Unfinished::default();
+        self.under_way = UnderWay::default();
     }
 
     /// Executes a matrix instruction.
@@ -156,7 +157,7 @@ impl Array {
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let (start, words) = compiled!(kernels, greatest_start(&m, rule, state));
-        let start = self.unfinished.is_empty().then_some(start);
+        let start = self.under_way.is_empty().then_some(start);
         let safe = |greatest: i64, start: u64| {
             let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
             bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
@@ -236,8 +237,8 @@ impl Array {
     ) -> Result<Outcome, Fault> {
         let rule = step.rule;
         let nonzero_products = product.nonzero_products;
-        let starts = rule::starts_of(&self.unfinished, m, rule, state);
-        if self.unfinished.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
+        let starts = self.under_way.starts(m, rule, state);
+        if self.under_way.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
             let started: Vec<i64>;
             let sums = if starts.is_empty() {
                 sums
@@ -266,7 +267,7 @@ impl Array {
         }
         let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
         store_rows(m, state, &registers, values::write);
-        rule::keep(&mut self.unfinished, m, &outputs);
+        self.under_way.keep(m, &outputs);
         let mut outcome =
             Outcome { nonzero_products, first_overflow: first.map(place), ..Outcome::default() };
         if rule.overflow == Overflow::Saturate {

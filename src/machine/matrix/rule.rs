@@ -1,8 +1,6 @@
 //! The accumulator's rules: what is known of sums before any is stepped, and what reductions under way go on from.
 
-use super::size;
 use crate::isa::{Matrix, Memory};
-use crate::machine::unfinished::Unfinished;
 use crate::machine::{State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 
@@ -55,33 +53,6 @@ pub(super) fn starts(m: &Matrix, rule: AccumulatorRule, state: &State, mut each:
             let held = element(bytes, at, m.out_format, r * u64::from(m.out_stride) + j);
             each(wrap(held.into(), rule.result_bits()));
         }
-    }
-}
-
-/// Registers and exact sums to go on from; empty where the instruction starts from zero.
-pub(super) fn starts_of(
-    unfinished: &Unfinished,
-    m: &Matrix,
-    rule: AccumulatorRule,
-    state: &State,
-) -> Vec<Start> {
-    if !m.accumulate {
-        return Vec::new();
-    }
-    let mut keys = keys(m);
-    let mut found = Vec::with_capacity(size(m.rows) * size(m.columns));
-    starts(m, rule, state, |register| {
-        let exact = keys.next().and_then(|key| unfinished.exact(key));
-        found.push(Start { register, exact: exact.unwrap_or(register.into()) });
-    });
-    found
-}
-
-/// Keeps what later instructions need of an instruction's outputs.
-pub(super) fn keep(unfinished: &mut Unfinished, m: &Matrix, outputs: &[Output]) {
-    for (key, o) in keys(m).zip(outputs) {
-        let goes_on = m.partial && i128::from(o.register) != o.exact;
-        unfinished.put(key..key + u64::from(m.out_format.bits()), goes_on.then_some(o.exact));
     }
 }
 

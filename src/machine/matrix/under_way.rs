@@ -1,0 +1,121 @@
+//! What reductions under way go on from. Mostly an instruction goes on with all that another left, and nothing is looked up.
+
+use std::ops::Range;
+
+use super::rule::{Output, Start, keys, starts};
+use super::size;
+use crate::isa::{Address, Format, Instr, Matrix};
+use crate::machine::State;
+use crate::machine::unfinished::Unfinished;
+use crate::number::AccumulatorRule;
+
+/// Exact sums of reductions that later instructions go on with, where the register is another number.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    /// Outputs of whole instructions; no two have a bit in common.
+    tiles: Vec<Tile>,
+    /// Others, while there are no tiles.
+    single: Unfinished,
+}
+
+/// The outputs of an instruction.
+#[derive(Debug)]
+struct Tile {
+    m: Matrix,
+    /// In row-major order; nothing where the register is its exact sum.
+    sums: Vec<Option<i128>>,
+}
+
+/// Where outputs lie: from an address, in a format, so many rows and columns, a stride apart.
+fn outputs_of(m: &Matrix) -> (Address, Format, [u32; 3]) {
+    (m.out, m.out_format, [m.rows, m.columns, m.out_stride])
+}
+
+/// From the first bit of an instruction's outputs to behind the last.
+fn bits_of(m: &Matrix) -> Range<u64> {
+    let first = m.out.offset * 8;
+    let last = u64::from(m.rows - 1) * u64::from(m.out_stride) + u64::from(m.columns);
+    first..first + last * u64::from(m.out_format.bits())
+}
+
+impl UnderWay {
+    /// Whether every register under way is its exact sum.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tiles.is_empty() && self.single.is_empty()
+    }
+
+    /// An instruction of another unit is executed.
+    pub(super) fn overwritten(&mut self, instr: &Instr) {
+        if self.is_empty() {
+            return;
+        }
+        let bits: Vec<Range<u64>> = Unfinished::bits_overwritten_by(instr).collect();
+        let meets = |a: &Range<u64>, b: &Range<u64>| a.start < b.end && b.start < a.end;
+        if self.tiles.iter().any(|tile| bits.iter().any(|bits| meets(bits, &bits_of(&tile.m)))) {
+            self.scatter();
+        }
+        self.single.overwritten(instr);
+    }
+
+    /// Registers and exact sums to go on from; empty where the instruction starts from zero.
+    pub(super) fn starts(&mut self, m: &Matrix, rule: AccumulatorRule, state: &State) -> Vec<Start> {
+        if !m.accumulate {
+            return Vec::new();
+        }
+        let tile = self.make_room(m);
+        let mut found = Vec::with_capacity(size(m.rows) * size(m.columns));
+        let mut add = |register: i64, exact: Option<i128>| {
+            found.push(Start { register, exact: exact.unwrap_or(register.into()) });
+        };
+        if let Some(place) = tile {
+            let mut sums = self.tiles[place].sums.iter();
+            starts(m, rule, state, |register| add(register, sums.next().copied().flatten()));
+        } else {
+            let mut places = keys(m);
+            let mut exact = || places.next().and_then(|place| self.single.exact(place));
+            starts(m, rule, state, |register| add(register, exact()));
+        }
+        found
+    }
+
+    /// Keeps what later instructions need of an instruction's outputs.
+    pub(super) fn keep(&mut self, m: &Matrix, outputs: &[Output]) {
+        if let Some(place) = self.make_room(m) {
+            self.tiles.swap_remove(place);
+        }
+        let differs = |o: &Output| m.partial && i128::from(o.register) != o.exact;
+        let sums = outputs.iter().map(|o| differs(o).then_some(o.exact));
+        if !self.single.is_empty() {
+            put(&mut self.single, m, sums);
+        } else if outputs.iter().any(differs) {
+            self.tiles.push(Tile { m: *m, sums: sums.collect() });
+        }
+    }
+
+    /// The tile that an instruction's outputs are; where they are none, no tile meets them.
+    fn make_room(&mut self, m: &Matrix) -> Option<usize> {
+        let same = self.tiles.iter().position(|tile| outputs_of(&tile.m) == outputs_of(m));
+        let bits = bits_of(m);
+        let meets = |tile: &Tile| {
+            let other = bits_of(&tile.m);
+            other.start < bits.end && bits.start < other.end
+        };
+        if same.is_none() && self.tiles.iter().any(meets) {
+            self.scatter();
+        }
+        same
+    }
+
+    /// Makes single sums of all tiles'.
+    fn scatter(&mut self) {
+        for Tile { m, sums } in self.tiles.drain(..) {
+            put(&mut self.single, &m, sums.into_iter());
+        }
+    }
+}
+
+fn put(single: &mut Unfinished, m: &Matrix, sums: impl Iterator<Item = Option<i128>>) {
+    for (place, exact) in keys(m).zip(sums) {
+        single.put(place..place + u64::from(m.out_format.bits()), exact);
+    }
+}
