@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use wagesim::isa::{
-    Address, Counter, Format, Instr, Load, Matrix, Memory, ModeIndex, Scalar, Scale, Store, VAdd, VArgmax,
-    VDivide, VExp, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VReduce, VRelu, VShift, VState,
-    VStochastic, VSub, VSumsq, VUnpool, XExponent, XSet, XSub, verify,
+    Address, Counter, Footprint, Format, Instr, Load, Matrix, Memory, ModeIndex, Range, Scalar, Scale, Store,
+    VAdd, VArgmax, VDivide, VExp, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VReduce, VRelu, VShift,
+    VState, VStochastic, VSub, VSumsq, VUnpool, XExponent, XSet, XSub, verify,
 };
-use wagesim::machine::{Engine, Extension, Fast, Reference, State};
+use wagesim::machine::{Engine, Extension, Fast, Observer, Outcome, Reference, State, run};
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
-use wagesim::program::{Phase, Step};
+use wagesim::program::{Phase, Plan, Shares, Step, Strands};
 
 const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
 
@@ -367,8 +367,8 @@ fn step(pc: u32, instr: Instr, rule: AccumulatorRule) -> Step {
     }
 }
 
-/// Executes the same on both; how many instructions were valid.
-fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
+/// A state and the valid ones of some instructions.
+fn case(seed: u64, groups: usize) -> (State, Vec<(Instr, AccumulatorRule)>) {
     let mut d = Dice(seed | 1);
     for _ in 0..4 {
         d.word();
@@ -389,10 +389,8 @@ fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
     for scale in 1..4 {
         state.scales[scale] = d.within(-10, 30);
     }
-    let mut other_state = state.clone();
-    let mut reference = Reference::new();
     let mut steps = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..groups {
         match d.count(0, 3) {
             0 | 1 => {
                 let (instrs, rule) = matrices(&mut d);
@@ -405,6 +403,14 @@ fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
         }
     }
     steps.retain(|(i, _)| verify(i, &SIZES).is_ok());
+    (state, steps)
+}
+
+/// Executes the same on both; how many instructions were valid.
+fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
+    let (mut state, steps) = case(seed, 3);
+    let mut other_state = state.clone();
+    let mut reference = Reference::new();
     for (pc, &(instr, rule)) in (0u32..).zip(&steps) {
         let step = step(pc, instr, rule);
         let found = fast.execute(&step, &mut state);
@@ -436,6 +442,66 @@ fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
     Ok(steps.len())
 }
 
+/// The outcomes an observer that does not look at the state is told of.
+#[derive(Default)]
+struct Told(Vec<(u32, Outcome)>);
+
+impl Observer for Told {
+    fn looks(&self) -> bool {
+        false
+    }
+
+    fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, _: &State) {
+        self.0.push((step.pc, *outcome));
+    }
+}
+
+fn plan(steps: &[(Instr, AccumulatorRule)]) -> Plan {
+    let steps = (0u32..).zip(steps).map(|(pc, &(instr, rule))| step(pc, instr, rule)).collect();
+    Plan { entry: "main".to_owned(), steps, probes: Vec::new(), control_after: 0 }
+}
+
+/// Holds that of two turns whose steps meet in DRAM or in a register, one writing, the younger step's waits for the older's, and
+/// that every step has a turn.
+fn over_before(plan: &Plan, shares: &Shares) -> Result<(), TestCaseError> {
+    let workers = shares.turns().len();
+    // For each turn, how many turns of each worker are over for certain when it begins.
+    let mut over: Vec<Vec<Vec<usize>>> = vec![Vec::new(); workers];
+    let mut turns: Vec<(usize, usize, usize)> = Vec::new();
+    for (worker, own) in shares.turns().iter().enumerate() {
+        turns.extend(own.iter().enumerate().map(|(number, turn)| (turn.step, worker, number)));
+    }
+    turns.sort_unstable();
+    for &(_, worker, number) in &turns {
+        let mut known = over[worker].last().cloned().unwrap_or_else(|| vec![0; workers]);
+        known[worker] = number;
+        for &(other, count) in &shares.turns()[worker][number].waits {
+            let theirs = &over[other][count - 1];
+            known.iter_mut().zip(theirs).for_each(|(mine, &theirs)| *mine = theirs.max(*mine));
+            known[other] = count.max(known[other]);
+        }
+        over[worker].push(known);
+    }
+    let footprints: Vec<Footprint> = plan.steps.iter().map(|s| Footprint::of(&s.instr)).collect();
+    let shared = |f: &Footprint| {
+        let dram = |ranges: &[Range]| ranges.iter().copied().filter(|r| r.memory == Memory::Dram).collect();
+        Footprint { reads: dram(&f.reads), writes: dram(&f.writes), ..f.clone() }
+    };
+    let footprints: Vec<Footprint> = footprints.iter().map(shared).collect();
+    for &(younger, worker, number) in &turns {
+        for &(older, other, count) in turns.iter().filter(|(older, ..)| *older < younger) {
+            let (a, b) = (&footprints[younger], &footprints[older]);
+            if a.after_writes_of(b) || a.after_reads_of(b) {
+                prop_assert!(over[worker][number][other] > count, "{} and {}", older, younger);
+            }
+        }
+    }
+    let mut steps: Vec<usize> = turns.iter().map(|turn| turn.0).collect();
+    steps.dedup();
+    prop_assert_eq!(steps, (0..plan.steps.len()).collect::<Vec<_>>());
+    Ok(())
+}
+
 fn cases() -> u32 {
     std::env::var("ENGINE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000)
 }
@@ -451,9 +517,34 @@ proptest! {
     }
 
     #[test]
-    fn engines_of_any_number_of_threads_agree(seed in any::<u64>()) {
+    fn strands_side_by_side_do_what_the_plan_does_in_order(seed in any::<u64>(), groups in 1usize..20) {
+        let (state, steps) = case(seed, groups);
+        let plan = plan(&steps);
+        let executed = |engine: &mut dyn Engine, state: &mut State| {
+            let mut told = Told::default();
+            (run(&plan, engine, state, &mut [&mut told]), told.0)
+        };
+        let mut expected = state.clone();
+        let ended = executed(&mut Reference::new(), &mut expected);
         for threads in 2..=3 {
-            agree(seed, Fast::with(Extension::chosen(), threads).sharing_all())?;
+            let mut engine = Fast::with(Extension::chosen(), threads).sharing_all();
+            // Once more: what threads keep of a run is not seen in the next.
+            for _ in 0..2 {
+                let mut found = state.clone();
+                prop_assert_eq!(&executed(&mut engine, &mut found), &ended);
+                prop_assert!(ended.0.is_err() || found == expected, "seed {}, {} threads", seed, threads);
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_is_over_before_one_that_meets_it_begins(seed in any::<u64>(), groups in 1usize..20) {
+        let (_, steps) = case(seed, groups);
+        let plan = plan(&steps);
+        let costs: Vec<u64> = (0..plan.steps.len()).map(|n| 100 + 977 * n as u64 % 1000).collect();
+        for workers in 1..=4 {
+            let shares = Strands::of(&plan).share(&costs, workers);
+            over_before(&plan, &shares)?;
         }
     }
 }

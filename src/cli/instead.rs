@@ -32,6 +32,10 @@ where
         self.name
     }
 
+    fn begin(&mut self) {
+        self.fast.begin();
+    }
+
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         self.fast.execute(step, state)
     }

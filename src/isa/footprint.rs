@@ -48,6 +48,16 @@ impl Registers {
         (0..Counter::COUNT).filter(move |n| self.0 >> (Scale::COUNT + n) & 1 == 1).map(Counter)
     }
 
+    /// Those of both.
+    pub fn with(self, other: Registers) -> Registers {
+        Registers(self.0 | other.0)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether the two have a register in common.
     pub fn meets(self, other: Registers) -> bool {
         self.0 & other.0 != 0

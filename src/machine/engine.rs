@@ -8,6 +8,9 @@ pub trait Engine {
     /// Its name in reports.
     fn name(&self) -> &'static str;
 
+    /// A plan begins: no reduction is under way.
+    fn begin(&mut self) {}
+
     /// Executes one instruction whose accesses have been verified to stay in their memories.
     ///
     /// # Errors
@@ -18,7 +21,8 @@ pub trait Engine {
     /// Executes a plan from its first instruction to its last.
     ///
     /// # Errors
-    /// As [`Engine::execute`]; what was executed before stays.
+    /// As [`Engine::execute`]; what was executed before stays, and where instructions run side by side some behind it may have
+    /// been executed too. Observers are told of those before it only.
     fn run(
         &mut self,
         plan: &Plan,
@@ -40,7 +44,7 @@ pub fn in_order<E: Engine + ?Sized>(
     state: &mut State,
     observers: &mut [&mut dyn Observer],
 ) -> Result<(), Fault> {
-    for step in &plan.steps {
+    for step in plan.steps.iter() {
         let outcome = engine.execute(step, state)?;
         for observer in observers.iter_mut() {
             observer.executed(plan, step, &outcome, state);
@@ -132,6 +136,11 @@ impl Fault {
 
 /// Is told of every instruction after it was executed; changes nothing.
 pub trait Observer {
+    /// Whether it looks at the state; an engine may show one that does not the state as the plan leaves it.
+    fn looks(&self) -> bool {
+        true
+    }
+
     /// An instruction went by.
     fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State);
 
@@ -151,5 +160,6 @@ pub fn run(
     state: &mut State,
     observers: &mut [&mut dyn Observer],
 ) -> Result<(), Fault> {
+    engine.begin();
     engine.run(plan, state, observers)
 }

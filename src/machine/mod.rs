@@ -12,6 +12,7 @@ mod operands;
 mod reference;
 mod state;
 mod stepped;
+mod unfinished;
 mod values;
 mod vector;
 

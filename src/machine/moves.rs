@@ -1,14 +1,6 @@
 //! DMA: planes of rows of bytes between DRAM and a scratchpad.
 
-use super::State;
-use super::kernels::Team;
-use crate::isa::{Load, Memory, Store};
-
-/// Bytes that one thread copies in a nanosecond, roughly; a team shares by it.
-const BYTES_A_NANOSECOND: usize = 20;
-
-/// Nanoseconds that a row takes besides its bytes.
-const NANOSECONDS_A_ROW: usize = 4;
+use crate::isa::{Load, Store};
 
 /// One side of a move: row `r` of plane `p` begins at `base + p · plane + r · row`.
 #[derive(Clone, Copy)]
@@ -72,87 +64,33 @@ impl Move {
         self.above + self.rows + self.below
     }
 
-    /// Whether every row begins behind the end of the one before.
-    fn ascends(&self) -> bool {
-        let of_row = signed(self.left + self.bytes + self.right);
-        let of_plane = self.to.row * (signed(self.all_rows()) - 1) + of_row;
-        (self.all_rows() == 1 || self.to.row >= of_row) && (self.planes == 1 || self.to.plane >= of_plane)
-    }
-
-    /// Writes rows numbered `first` to `end` of all planes; byte 0 of `to` is that at `begin` of the memory.
-    fn copy(&self, first: usize, end: usize, source: &[u8], to: &mut [u8], begin: usize) {
-        let length = self.left + self.bytes + self.right;
-        let (mut plane, mut row) = (first / self.all_rows(), first % self.all_rows());
-        for _ in first..end {
-            let to = &mut to[self.to.place(plane, row) - begin..][..length];
-            match row.checked_sub(self.above).filter(|&row| row < self.rows) {
-                None => to.fill(0),
-                Some(row) => {
-                    let from = &source[self.from.place(plane, row)..][..self.bytes];
-                    if self.left + self.right == 0 {
-                        to.copy_from_slice(from);
-                    } else {
-                        to[..self.left].fill(0);
-                        to[self.left..self.left + self.bytes].copy_from_slice(from);
-                        to[self.left + self.bytes..].fill(0);
+    /// Does it; `from` and `to` are the bytes of the two memories from addresses on.
+    fn execute(self, (from, first_from): (&[u8], usize), (to, first_to): (&mut [u8], usize)) {
+        let whole = self.joined();
+        let length = whole.left + whole.bytes + whole.right;
+        for plane in 0..whole.planes {
+            for row in 0..whole.all_rows() {
+                let to = &mut to[whole.to.place(plane, row) - first_to..][..length];
+                match row.checked_sub(whole.above).filter(|&row| row < whole.rows) {
+                    None => to.fill(0),
+                    Some(row) => {
+                        let from = &from[whole.from.place(plane, row) - first_from..][..whole.bytes];
+                        if whole.left + whole.right == 0 {
+                            to.copy_from_slice(from);
+                        } else {
+                            to[..whole.left].fill(0);
+                            to[whole.left..whole.left + whole.bytes].copy_from_slice(from);
+                            to[whole.left + whole.bytes..].fill(0);
+                        }
                     }
                 }
             }
-            row += 1;
-            if row == self.all_rows() {
-                (plane, row) = (plane + 1, 0);
-            }
         }
-    }
-
-    /// Does it, shared by a team where rows do not meet.
-    fn execute(self, source: &[u8], to: &mut [u8], team: &mut Team) {
-        let whole = self.joined();
-        let nanoseconds = whole.planes
-            * whole.all_rows()
-            * (NANOSECONDS_A_ROW + (whole.left + whole.bytes + whole.right) / BYTES_A_NANOSECOND);
-        let parts = team.pieces(nanoseconds);
-        if parts > 1 && whole.planes * whole.all_rows() == 1 && whole.left + whole.right == 0 {
-            // One row: in pieces it is several.
-            return split_row(&whole, parts, source, to, team);
-        }
-        let rows = whole.planes * whole.all_rows();
-        if parts == 1 || !whole.ascends() {
-            return whole.copy(0, rows, source, to, 0);
-        }
-        let of_part = rows.div_ceil(parts);
-        let place = |row: usize| whole.to.place(row / whole.all_rows(), row % whole.all_rows());
-        let (mut pieces, mut rest, mut begin) = (Vec::with_capacity(parts), to, 0);
-        for first in (0..rows).step_by(of_part) {
-            let end = rows.min(first + of_part);
-            let (_, behind) = rest.split_at_mut(place(first) - begin);
-            begin = place(first);
-            let length = if end == rows { behind.len() } else { place(end) - begin };
-            let (here, behind) = behind.split_at_mut(length);
-            pieces.push((first, end, here, begin));
-            (rest, begin) = (behind, begin + length);
-        }
-        team.each(&mut pieces, |(first, end, to, begin)| whole.copy(*first, *end, source, to, *begin));
     }
 }
 
-/// Copies one row in pieces.
-fn split_row(m: &Move, parts: usize, source: &[u8], to: &mut [u8], team: &mut Team) {
-    let from = &source[m.from.place(0, 0)..][..m.bytes];
-    let to = &mut to[m.to.place(0, 0)..][..m.bytes];
-    let of_part = m.bytes.div_ceil(parts).next_multiple_of(64);
-    let mut pieces: Vec<(&[u8], &mut [u8])> = from.chunks(of_part).zip(to.chunks_mut(of_part)).collect();
-    team.each(&mut pieces, |(from, to)| to.copy_from_slice(from));
-}
-
-pub(super) fn load(m: &Load, state: &mut State, team: &mut Team) {
-    let [operand, weight, accumulator, mask, dram] = &mut state.memories;
-    let to = match m.dst.memory {
-        Memory::Operand => operand,
-        Memory::Weight => weight,
-        Memory::Accumulator => accumulator,
-        Memory::Mask | Memory::Dram => mask,
-    };
+/// Executes a load; `dram` are the bytes from an address on.
+pub(super) fn load(m: &Load, dram: (&[u8], usize), scratchpad: &mut [u8]) {
     let base = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
     Move {
         from: Side { base: base(m.src.offset), plane: m.src_plane, row: m.src_row },
@@ -165,17 +103,11 @@ pub(super) fn load(m: &Load, state: &mut State, team: &mut Team) {
         left: size(m.pad_left),
         right: size(m.pad_right),
     }
-    .execute(dram, to, team);
+    .execute(dram, (scratchpad, 0));
 }
 
-pub(super) fn store(m: &Store, state: &mut State, team: &mut Team) {
-    let [operand, weight, accumulator, mask, dram] = &mut state.memories;
-    let from = match m.src.memory {
-        Memory::Operand => operand,
-        Memory::Weight => weight,
-        Memory::Accumulator => accumulator,
-        Memory::Mask | Memory::Dram => mask,
-    };
+/// Executes a store; `dram` are the bytes from an address on.
+pub(super) fn store(m: &Store, scratchpad: &[u8], dram: (&mut [u8], usize)) {
     let base = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
     Move {
         from: Side { base: base(m.src.offset), plane: m.src_plane.into(), row: m.src_row.into() },
@@ -188,5 +120,5 @@ pub(super) fn store(m: &Store, state: &mut State, team: &mut Team) {
         left: 0,
         right: 0,
     }
-    .execute(from, dram, team);
+    .execute((scratchpad, 0), dram);
 }

@@ -3,7 +3,7 @@
 //! What an instruction costs does not depend on data, nor does the schedule: both are worked out once for a plan; while a
 //! program runs, only executions, passes and the engine's outcomes are counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::area::Logic;
 use super::cost::Cost;
@@ -18,7 +18,8 @@ use crate::timing::{Account, Accounts, Schedule};
 #[derive(Debug, Clone)]
 pub struct Ledger {
     lines: Vec<Line>,
-    line_of: HashMap<(u32, AccumulatorRule), usize>,
+    /// Lines of each instruction of the program, by the rules it was met with.
+    line_of: Vec<Vec<(AccumulatorRule, usize)>>,
     control_after: u64,
     /// Where the cycles of one pass go.
     accounts: Accounts,
@@ -117,18 +118,31 @@ impl Tally {
     }
 }
 
+/// Where an instruction stands in the program.
+fn place(step: &Step) -> usize {
+    usize::try_from(step.pc).unwrap_or(usize::MAX)
+}
+
+/// The line of an instruction.
+fn find(line_of: &[Vec<(AccumulatorRule, usize)>], step: &Step) -> Option<usize> {
+    let lines = line_of.get(place(step))?;
+    lines.iter().find(|(rule, _)| *rule == step.rule).map(|&(_, line)| line)
+}
+
 impl Ledger {
     /// A ledger of a plan on a machine, nothing counted.
     pub fn new(plan: &Plan, machine: &Machine) -> Self {
-        let (mut lines, mut line_of) = (Vec::new(), HashMap::new());
+        let (mut lines, mut line_of) = (Vec::new(), Vec::new());
         let mut logic = Logic::default();
-        for step in &plan.steps {
-            line_of.entry((step.pc, step.rule)).or_insert_with(|| {
-                logic.add(step, machine);
-                let cost = Cost::of(step, machine);
-                lines.push(Line { phase: step.phase, layer: step.layer, cost });
-                lines.len() - 1
-            });
+        for step in plan.steps.iter() {
+            if find(&line_of, step).is_some() {
+                continue;
+            }
+            logic.add(step, machine);
+            let pc = place(step);
+            line_of.resize(line_of.len().max(pc + 1), Vec::new());
+            line_of[pc].push((step.rule, lines.len()));
+            lines.push(Line { phase: step.phase, layer: step.layer, cost: Cost::of(step, machine) });
         }
         let counts =
             LedgerCounts { lines: vec![LineCounts::default(); lines.len()], ..LedgerCounts::default() };
@@ -139,8 +153,8 @@ impl Ledger {
 
     /// Counts every instruction of the plan once, as if executed and no operand zero: what does not depend on data.
     pub fn count_pass(&mut self, plan: &Plan) {
-        for step in &plan.steps {
-            if let Some(&line) = self.line_of.get(&(step.pc, step.rule)) {
+        for step in plan.steps.iter() {
+            if let Some(line) = find(&self.line_of, step) {
                 self.counts.lines[line].executions += 1;
                 self.counts.lines[line].nonzero_products += self.lines[line].cost.products;
                 self.counts.lines[line].control += u64::from(step.control_before);
@@ -188,8 +202,8 @@ impl Ledger {
             passes,
             first_overflow: None,
         };
-        for step in &plan.steps {
-            if let Some(&line) = self.line_of.get(&(step.pc, step.rule)) {
+        for step in plan.steps.iter() {
+            if let Some(line) = find(&self.line_of, step) {
                 self.counts.lines[line].executions += passes;
                 self.counts.lines[line].control += passes * u64::from(step.control_before);
             }
@@ -270,12 +284,13 @@ fn count(tally: &mut Tally, line: &Line, counts: &LineCounts, gating: bool) {
 }
 
 impl Observer for Ledger {
+    fn looks(&self) -> bool {
+        false
+    }
+
     fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, _: &State) {
-        let Some(counts) =
-            self.line_of.get(&(step.pc, step.rule)).and_then(|&i| self.counts.lines.get_mut(i))
-        else {
-            return;
-        };
+        let line = find(&self.line_of, step);
+        let Some(counts) = line.and_then(|line| self.counts.lines.get_mut(line)) else { return };
         counts.executions += 1;
         counts.control += u64::from(step.control_before);
         counts.nonzero_products += outcome.nonzero_products;

@@ -12,11 +12,13 @@ use super::yields::Elements;
 use crate::isa::Instr;
 use crate::machine::{Observer, Outcome, Recount, Recounter, State};
 use crate::number::needed_bits;
-use crate::program::{Class, Plan, Program, Step, Yield};
+use crate::program::{Class, Plan, Probe, Program, Step, Yield};
 
 /// Collects statistics of a program's training steps.
 pub struct Statistics<'a> {
     program: &'a Program,
+    /// Layer and class of each probe that has both.
+    places: Vec<Option<(u32, Class)>>,
     epoch: u32,
     looking: bool,
     recounter: Option<Recounter>,
@@ -173,7 +175,10 @@ pub struct StatisticsLine {
 impl<'a> Statistics<'a> {
     /// Nothing collected yet.
     pub fn new(program: &'a Program) -> Self {
-        Statistics { program, epoch: 1, looking: false, recounter: None, classes: BTreeMap::new() }
+        let place = |probe: &Probe| Some((layer_of(&probe.tensor)?, probe.class));
+        let places = program.probes.iter().map(|p| place(p).filter(|(_, class)| *class != Class::None));
+        let places = places.collect();
+        Statistics { program, places, epoch: 1, looking: false, recounter: None, classes: BTreeMap::new() }
     }
 
     /// A step of an epoch begins: whether codes are read from memory in it, and whether accumulators are recounted.
@@ -224,14 +229,18 @@ fn layer_of(tensor: &str) -> Option<u32> {
 }
 
 impl Observer for Statistics<'_> {
+    fn looks(&self) -> bool {
+        self.looking || self.recounter.is_some()
+    }
+
     fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State) {
         let epoch = self.epoch;
         let recount = self.recounter.as_mut().and_then(|recounter| recounter.recount(step, state));
         for named in plan.probes_of(step) {
-            let probe = usize::try_from(named.probe).ok().and_then(|i| self.program.probes.get(i));
-            let Some(probe) = probe.filter(|p| p.class != Class::None) else { continue };
-            let Some(layer) = layer_of(&probe.tensor) else { continue };
-            let (place, elements) = ((layer, probe.class), probe.extents.iter().product());
+            let number = usize::try_from(named.probe).unwrap_or(usize::MAX);
+            let Some(&Some(place)) = self.places.get(number) else { continue };
+            let probe = &self.program.probes[number];
+            let elements = probe.extents.iter().product();
             if let Instr::MTaps(_) | Instr::MPositions(_) = step.instr {
                 let statistics = self.accumulators(place, outcome, elements);
                 if let Some(recount) = &recount {

@@ -54,17 +54,30 @@ impl Elements {
     /// How often each value occurs among the first `count` elements.
     pub(super) fn tally(&self, state: &State, count: u64, mut add: impl FnMut(i64, u64)) {
         let dense = self.columns >= count;
-        if self.format.bits() == 8 && self.signed && dense {
+        if self.format.bits() > 8 || !self.signed {
+            return (0..count).for_each(|i| add(self.get(state, i), 1));
+        }
+        // By byte; four tables, since equal bytes in a row would wait for one another.
+        let mut counts = [[0u64; 256]; 4];
+        if self.format.bits() == 8 && dense {
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             let bytes = &state.memory(self.address.memory)[self.start()..][..count];
-            let mut counts = [0u64; 256];
-            bytes.iter().for_each(|&b| counts[usize::from(b)] += 1);
-            (0..=u8::MAX)
-                .zip(counts)
-                .filter(|&(_, n)| n > 0)
-                .for_each(|(b, n)| add(b.cast_signed().into(), n));
+            let (fours, rest) = bytes.as_chunks::<4>();
+            for four in fours {
+                four.iter().zip(&mut counts).for_each(|(&b, counts)| counts[usize::from(b)] += 1);
+            }
+            rest.iter().for_each(|&b| counts[0][usize::from(b)] += 1);
         } else {
-            (0..count).for_each(|i| add(self.get(state, i), 1));
+            for i in 0..count {
+                let [byte, ..] = self.get(state, i).to_le_bytes();
+                counts[0][usize::from(byte)] += 1;
+            }
+        }
+        for byte in 0..=u8::MAX {
+            let count: u64 = counts.iter().map(|counts| counts[usize::from(byte)]).sum();
+            if count > 0 {
+                add(byte.cast_signed().into(), count);
+            }
         }
     }
 }

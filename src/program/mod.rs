@@ -10,6 +10,8 @@ mod initial;
 mod inputs;
 mod length;
 mod plan;
+mod spans;
+mod strands;
 mod text;
 
 pub use check::ProgramError;
@@ -17,6 +19,7 @@ pub use file::FileError;
 pub(crate) use file::hex;
 pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
+pub use strands::{Left, Moved, Shares, Strands, Turn};
 pub use text::{Assembled, TextError, TextErrors};
 
 use std::collections::BTreeMap;

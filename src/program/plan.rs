@@ -4,6 +4,8 @@
 //! at every step. A plan is that sequence, addresses absolute, modes and names looked up; engines execute it,
 //! observers are told of it. It does not know what instructions do.
 
+use std::sync::Arc;
+
 use super::flow::Rounds;
 use super::length::Length;
 use super::{Phase, Program};
@@ -16,7 +18,7 @@ pub struct Plan {
     /// The entry's name.
     pub entry: String,
     /// Its instructions in program order, control left out.
-    pub steps: Vec<Step>,
+    pub steps: Arc<[Step]>,
     /// Probes of the steps; a step names a range of them.
     pub probes: Vec<PlanProbe>,
     /// Control instructions executed after the last step, `halt` among them.
@@ -189,7 +191,7 @@ impl Plan {
     /// # Errors
     /// The first instruction that does not.
     pub fn verify(&self, sizes: &Sizes) -> Result<(), PlanError> {
-        for step in &self.steps {
+        for step in self.steps.iter() {
             let pc = step.pc;
             verify(&step.instr, sizes).map_err(|error| PlanError::Access {
                 pc,
@@ -269,6 +271,7 @@ fn highest_scalar(instr: &Instr) -> u8 {
 struct Walk<'a> {
     program: &'a Program,
     probes_at: Vec<Vec<u32>>,
+    steps: Vec<Step>,
     plan: Plan,
     pc: usize,
     rounds: Rounds,
@@ -289,7 +292,8 @@ impl<'a> Walk<'a> {
         Walk {
             program,
             probes_at,
-            plan: Plan { entry: entry.to_owned(), steps: Vec::new(), probes: Vec::new(), control_after: 0 },
+            steps: Vec::new(),
+            plan: Plan { entry: entry.to_owned(), steps: [].into(), probes: Vec::new(), control_after: 0 },
             pc: start,
             rounds: Rounds::default(),
             scalars: [0; 32],
@@ -320,6 +324,7 @@ impl<'a> Walk<'a> {
                 Some(next) => self.pc = next,
                 None => {
                     self.plan.control_after = self.control;
+                    self.plan.steps = self.steps.into();
                     return Ok(self.plan);
                 }
             }
@@ -381,7 +386,7 @@ impl<'a> Walk<'a> {
             self.plan.probes.push(PlanProbe { probe, origin });
         }
         let too_long = || PlanError::TooLong { entry: self.plan.entry.clone(), limit: PLAN_LIMIT };
-        self.plan.steps.push(Step {
+        self.steps.push(Step {
             pc: u32::try_from(pc).map_err(|_| too_long())?,
             instr: resolved,
             rule,

@@ -45,7 +45,7 @@ impl<'a> Timetable<'a> {
         let mut spans = Vec::new();
         let schedule = Schedule::watched(plan, machine, &mut |span| spans.push(span));
         let mut prices = HashMap::new();
-        for step in &plan.steps {
+        for step in plan.steps.iter() {
             prices.entry((step.pc, step.rule)).or_insert_with(|| {
                 let cost = Cost::of(step, machine);
                 let energy = |events| preset.price(events).values().sum::<f64>();

@@ -6,6 +6,8 @@ mod directory;
 mod evaluation;
 mod five;
 mod run;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tiles;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError};

@@ -13,7 +13,7 @@ use crate::program::Program;
 use crate::spec::Machine;
 
 /// Codes are read for the statistics at the first step and at every step that is a multiple of this.
-const LOOK_EVERY: u32 = 16;
+const LOOK_EVERY: u32 = 64;
 /// Accumulators are recounted at the first step and at every step that is a multiple of this: a recount takes as long as
 /// several steps.
 const RECOUNT_EVERY: u32 = 256;

@@ -428,14 +428,9 @@ pub(crate) fn random_case(seed: u64) -> Case {
     for scale in 1..4 {
         state.scales[scale] = d.within(-10, 30);
     }
-    let mut plan = Plan {
-        entry: "main".to_owned(),
-        steps: Vec::new(),
-        probes: Vec::new(),
-        control_after: d.count(1, 3),
-    };
+    let (control_after, mut steps) = (d.count(1, 3), Vec::new());
     let wanted = usize::try_from(d.count(1, 14)).unwrap();
-    while plan.steps.len() < wanted {
+    while steps.len() < wanted {
         let weight_stationary = d.one_in(2);
         let rule = rule(d, &machine, weight_stationary);
         let (instrs, rule, weight_stationary) = match d.count(0, 9) {
@@ -449,8 +444,8 @@ pub(crate) fn random_case(seed: u64) -> Case {
         }
         for instr in instrs {
             let control_before = if d.one_in(2) { 0 } else { d.count(0, 4) };
-            plan.steps.push(Step {
-                pc: u32::try_from(plan.steps.len()).unwrap(),
+            steps.push(Step {
+                pc: u32::try_from(steps.len()).unwrap(),
                 instr,
                 rule,
                 weight_stationary,
@@ -462,5 +457,6 @@ pub(crate) fn random_case(seed: u64) -> Case {
             });
         }
     }
+    let plan = Plan { entry: "main".to_owned(), steps: steps.into(), probes: Vec::new(), control_after };
     Case { plan, machine, state }
 }

@@ -221,7 +221,7 @@ fn on_random_programs_the_scratchpads_move_what_energy_counts() {
             continue;
         }
         let mut counted = [0; 4];
-        for step in &plan.steps {
+        for step in plan.steps.iter() {
             let cost = Cost::of(step, &machine);
             for (memory, counted) in Memory::SCRATCHPADS.into_iter().zip(&mut counted) {
                 let kib = machine.memory.scratchpad(memory).unwrap().kib;

@@ -31,6 +31,10 @@ impl Engine for Recorded<'_> {
         self.engine.name()
     }
 
+    fn begin(&mut self) {
+        self.engine.begin();
+    }
+
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let shared = &self.shared;
         if shared.halt.borrow().is_some() {

@@ -7,8 +7,6 @@ use std::arch::x86_64::{
     _mm256_storeu_si256,
 };
 
-use std::ops::Range;
-
 use super::portable;
 use super::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
@@ -20,7 +18,7 @@ const ROWS: usize = 2;
 /// # Safety
 /// The processor has AVX2; the operands hold all that the shape reaches; nobody else has the output's bytes of these rows.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
+pub(super) unsafe fn product(p: &Product<'_>, extremes: &mut Extremes) {
     let (registers, groups) = (p.shape.registers(), p.shape.groups());
     for first in (0..registers).step_by(MAX_REGISTERS) {
         let width = MAX_REGISTERS.min(registers - first);
@@ -29,7 +27,7 @@ pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mu
             let stride = width * GROUP * LANES;
             let at = first * groups * GROUP * LANES + (v - first) * GROUP * LANES;
             for (number, class) in p.shape.classes().iter().enumerate() {
-                let (bases, places) = p.shape.part_of(class, part);
+                let (bases, places) = (p.shape.bases_of(class), p.shape.rows_of(class));
                 for (bases, places) in bases.chunks(ROWS).zip(places.chunks(ROWS)) {
                     let mut accumulators = [[_mm256_setzero_si256(); 4]; ROWS];
                     for segment in p.shape.segments_of(class) {

@@ -9,6 +9,8 @@ pub enum Extension {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL, DQ and VNNI.
     Avx512Vnni,
+    /// The same with AMX for bytes, which the system must let a process use.
+    Amx,
 }
 
 /// Names the extension to take where nothing else does.
@@ -16,7 +18,8 @@ const VARIABLE: &str = "WAGESIM_ISA_EXTENSION";
 
 impl Extension {
     /// Every extension, the best last.
-    pub const ALL: [Extension; 3] = [Extension::Portable, Extension::Avx2, Extension::Avx512Vnni];
+    pub const ALL: [Extension; 4] =
+        [Extension::Portable, Extension::Avx2, Extension::Avx512Vnni, Extension::Amx];
 
     /// Its name in options and reports.
     pub fn name(self) -> &'static str {
@@ -24,10 +27,11 @@ impl Extension {
             Extension::Portable => "portable",
             Extension::Avx2 => "avx2",
             Extension::Avx512Vnni => "avx512-vnni",
+            Extension::Amx => "amx",
         }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has it and the system lets it be used.
     pub fn is_available(self) -> bool {
         match self {
             Extension::Portable => true,
@@ -48,6 +52,8 @@ impl Extension {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            #[cfg(target_arch = "x86_64")]
+            Extension::Amx => super::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -70,7 +76,10 @@ impl Extension {
         if found.is_available() {
             Ok(found)
         } else {
-            Err(format!("this processor has no {name}; it has {}", names()))
+            Err(format!(
+                "this processor has no {name}, or the system does not let it be used; there are {}",
+                names()
+            ))
         }
     }
 
@@ -121,14 +130,21 @@ impl Kernels {
         work()
     }
 
-    /// Does `work` compiled for AVX-512, which the extension is.
+    /// AMX on a processor that has all but that, once [`super::amx::emulate`] does its instructions; none on another.
+    #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+    pub(in crate::machine) fn emulated_amx() -> Option<Kernels> {
+        super::amx::emulate();
+        Extension::Avx512Vnni.is_available().then_some(Kernels(Extension::Amx))
+    }
+
+    /// Does `work` compiled for AVX-512, which the extension has.
     ///
     /// # Panics
     /// When it is another.
     #[inline(always)]
     pub(in crate::machine) fn with_avx512<R>(self, work: impl FnOnce() -> R) -> R {
         // One call of `work`, so that it is inlined.
-        assert_eq!(self.0, Extension::Avx512Vnni);
+        assert!(matches!(self.0, Extension::Avx512Vnni | Extension::Amx));
         // SAFETY: a `Kernels` is made only of extensions that the processor has.
         #[cfg(target_arch = "x86_64")]
         return unsafe { with_avx512(work) };
@@ -144,7 +160,9 @@ macro_rules! compiled {
         match $kernels.extension() {
             $crate::machine::kernels::Extension::Portable => $work,
             $crate::machine::kernels::Extension::Avx2 => $kernels.with_avx2(|| $work),
-            $crate::machine::kernels::Extension::Avx512Vnni => $kernels.with_avx512(|| $work),
+            $crate::machine::kernels::Extension::Avx512Vnni | $crate::machine::kernels::Extension::Amx => {
+                $kernels.with_avx512(|| $work)
+            }
         }
     };
 }

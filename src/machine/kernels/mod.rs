@@ -4,22 +4,29 @@
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 mod bytes;
+mod crew;
 mod extension;
 mod partial;
+mod peak;
 mod portable;
 mod product;
 mod stepped;
-mod team;
+#[cfg(target_arch = "x86_64")]
+mod sums;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+pub(super) use amx::emulated_products;
 pub(super) use bytes::{TURN_SLACK, interleave, nonzeros, turn};
+pub(super) use crew::{Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use team::Team;

@@ -1,21 +1,19 @@
 //! Kernels in plain loops that the compiler vectorises, some compiled for wider registers too.
 
-use std::ops::Range;
-
 use super::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 
 /// Some rows of [`super::Kernels::product`] on any processor.
 ///
 /// # Safety
 /// Nobody else has the output's bytes of these rows.
-pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
+pub(super) unsafe fn product(p: &Product<'_>, extremes: &mut Extremes) {
     let (registers, groups) = (p.shape.registers(), p.shape.groups());
     for v in 0..registers {
         let first = v / MAX_REGISTERS * MAX_REGISTERS;
         let width = MAX_REGISTERS.min(registers - first);
         let panel = &p.operands.panels[first * groups * GROUP * LANES..][..groups * width * GROUP * LANES];
         for (number, class) in p.shape.classes().iter().enumerate() {
-            let (bases, places) = p.shape.part_of(class, part);
+            let (bases, places) = (p.shape.bases_of(class), p.shape.rows_of(class));
             for (&base, &place) in bases.iter().zip(places) {
                 let mut sums = [0i32; LANES];
                 for segment in p.shape.segments_of(class) {

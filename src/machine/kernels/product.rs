@@ -2,11 +2,10 @@
 //! belong while their extremes are kept.
 
 use std::marker::PhantomData;
-use std::ops::Range;
 
-use super::{Extension, Kernels, Team, portable};
+use super::{Extension, Kernels, portable};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2, vnni};
+use super::{amx, avx2, vnni};
 
 /// Columns of one register.
 pub(in crate::machine) const LANES: usize = 16;
@@ -68,7 +67,6 @@ impl Shape {
         assert!(bases.len() == rows.len() && !rows.is_empty() && columns > 0);
         let last_row = rows.iter().max().copied().unwrap_or(0);
         let mut met = vec![false; last_row + 1];
-        // Threads that work on different rows write different bytes.
         assert!(rows.iter().all(|&row| !std::mem::replace(&mut met[row], true)), "a row stands twice");
         let mut reach = 0;
         for class in &classes {
@@ -114,13 +112,6 @@ impl Shape {
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
-
-    /// Bases and rows of a class, of those numbered `part` among all.
-    pub(super) fn part_of(&self, class: &Class, part: &Range<usize>) -> (&[usize], &[usize]) {
-        let first = class.first_row.max(part.start);
-        let end = (class.first_row + class.rows).min(part.end).max(first);
-        (&self.bases[first..end], &self.rows[first..end])
-    }
 }
 
 /// The operands of a product.
@@ -151,16 +142,7 @@ impl Default for Extremes {
     }
 }
 
-impl Extremes {
-    /// Adds those of other sums.
-    fn add(&mut self, other: &Extremes) {
-        self.least.iter_mut().zip(other.least).for_each(|(a, b)| *a = b.min(*a));
-        self.greatest.iter_mut().zip(other.greatest).for_each(|(a, b)| *a = b.max(*a));
-        self.zeros += other.zeros;
-    }
-}
-
-/// The bytes of an output, written by several threads: each row by one.
+/// The bytes of an output, of which kernels write rows that do not follow each other.
 #[derive(Clone, Copy)]
 pub(super) struct Out<'a> {
     at: *mut u8,
@@ -168,11 +150,8 @@ pub(super) struct Out<'a> {
     lives: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: it stands for a `&mut [u8]`, and who takes bytes of it promises that no other thread has them.
-unsafe impl Sync for Out<'_> {}
-
 impl<'a> Out<'a> {
-    fn new(bytes: &'a mut [u8]) -> Self {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
         Out { at: bytes.as_mut_ptr(), length: bytes.len(), lives: PhantomData }
     }
 
@@ -208,84 +187,41 @@ pub(super) struct Product<'a> {
     pub(super) accumulate: bool,
 }
 
-/// Some of a product's rows, or what is done beside them.
-struct Piece<'a> {
-    rows: Range<usize>,
-    extremes: Extremes,
-    beside: Option<&'a mut (dyn FnMut() + Send)>,
-}
-
-/// Rows of a piece are a multiple of this but for the last: no tile of the kernels is cut.
-const TILE_ROWS: usize = 24;
-
-/// Products of bytes that one thread does in a nanosecond, roughly; a team shares by it.
-const PRODUCTS_A_NANOSECOND: usize = 180;
-
 impl Kernels {
     /// Sums Σ (left − 128) · right of every row and column, modulo 2^32, as little-endian words in rows of `row_bytes`
-    /// bytes; with `accumulate` they are added to what is there. Returns the sums' extremes. Calls `beside` once, beside the
-    /// sums where the team shares them.
+    /// bytes; with `accumulate` they are added to what is there. Returns the sums' extremes.
     ///
     /// # Panics
     /// When an operand or the output is shorter than the shape needs.
     pub(in crate::machine) fn product(
         self,
-        team: &mut Team,
         shape: &Shape,
         operands: Operands<'_>,
         (out, row_bytes): (&mut [u8], usize),
         accumulate: bool,
-        beside: &mut (dyn FnMut() + Send),
     ) -> Extremes {
         let lanes = shape.registers() * LANES;
         assert!(operands.left.len() >= shape.reach, "a segment leaves the left operand");
         assert!(operands.panels.len() >= shape.groups * GROUP * lanes, "a segment leaves the panels");
         assert!(operands.corrections.len() >= shape.classes.len() * lanes, "a class without corrections");
         assert!(out.len() >= shape.last_row * row_bytes + 4 * shape.columns, "a row leaves the output");
-        // Rows that do not meet in the output, the shape's being different: what threads need to write side by side.
-        let apart = row_bytes >= 4 * shape.columns;
         let product = Product { shape, operands, out: Out::new(out), row_bytes, accumulate };
-        let rows = shape.bases.len();
-        let nanoseconds = rows * shape.groups * GROUP * lanes / PRODUCTS_A_NANOSECOND;
-        let parts = if apart { team.pieces(nanoseconds) } else { 1 };
-        if parts == 1 {
-            beside();
-            // SAFETY: no other thread has the output.
-            return unsafe { self.part(&product, 0..rows) };
-        }
-        let of_part = rows.div_ceil(parts).next_multiple_of(TILE_ROWS);
-        let ranges = (0..rows).step_by(of_part).map(|first| first..rows.min(first + of_part));
-        let piece = |rows| Piece { rows, extremes: Extremes::default(), beside: None };
-        let first = Piece { beside: Some(beside), ..piece(0..0) };
-        let mut pieces: Vec<Piece<'_>> = std::iter::once(first).chain(ranges.map(piece)).collect();
-        team.each(&mut pieces, |piece| match &mut piece.beside {
-            Some(beside) => beside(),
-            // SAFETY: pieces have different rows, rows have different bytes.
-            None => piece.extremes = unsafe { self.part(&product, piece.rows.clone()) },
-        });
-        let mut extremes = Extremes::default();
-        pieces.iter().for_each(|piece| extremes.add(&piece.extremes));
-        extremes
-    }
-
-    /// Some of a product's rows.
-    ///
-    /// # Safety
-    /// The operands and the output hold all that the shape reaches; nobody else has the output's bytes of these rows.
-    unsafe fn part(self, product: &Product<'_>, rows: Range<usize>) -> Extremes {
         let mut extremes = Extremes::default();
         match self.extension() {
-            // SAFETY: the caller's promise.
-            Extension::Portable => unsafe { portable::product(product, &rows, &mut extremes) },
-            // SAFETY: the caller's promise; a `Kernels` has only what the processor has.
+            // SAFETY: operands and output were measured above, and the output is borrowed for this alone.
+            Extension::Portable => unsafe { portable::product(&product, &mut extremes) },
+            // SAFETY: as above; a `Kernels` has only what the processor has.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx2 => unsafe { avx2::product(product, &rows, &mut extremes) },
+            Extension::Avx2 => unsafe { avx2::product(&product, &mut extremes) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx512Vnni => unsafe { vnni::product(product, &rows, &mut extremes) },
-            // SAFETY: the caller's promise.
+            Extension::Avx512Vnni => unsafe { vnni::product(&product, &mut extremes) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Extension::Amx => unsafe { amx::product(&product, &mut extremes) },
+            // SAFETY: as above.
             #[cfg(not(target_arch = "x86_64"))]
-            _ => unsafe { portable::product(product, &rows, &mut extremes) },
+            _ => unsafe { portable::product(&product, &mut extremes) },
         }
         extremes
     }
@@ -333,17 +269,13 @@ mod tests {
             let row_bytes = 4 * columns + 3;
             let before: Vec<u8> = (0..count * row_bytes).map(|_| next()).collect();
             let mut expected = before.clone();
-            let product = |extension, threads, out: &mut Vec<u8>| {
-                let (mut team, mut called) = (Team::new(threads).sharing_all(), 0);
-                let extremes = Kernels::of(extension)
-                    .product(&mut team, &shape, operands, (out, row_bytes), accumulate, &mut || called += 1);
-                assert_eq!(called, 1);
-                extremes
+            let product = |extension, out: &mut Vec<u8>| {
+                Kernels::of(extension).product(&shape, operands, (out, row_bytes), accumulate)
             };
-            let plain = product(Extension::Portable, 1, &mut expected);
-            for (extension, threads) in Extension::available().flat_map(|e| [(e, 1), (e, 2), (e, 3)]) {
+            let plain = product(Extension::Portable, &mut expected);
+            for extension in Extension::available() {
                 let mut out = before.clone();
-                let found = product(extension, threads, &mut out);
+                let found = product(extension, &mut out);
                 prop_assert_eq!(&out, &expected);
                 prop_assert_eq!(found.least.iter().min(), plain.least.iter().min());
                 prop_assert_eq!(found.greatest.iter().max(), plain.greatest.iter().max());

@@ -1,29 +1,30 @@
 //! AVX-512 VNNI: four products of an unsigned and a signed byte joined to a 32-bit sum by one instruction, modulo 2^32.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mask_max_epi32,
-    _mm512_mask_min_epi32, _mm512_mask_storeu_epi32, _mm512_mask_testn_epi32_mask, _mm512_maskz_loadu_epi32,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32,
+    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
-use std::ops::Range;
-
 use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product};
+use super::sums::{Columns, Held};
 
 /// Bytes of a register.
-const REGISTER: usize = GROUP * LANES;
+pub(super) const REGISTER: usize = GROUP * LANES;
 
-/// A panel: registers of columns from `column` on, and where the codes of its first group are.
-struct Panel {
-    column: usize,
-    at: usize,
+/// A panel: registers of columns from `column` on, how many, and where the codes of its first group are.
+pub(super) struct Panel {
+    pub(super) column: usize,
+    pub(super) registers: usize,
+    pub(super) at: usize,
 }
 
-/// The extremes so far.
-struct Held {
-    least: __m512i,
-    greatest: __m512i,
-    zeros: u64,
+/// The panels of a product.
+pub(super) fn panels(p: &Product<'_>) -> impl Iterator<Item = Panel> {
+    let (registers, groups) = (p.shape.registers(), p.shape.groups());
+    (0..registers).step_by(MAX_REGISTERS).map(move |first| Panel {
+        column: first * LANES,
+        registers: MAX_REGISTERS.min(registers - first),
+        at: first * groups * REGISTER,
+    })
 }
 
 /// Some rows of [`super::Kernels::product`].
@@ -32,30 +33,32 @@ struct Held {
 /// The processor has the features; the operands and the output hold all that the shape reaches; nobody else has the
 /// output's bytes of these rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
-pub(super) unsafe fn product(p: &Product<'_>, part: &Range<usize>, extremes: &mut Extremes) {
-    let registers = p.shape.registers();
-    let mut held =
-        Held { least: _mm512_set1_epi32(i32::MAX), greatest: _mm512_set1_epi32(i32::MIN), zeros: 0 };
-    for first in (0..registers).step_by(MAX_REGISTERS) {
-        let panel = Panel { column: first * LANES, at: first * p.shape.groups() * REGISTER };
+pub(super) unsafe fn product(p: &Product<'_>, extremes: &mut Extremes) {
+    let mut held = Held::new();
+    for panel in panels(p) {
         for number in 0..p.shape.classes().len() {
             // SAFETY: what the caller proved holds for every class and panel.
-            unsafe {
-                match registers - first {
-                    1 => rows::<12, 1>(p, &panel, number, part, &mut held),
-                    2 => rows::<12, 2>(p, &panel, number, part, &mut held),
-                    3 => rows::<8, 3>(p, &panel, number, part, &mut held),
-                    _ => rows::<6, 4>(p, &panel, number, part, &mut held),
-                }
-            }
+            unsafe { class(p, &panel, number, &mut held) };
         }
     }
-    // SAFETY: both arrays hold a register's lanes.
+    held.write(extremes);
+}
+
+/// The rows of a class and the columns of a panel.
+///
+/// # Safety
+/// As [`product`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+pub(super) unsafe fn class(p: &Product<'_>, panel: &Panel, number: usize, held: &mut Held) {
+    // SAFETY: the caller's promise.
     unsafe {
-        _mm512_storeu_si512(extremes.least.as_mut_ptr().cast(), held.least);
-        _mm512_storeu_si512(extremes.greatest.as_mut_ptr().cast(), held.greatest);
+        match panel.registers {
+            1 => rows::<12, 1>(p, panel, number, held),
+            2 => rows::<12, 2>(p, panel, number, held),
+            3 => rows::<8, 3>(p, panel, number, held),
+            _ => rows::<6, 4>(p, panel, number, held),
+        }
     }
-    extremes.zeros = held.zeros;
 }
 
 /// The rows of a class, `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
@@ -67,11 +70,10 @@ unsafe fn rows<const MOST: usize, const V: usize>(
     p: &Product<'_>,
     panel: &Panel,
     number: usize,
-    part: &Range<usize>,
     held: &mut Held,
 ) {
     let class = &p.shape.classes()[number];
-    let (mut bases, mut places) = p.shape.part_of(class, part);
+    let (mut bases, mut places) = (p.shape.bases_of(class), p.shape.rows_of(class));
     while !bases.is_empty() {
         let count = MOST.min(bases.len());
         let tile = Tile { p, panel, number, class, bases, places };
@@ -138,26 +140,11 @@ impl Tile<'_> {
                 at += GROUP;
             }
         }
-        let corrections = &p.operands.corrections[number * p.shape.registers() * LANES + panel.column..];
         for v in 0..V {
-            let column = panel.column + v * LANES;
-            let count = p.shape.columns().saturating_sub(column).min(LANES);
-            let mask = u16::MAX >> (LANES - count);
-            // SAFETY: a class has corrections for whole registers.
-            let correction = unsafe { _mm512_loadu_si512(corrections[v * LANES..].as_ptr().cast()) };
-            for (accumulators, place) in accumulators.iter().zip(*places) {
-                // SAFETY: the output holds the row, which is the caller's, as far as its last column; lanes behind are masked.
-                unsafe {
-                    let to = p.out.from(place * p.row_bytes + 4 * column).cast::<i32>();
-                    let mut sum = _mm512_sub_epi32(accumulators[v], correction);
-                    if p.accumulate {
-                        sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));
-                    }
-                    _mm512_mask_storeu_epi32(to, mask, sum);
-                    held.least = _mm512_mask_min_epi32(held.least, mask, held.least, sum);
-                    held.greatest = _mm512_mask_max_epi32(held.greatest, mask, held.greatest, sum);
-                    held.zeros += u64::from(_mm512_mask_testn_epi32_mask(mask, sum, sum).count_ones());
-                }
+            let columns = Columns::new(p, *number, panel.column + v * LANES);
+            for (accumulators, &place) in accumulators.iter().zip(*places) {
+                // SAFETY: as the caller proved; the row is the caller's.
+                unsafe { columns.put(p, place, accumulators[v], held) };
             }
         }
     }

@@ -103,27 +103,16 @@ impl Frame {
         self.covered.images.count * self.image()
     }
 
-    /// How many copies take what is covered from memory.
-    pub(super) fn copies(&self) -> usize {
-        self.copies.len()
-    }
-
-    /// Takes from the left operand's codes what belongs into `bytes`, those from `begin` on; padding is there.
+    /// Takes what belongs into `bytes` from the left operand's codes; padding is there.
     #[inline(always)]
-    pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8], begin: usize) {
-        let end = begin + bytes.len();
-        // Copies stand in the order of their places.
-        let first = self.copies.partition_point(|c| c.to + c.length <= begin);
-        for c in self.copies[first..].iter().take_while(|c| c.to < end) {
-            let skip = begin.saturating_sub(c.to);
-            let length = c.length.min(end - c.to) - skip;
-            let from = c.from + signed(skip);
-            let to = &mut bytes[c.to + skip - begin..][..length];
-            match usize::try_from(from).ok().and_then(|from| codes.get(from..from + length)) {
+    pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8]) {
+        for c in &self.copies {
+            let to = &mut bytes[c.to..][..c.length];
+            match usize::try_from(c.from).ok().and_then(|from| codes.get(from..from + c.length)) {
                 Some(from) => to.iter_mut().zip(from).for_each(|(t, &c)| *t = c ^ ZERO),
                 // A box may hold places that no window meets: those outside memory are zero.
                 None => {
-                    for (place, to) in (from..).zip(to) {
+                    for (place, to) in (c.from..).zip(to) {
                         let code = usize::try_from(place).ok().and_then(|p| codes.get(p));
                         *to = code.map_or(ZERO, |c| c ^ ZERO);
                     }

@@ -17,18 +17,19 @@ mod wide;
 
 use std::collections::HashMap;
 
-use super::kernels::{Extremes, Kernels, Operands, Team, compiled};
+use super::kernels::{Extremes, Kernels, Operands, compiled};
+use super::unfinished::Unfinished;
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
 use crate::program::Step;
 use layout::Layout;
-use left::{Left, Rows};
+use left::Left;
 use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
-use rule::{Output, Unfinished, associative, narrowest};
+use rule::{Output, associative, narrowest};
 use stepped::Stepped;
 
 /// Instructions whose layouts are kept; more than the distinct matrix instructions of a training step.
@@ -57,38 +58,16 @@ struct Prepared {
     right: Right,
 }
 
-/// What one thread prepares of an instruction's operands.
-enum Operand<'a> {
-    Left(Rows<'a>),
-    Right(&'a mut Right),
-}
-
 impl Prepared {
     /// Takes the operands from memory.
-    fn take(&mut self, state: &State, kernels: Kernels, team: &mut Team) {
+    fn take(&mut self, state: &State, kernels: Kernels) {
         let Prepared { layout, left, right } = self;
         let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
-        let pieces = team.pieces(Left::nanoseconds(layout) + Right::nanoseconds(layout));
-        let take = |operand: &mut Operand<'_>| {
-            compiled!(
-                kernels,
-                match operand {
-                    Operand::Left(rows) => rows.take(layout, codes),
-                    Operand::Right(right) => right.take(layout, state),
-                }
-            );
-        };
-        // The right operand first: it is one piece, and may be the longest.
-        let right = std::iter::once(Operand::Right(right));
-        let operands = right.chain(left.rows(layout, pieces).map(Operand::Left));
-        if pieces == 1 {
-            operands.for_each(|mut operand| take(&mut operand));
-        } else {
-            let mut operands: Vec<Operand<'_>> = operands.collect();
-            team.each(&mut operands, take);
-        }
-        compiled!(kernels, left.finish(layout));
+        compiled!(kernels, {
+            left.take(layout, codes);
+            right.take(layout, state);
+        });
     }
 }
 
@@ -121,20 +100,25 @@ impl Array {
         }
     }
 
+    /// An instruction of another unit is executed.
+    pub(super) fn overwritten(&mut self, instr: &Instr) {
+        self.unfinished.overwritten(instr);
+    }
+
+    /// A plan begins: nothing is under way.
+    pub(super) fn begin(&mut self) {
+        self.unfinished = Unfinished::default();
+    }
+
     /// Executes a matrix instruction.
-    pub(super) fn execute(
-        &mut self,
-        step: &Step,
-        state: &mut State,
-        team: &mut Team,
-    ) -> Result<Outcome, Fault> {
+    pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
         match self.prepare(m, positions_reduced) {
-            Some(number) => self.bytes(number, step, state, team),
+            Some(number) => self.bytes(number, step, state),
             None => {
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
                 self.finish(step, m, positions_reduced, state, product, &sums)
@@ -165,15 +149,9 @@ impl Array {
     }
 
     /// An instruction whose operands are bytes.
-    fn bytes(
-        &mut self,
-        number: usize,
-        step: &Step,
-        state: &mut State,
-        team: &mut Team,
-    ) -> Result<Outcome, Fault> {
+    fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
-        self.prepared[number].take(state, kernels, team);
+        self.prepared[number].take(state, kernels);
         let Prepared { layout, left, right } = &mut self.prepared[number];
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
@@ -210,10 +188,8 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        let mut nonzero_products = 0;
-        let mut count =
-            || nonzero_products = compiled!(kernels, nonzero.products(layout, left, &right.nonzero));
-        let extremes = kernels.product(team, &layout.shape, operands, out, accumulate, &mut count);
+        let extremes = kernels.product(&layout.shape, operands, out, accumulate);
+        let nonzero_products = compiled!(kernels, nonzero.products(layout, left, &right.nonzero));
         if safe_start.is_some() {
             if !words {
                 compiled!(kernels, store_words(&m, state, &self.sums));
@@ -260,7 +236,7 @@ impl Array {
     ) -> Result<Outcome, Fault> {
         let rule = step.rule;
         let nonzero_products = product.nonzero_products;
-        let starts = self.unfinished.starts(m, rule, state);
+        let starts = rule::starts_of(&self.unfinished, m, rule, state);
         if self.unfinished.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
             let started: Vec<i64>;
             let sums = if starts.is_empty() {
@@ -290,7 +266,7 @@ impl Array {
         }
         let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
         store_rows(m, state, &registers, values::write);
-        self.unfinished.keep(m, &outputs);
+        rule::keep(&mut self.unfinished, m, &outputs);
         let mut outcome =
             Outcome { nonzero_products, first_overflow: first.map(place), ..Outcome::default() };
         if rule.overflow == Overflow::Saturate {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::wide::{self, Packed};
 use super::{rule, size};
-use crate::isa::{Format, Instr, Matrix};
+use crate::isa::{Address, Format, Instr, Matrix};
 use crate::machine::State;
 use crate::machine::kernels::{self, Extension, Kernels, Reach};
 use crate::number::{AccumulatorRule, Overflow, max_code};
@@ -42,8 +42,18 @@ pub struct Recount {
 #[derive(Debug)]
 pub struct Recounter {
     kernels: Kernels,
-    /// Reductions that later instructions go on with, by bit of the accumulator memory.
-    under_way: HashMap<u64, Open>,
+    /// Reductions that later instructions go on with, the latest last: an instruction's outputs, as a rule gone on with as a
+    /// whole.
+    under_way: Vec<(Outputs, Vec<Open>)>,
+    /// Those of them that were not, by bit of the accumulator memory.
+    single: HashMap<u64, Open>,
+}
+
+/// Where outputs lie.
+type Outputs = (u64, Format, [u32; 3]);
+
+fn outputs_of(m: &Matrix) -> Outputs {
+    (m.out.offset, m.out_format, [m.rows, m.columns, m.out_stride])
 }
 
 /// An output under way.
@@ -57,7 +67,8 @@ struct Open {
 
 impl Default for Recounter {
     fn default() -> Self {
-        Recounter { kernels: Kernels::of(Extension::chosen()), under_way: HashMap::new() }
+        let (under_way, single) = Default::default();
+        Recounter { kernels: Kernels::of(Extension::chosen()), under_way, single }
     }
 }
 
@@ -82,7 +93,7 @@ impl Recounter {
         }
         let norm = |column: &[i16]| column.iter().map(|&v| i64::from(v.unsigned_abs())).sum::<i64>();
         let norms: Vec<i64> = packed.right.chunks(packed.length).map(norm).collect();
-        let mut outputs: Vec<Open> = rule::keys(m).map(|key| self.start(m, key)).collect();
+        let mut outputs = self.start(m);
         let wrapped_joins = self.join(step.rule, &packed, &right, width, &mut outputs);
         for row in outputs.chunks_mut(columns) {
             for (open, norm) in row.iter_mut().zip(&norms) {
@@ -96,7 +107,8 @@ impl Recounter {
         let worst_case = greatest(|o| o.products).saturating_mul(codes);
         let l1_bound = (!positions_reduced).then(|| greatest(|o| o.norm).saturating_mul(left));
         if m.partial {
-            self.under_way.extend(rule::keys(m).zip(outputs));
+            self.under_way.retain(|(of, _)| *of != outputs_of(m));
+            self.under_way.push((outputs_of(m), outputs));
             return Some(Recount { wrapped_joins, worst_case, l1_bound, outputs: Vec::new() });
         }
         let recounted =
@@ -105,8 +117,20 @@ impl Recounter {
         Some(Recount { outputs, wrapped_joins, worst_case, l1_bound })
     }
 
-    fn start(&mut self, m: &Matrix, key: u64) -> Open {
-        if m.accumulate { self.under_way.remove(&key).unwrap_or_default() } else { Open::default() }
+    /// What an instruction goes on from.
+    fn start(&mut self, m: &Matrix) -> Vec<Open> {
+        if !m.accumulate {
+            return vec![Open::default(); size(m.rows) * size(m.columns)];
+        }
+        if let Some(place) = self.under_way.iter().position(|(of, _)| *of == outputs_of(m)) {
+            return self.under_way.remove(place).1;
+        }
+        for ((offset, out_format, [rows, columns, out_stride]), outputs) in self.under_way.drain(..) {
+            let out = Address { offset, ..m.out };
+            let of = Matrix { out, out_format, rows, columns, out_stride, ..*m };
+            self.single.extend(rule::keys(&of).zip(outputs));
+        }
+        rule::keys(m).map(|key| self.single.remove(&key).unwrap_or_default()).collect()
     }
 
     /// Joins the products of an instruction; how many joins wrapped.

@@ -25,11 +25,6 @@ pub(super) struct Right {
 }
 
 impl Right {
-    /// Nanoseconds that one thread takes to make it what memory holds, roughly, where that is new.
-    pub(super) fn nanoseconds(layout: &Layout) -> usize {
-        layout.right_of.len() * size(layout.m.columns) / 8
-    }
-
     /// Makes it what memory holds.
     #[inline(always)]
     pub(super) fn take(&mut self, layout: &Layout, state: &State) {

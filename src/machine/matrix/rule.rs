@@ -1,9 +1,8 @@
 //! The accumulator's rules: what is known of sums before any is stepped, and what reductions under way go on from.
 
-use std::collections::BTreeMap;
-
 use super::size;
 use crate::isa::{Matrix, Memory};
+use crate::machine::unfinished::Unfinished;
 use crate::machine::{State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 
@@ -59,40 +58,30 @@ pub(super) fn starts(m: &Matrix, rule: AccumulatorRule, state: &State, mut each:
     }
 }
 
-/// Exact sums of reductions that later instructions go on with, where the register is another number; by bit of the
-/// accumulator memory.
-#[derive(Debug, Default)]
-pub(super) struct Unfinished(BTreeMap<u64, i128>);
-
-impl Unfinished {
-    /// Whether every register under way is its exact sum.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+/// Registers and exact sums to go on from; empty where the instruction starts from zero.
+pub(super) fn starts_of(
+    unfinished: &Unfinished,
+    m: &Matrix,
+    rule: AccumulatorRule,
+    state: &State,
+) -> Vec<Start> {
+    if !m.accumulate {
+        return Vec::new();
     }
+    let mut keys = keys(m);
+    let mut found = Vec::with_capacity(size(m.rows) * size(m.columns));
+    starts(m, rule, state, |register| {
+        let exact = keys.next().and_then(|key| unfinished.exact(key));
+        found.push(Start { register, exact: exact.unwrap_or(register.into()) });
+    });
+    found
+}
 
-    /// Registers and exact sums to go on from; empty where the instruction starts from zero.
-    pub(super) fn starts(&self, m: &Matrix, rule: AccumulatorRule, state: &State) -> Vec<Start> {
-        if !m.accumulate {
-            return Vec::new();
-        }
-        let mut keys = keys(m);
-        let mut found = Vec::with_capacity(size(m.rows) * size(m.columns));
-        starts(m, rule, state, |register| {
-            let exact = keys.next().and_then(|key| self.0.get(&key)).copied();
-            found.push(Start { register, exact: exact.unwrap_or(register.into()) });
-        });
-        found
-    }
-
-    /// Keeps what later instructions need of an instruction's outputs.
-    pub(super) fn keep(&mut self, m: &Matrix, outputs: &[Output]) {
-        for (key, o) in keys(m).zip(outputs) {
-            if m.partial && i128::from(o.register) != o.exact {
-                self.0.insert(key, o.exact);
-            } else if !self.0.is_empty() {
-                self.0.remove(&key);
-            }
-        }
+/// Keeps what later instructions need of an instruction's outputs.
+pub(super) fn keep(unfinished: &mut Unfinished, m: &Matrix, outputs: &[Output]) {
+    for (key, o) in keys(m).zip(outputs) {
+        let goes_on = m.partial && i128::from(o.register) != o.exact;
+        unfinished.put(key..key + u64::from(m.out_format.bits()), goes_on.then_some(o.exact));
     }
 }
 

@@ -120,8 +120,8 @@ impl Reference {
                 // A register takes as many bits as it has.
                 let held = if m.accumulate { get(state, m.out, m.out_format, index) } else { 0 };
                 let register = wrap(held.into(), step.rule.result_bits());
-                let unfinished = self.unfinished.get(&bit).filter(|_| m.accumulate);
-                let started = unfinished.copied().unwrap_or(register.into());
+                let unfinished = self.unfinished.exact(bit).filter(|_| m.accumulate);
+                let started = unfinished.unwrap_or(register.into());
                 let mut accumulator = Accumulator::new(step.rule, register, started);
                 for k in 0..m.length {
                     let a = left_operand(m, positions_reduced, state, row, k);
@@ -151,11 +151,8 @@ impl Reference {
         }
         for &(index, bit, register, exact) in &outputs {
             set(state, m.out, m.out_format, index, register);
-            if m.partial && i128::from(register) != exact {
-                self.unfinished.insert(bit, exact);
-            } else {
-                self.unfinished.remove(&bit);
-            }
+            let goes_on = m.partial && i128::from(register) != exact;
+            self.unfinished.put(bit..bit + u64::from(m.out_format.bits()), goes_on.then_some(exact));
         }
         if !m.partial {
             let exact = outputs.iter().map(|&(_, _, _, exact)| i64::try_from(exact).unwrap_or(0));

@@ -1,6 +1,6 @@
 //! The plain engine: each instruction as `isa/table.toml` says it, one element and one join after another.
 //!
-//! To be read beside the manual. It shares no code with the fast engine but what an accumulator is;
+//! To be read beside the manual. It shares no code with the fast engine but what an accumulator and a sum under way are;
 //! `tests/engines.rs` holds the two together. The stepped engine takes from here what one element comes to.
 
 pub(super) mod elements;
@@ -10,8 +10,7 @@ mod vector;
 
 use bitvec::prelude::*;
 
-use std::collections::BTreeMap;
-
+use super::unfinished::Unfinished;
 use super::{Engine, Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr};
 use crate::program::Step;
@@ -19,9 +18,7 @@ use crate::program::Step;
 /// Executes instructions as they are defined.
 #[derive(Debug, Default)]
 pub struct Reference {
-    /// Exact sums of reductions that later instructions go on with, by bit of the accumulator memory, where the register
-    /// holds another.
-    unfinished: BTreeMap<u64, i128>,
+    unfinished: Unfinished,
 }
 
 impl Reference {
@@ -36,7 +33,12 @@ impl Engine for Reference {
         "reference"
     }
 
+    fn begin(&mut self) {
+        self.unfinished = Unfinished::default();
+    }
+
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+        self.unfinished.overwritten(&step.instr);
         match &step.instr {
             Instr::MTaps(m) => self.matrix(step, m, false, state),
             Instr::MPositions(m) => self.matrix(step, m, true, state),

@@ -139,9 +139,13 @@ impl Engine for Stepped {
         "stepped"
     }
 
+    fn begin(&mut self) {
+        self.outputs = Outputs::default();
+    }
+
     /// The instruction alone, with no other under way.
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        let plan = Plan { entry: String::new(), steps: vec![*step], probes: Vec::new(), control_after: 1 };
+        let plan = Plan { entry: String::new(), steps: [*step].into(), probes: Vec::new(), control_after: 1 };
         let trace = self.trace(&plan, state, &mut [])?;
         Ok(trace.outcomes.first().copied().unwrap_or_default())
     }
@@ -231,6 +235,7 @@ impl<'a> Units<'a> {
 
     fn start(&mut self, id: usize) {
         let step = &self.plan.steps[id];
+        self.array.outputs.overwritten(&step.instr);
         match place(step) {
             0 => self.load.start(id, &step.instr),
             1 => self.store.start(id, &step.instr),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::record::{Joins, Record};
 use crate::isa::{Instr, Matrix};
+use crate::machine::unfinished::Unfinished;
 use crate::machine::{Exact, Fault, OverflowPlace};
 use crate::number::{AccumulatorRule, Overflow, join, wrap};
 use crate::program::Step;
@@ -107,9 +108,7 @@ struct Output {
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     under_way: BTreeMap<usize, Vec<Output>>,
-    /// Exact sums of reductions that later instructions go on with, by bit of the accumulator memory, where the register
-    /// holds another.
-    unfinished: BTreeMap<u64, i128>,
+    unfinished: Unfinished,
 }
 
 /// Place of an output among the elements of `out`.
@@ -122,6 +121,11 @@ fn bit(m: &Matrix, output: (u32, u32)) -> u64 {
 }
 
 impl Outputs {
+    /// An instruction of another unit starts.
+    pub(super) fn overwritten(&mut self, instr: &Instr) {
+        self.unfinished.overwritten(instr);
+    }
+
     pub(super) fn start(&mut self, id: usize, m: &Matrix) {
         let count = super::index(u64::from(m.rows) * u64::from(m.columns));
         self.under_way.insert(id, vec![Output::default(); count]);
@@ -142,7 +146,7 @@ impl Outputs {
         held: i64,
     ) -> i64 {
         let register = wrap(held.into(), rule.result_bits());
-        let exact = self.unfinished.get(&bit(m, output)).copied().unwrap_or(register.into());
+        let exact = self.unfinished.exact(bit(m, output)).unwrap_or(register.into());
         if let Some(output) = self.output(id, m, output) {
             (output.start, output.exact_start) = (register, exact);
         }
@@ -182,11 +186,9 @@ impl Outputs {
                 record.outcome.saturated_joins += output.overflows;
             }
             let wrong = i128::from(output.register) != exact;
-            if m.partial && wrong {
-                self.unfinished.insert(bit(m, place), exact);
-            } else {
-                self.unfinished.remove(&bit(m, place));
-            }
+            let first = bit(m, place);
+            let bits = first..first + u64::from(m.out_format.bits());
+            self.unfinished.put(bits, (m.partial && wrong).then_some(exact));
             if !m.partial {
                 record.outcome.wrong_outputs += u64::from(wrong);
                 exact_sums.push(i64::try_from(exact).unwrap_or(0));

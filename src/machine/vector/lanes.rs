@@ -2,7 +2,6 @@
 
 use crate::isa::{Address, Format};
 use crate::machine::State;
-use crate::machine::kernels::Team;
 use crate::machine::state::{element, set_element};
 
 /// Elements of a block; a whole number of bytes in every format.
@@ -262,70 +261,50 @@ impl Run {
     }
 }
 
-/// Some elements of a destination, whole blocks but for the last, beside the memory they will stand in.
-pub(super) struct Part<'a> {
-    /// Number of its first element.
-    first: usize,
+/// The elements of a destination, beside the memory they will stand in.
+pub(super) struct Elements<'a> {
     count: usize,
     format: Format,
     out: &'a mut [u8],
-    counted: u64,
 }
 
-impl Part<'_> {
-    /// Computes the elements block by block. `each` fills those from its first argument on and returns a count.
+impl Elements<'_> {
+    /// Computes them block by block. `each` fills those from its first argument on and returns a count, whose sum comes back.
     #[inline(always)]
-    pub(super) fn fill<L: Lane>(&mut self, mut each: impl FnMut(usize, &mut [L]) -> u64) {
+    pub(super) fn fill<L: Lane>(&mut self, mut each: impl FnMut(usize, &mut [L]) -> u64) -> u64 {
         let mut lanes = [L::default(); BLOCK];
         let blocks = self.out.chunks_mut(bytes_of(self.format, BLOCK));
+        let mut counted = 0;
         for (out, first) in blocks.zip((0..self.count).step_by(BLOCK)) {
             let lanes = &mut lanes[..BLOCK.min(self.count - first)];
-            self.counted += each(self.first + first, lanes);
+            counted += each(first, lanes);
             save(lanes, self.format, out);
         }
+        counted
     }
 }
 
-/// Elements that a thread computes in ten nanoseconds, roughly; a team shares by it.
-const ELEMENTS_IN_TEN_NANOSECONDS: usize = 40;
-
-/// Elements of a destination computed from memory as it was before the instruction, shared by a team; `fill` fills a part.
-/// The sum of what was counted comes back.
+/// A destination computed by `fill` from memory as it was before the instruction; what it counted comes back.
 pub(super) fn map(
-    team: &mut Team,
     scratch: &mut Vec<u8>,
     state: &mut State,
     to: Run,
-    fill: impl Fn(&State, &mut Part<'_>) + Sync,
+    fill: impl FnOnce(&State, &mut Elements<'_>) -> u64,
 ) -> u64 {
     let Run { format, count, .. } = to;
     // What is there from before is overwritten, or behind the last element and not put.
     scratch.resize(bytes_of(format, count), 0);
-    let parts = team.pieces(10 * count / ELEMENTS_IN_TEN_NANOSECONDS);
-    let of_part = count.div_ceil(parts).next_multiple_of(BLOCK);
-    let part =
-        |(out, first): (_, usize)| Part { first, count: of_part.min(count - first), format, out, counted: 0 };
-    let before = &*state;
-    let counted = if of_part >= count {
-        let mut part = part((&mut scratch[..], 0));
-        fill(before, &mut part);
-        part.counted
-    } else {
-        let outs = scratch.chunks_mut(bytes_of(format, of_part)).zip((0..count).step_by(of_part));
-        let mut parts: Vec<Part<'_>> = outs.map(part).collect();
-        team.each(&mut parts, |part| fill(before, part));
-        parts.iter().map(|part| part.counted).sum()
-    };
+    let counted = fill(state, &mut Elements { count, format, out: scratch });
     to.put(state, scratch);
     counted
 }
 
-/// The greatest magnitude among elements `first` to `end`.
+/// The greatest magnitude among elements.
 #[inline(always)]
-pub(super) fn greatest<L: Lane>(state: &State, from: Run, first: usize, end: usize) -> u64 {
+pub(super) fn greatest<L: Lane>(state: &State, from: Run) -> u64 {
     let mut lanes = [L::default(); BLOCK];
-    let blocks = (first..end).step_by(BLOCK).map(|first| {
-        let lanes = &mut lanes[..BLOCK.min(end - first)];
+    let blocks = (0..from.count).step_by(BLOCK).map(|first| {
+        let lanes = &mut lanes[..BLOCK.min(from.count - first)];
         load(state, from.address, from.format, first, lanes);
         L::greatest_magnitude(lanes)
     });

@@ -3,7 +3,7 @@
 mod lanes;
 mod windows;
 
-use super::kernels::{Kernels, Team, compiled};
+use super::kernels::{Kernels, compiled};
 use super::reference::elements;
 use super::values::{read, read_unsigned, write};
 use super::{Fault, Outcome, State};
@@ -78,47 +78,42 @@ impl Vector {
         Vector { kernels, a, b, patterns, out, steps, windows }
     }
 
-    pub(super) fn execute(
-        &mut self,
-        step: &Step,
-        state: &mut State,
-        team: &mut Team,
-    ) -> Result<Outcome, Fault> {
+    pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let kernels = self.kernels;
         let Vector { a, b, patterns, .. } = self;
         let mut outcome = Outcome::default();
         match &step.instr {
             Instr::VFill(i) => {
                 let dst = run(i.dst, i.dst_format, i.count);
-                map(team, &mut self.out, state, dst, |_, part| {
+                map(&mut self.out, state, dst, |_, out| {
                     compiled!(
                         kernels,
-                        part.fill(|_, lanes: &mut [i32]| {
+                        out.fill(|_, lanes: &mut [i32]| {
                             lanes.fill(i.value);
                             0
                         })
-                    );
+                    )
                 });
             }
-            Instr::VLookup(i) => self.lookup(i, state, team),
-            Instr::VShift(i) => outcome.clipped = self.shift(i, state, team),
+            Instr::VLookup(i) => self.lookup(i, state),
+            Instr::VShift(i) => outcome.clipped = self.shift(i, state),
             Instr::VRelu(i) => {
                 let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
                 lanes!([i.format], {
-                    map(team, &mut self.out, state, dst, |before, part| {
+                    map(&mut self.out, state, dst, |before, out| {
                         compiled!(
                             kernels,
-                            part.fill(|first, lanes: &mut [Lane]| {
+                            out.fill(|first, lanes: &mut [Lane]| {
                                 load(before, src.address, src.format, first, lanes);
                                 lanes.iter_mut().for_each(|v| *v = (*v).max(0));
                                 0
                             })
-                        );
+                        )
                     });
                 });
             }
-            Instr::VState(i) => self.state(i, state, team),
-            Instr::VMask(i) => self.mask(i, state, team),
+            Instr::VState(i) => self.state(i, state),
+            Instr::VMask(i) => self.mask(i, state),
             Instr::VPool(i) => lanes!([i.format], {
                 compiled!(self.kernels, windows::pool::<Lane>(i, state, &mut self.windows));
             }),
@@ -130,7 +125,7 @@ impl Vector {
             }
             Instr::VMaxabs(i) => {
                 let src = run(i.src, i.src_format, i.count);
-                let greatest = i64::try_from(self.greatest(src, state, team)).unwrap_or(i64::MAX);
+                let greatest = i64::try_from(self.greatest(src, state)).unwrap_or(i64::MAX);
                 set_scale(state, i.dst.0, state.scales[usize::from(i.dst.0)].max(greatest));
             }
             Instr::VOnehot(i) => {
@@ -196,14 +191,14 @@ impl Vector {
                 }
                 put(state, i.dst, i.dst_format, a);
             }
-            Instr::VStochastic(i) => self.stochastic(step.pc, i, state, team)?,
+            Instr::VStochastic(i) => self.stochastic(step.pc, i, state)?,
             Instr::VSub(i) => {
                 let (a, b) = ((i.a, i.format), (i.b, i.b_format));
-                outcome.clipped = self.add::<true>(i.dst, a, b, (i.limit, size(i.count)), state, team);
+                outcome.clipped = self.add::<true>(i.dst, a, b, (i.limit, size(i.count)), state);
             }
             Instr::VAdd(i) => {
                 let (a, b) = ((i.a, i.format), (i.b, i.b_format));
-                outcome.clipped = self.add::<false>(i.dst, a, b, (i.limit, size(i.count)), state, team);
+                outcome.clipped = self.add::<false>(i.dst, a, b, (i.limit, size(i.count)), state);
             }
             Instr::XSet(i) => set_scale(state, i.dst.0, i.value.into()),
             Instr::XExponent(i) => {
@@ -221,32 +216,32 @@ impl Vector {
         Ok(outcome)
     }
 
-    fn lookup(&mut self, i: &VLookup, state: &mut State, team: &mut Team) {
+    fn lookup(&mut self, i: &VLookup, state: &mut State) {
         get(state, i.table, i.dst_format, 256, &mut self.b);
         let table: Vec<i32> = self.b.iter().map(|&v| i32::try_from(v).unwrap_or(0)).collect();
         let dst = run(i.dst, i.dst_format, i.count);
         let (kernels, narrow, wide) = (self.kernels, i.dst_format.bits() <= 32, &self.b);
-        map(team, &mut self.out, state, dst, |before, part| {
+        map(&mut self.out, state, dst, |before, out| {
             let codes = &before.memory(i.src.memory)[lanes::start(i.src)..];
             if narrow {
-                compiled!(kernels, part.fill(|first, lanes| looked_up(&codes[first..], &table, lanes)));
+                compiled!(kernels, out.fill(|first, lanes| looked_up(&codes[first..], &table, lanes)))
             } else {
-                compiled!(kernels, part.fill(|first, lanes| looked_up(&codes[first..], wide, lanes)));
+                compiled!(kernels, out.fill(|first, lanes| looked_up(&codes[first..], wide, lanes)))
             }
         });
     }
 
-    fn shift(&mut self, i: &VShift, state: &mut State, team: &mut Team) -> u64 {
+    fn shift(&mut self, i: &VShift, state: &mut State) -> u64 {
         let n = i64::from(i.shift) + state.scales[usize::from(i.scale.0)];
         let n = i32::try_from(n.clamp(-200, 200)).unwrap_or(0);
         let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, i.src_format, i.count));
         let right = u32::try_from(n).ok().filter(|&n| n < 32 && i.rounding == Rounding::Even);
         let kernels = self.kernels;
         let Some(right) = right else {
-            return map(team, &mut self.out, state, dst, |before, part| {
+            return map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    part.fill(|first, lanes: &mut [i64]| {
+                    out.fill(|first, lanes: &mut [i64]| {
                         load(before, src.address, src.format, first, lanes);
                         let mut clipped = 0;
                         for v in lanes {
@@ -256,15 +251,15 @@ impl Vector {
                         }
                         clipped
                     })
-                );
+                )
             });
         };
         lanes!([i.src_format], {
             let limit = <Lane as lanes::Lane>::held(max_code(i.bits));
-            map(team, &mut self.out, state, dst, |before, part| {
+            map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    part.fill(|first, lanes: &mut [Lane]| {
+                    out.fill(|first, lanes: &mut [Lane]| {
                         load(before, src.address, src.format, first, lanes);
                         let mut clipped = 0u32;
                         for v in lanes {
@@ -274,13 +269,13 @@ impl Vector {
                         }
                         clipped.into()
                     })
-                );
+                )
             })
         })
     }
 
     /// |x| > c · 2^n, both sides times 2^-n where n is negative.
-    fn state(&mut self, i: &VState, state: &mut State, team: &mut Team) {
+    fn state(&mut self, i: &VState, state: &mut State) {
         let (up, down) = (i.shift.max(0).unsigned_abs(), i.shift.min(0).unsigned_abs());
         let bound = i128::from(max_code(i.bits)) << up.min(64);
         // The greatest magnitude that is not clipped.
@@ -289,10 +284,10 @@ impl Vector {
         let kernels = self.kernels;
         lanes!([i.src_format], {
             let [least, most] = [-most, most].map(<Lane as lanes::Lane>::held);
-            map(team, &mut self.out, state, dst, |before, part| {
+            map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    part.fill(|first, lanes: &mut [Lane]| {
+                    out.fill(|first, lanes: &mut [Lane]| {
                         load(before, src.address, src.format, first, lanes);
                         for v in lanes {
                             let clipped = *v > most || *v < least;
@@ -300,20 +295,20 @@ impl Vector {
                         }
                         0
                     })
-                );
+                )
             });
         });
     }
 
-    fn mask(&mut self, i: &VMask, state: &mut State, team: &mut Team) {
+    fn mask(&mut self, i: &VMask, state: &mut State) {
         let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
         let states = run(i.states, format(2), i.count);
         let kernels = self.kernels;
         lanes!([i.format], {
-            map(team, &mut self.out, state, dst, |before, part| {
+            map(&mut self.out, state, dst, |before, out| {
                 compiled!(kernels, {
                     let mut patterns = [0u8; lanes::BLOCK];
-                    part.fill(|first, lanes: &mut [Lane]| {
+                    out.fill(|first, lanes: &mut [Lane]| {
                         let patterns = &mut patterns[..lanes.len()];
                         load(before, src.address, src.format, first, lanes);
                         load_unsigned(before, states.address, states.format, first, patterns);
@@ -321,35 +316,18 @@ impl Vector {
                             *v = v.kept(i.keep >> (s & 3));
                         }
                         0
-                    });
-                });
+                    })
+                })
             });
         });
     }
 
-    fn greatest(&self, src: Run, state: &State, team: &mut Team) -> u64 {
+    fn greatest(&self, src: Run, state: &State) -> u64 {
         let kernels = self.kernels;
-        let parts = team.pieces(src.count / 8);
-        let of_part = src.count.div_ceil(parts).next_multiple_of(lanes::BLOCK);
-        let of = |first: usize| {
-            let end = src.count.min(first + of_part);
-            lanes!([src.format], compiled!(kernels, lanes::greatest::<Lane>(state, src, first, end)))
-        };
-        if of_part >= src.count {
-            return of(0);
-        }
-        let mut parts: Vec<(usize, u64)> = (0..src.count).step_by(of_part).map(|first| (first, 0)).collect();
-        team.each(&mut parts, |(first, greatest)| *greatest = of(*first));
-        parts.iter().map(|part| part.1).max().unwrap_or(0)
+        lanes!([src.format], compiled!(kernels, lanes::greatest::<Lane>(state, src)))
     }
 
-    fn stochastic(
-        &mut self,
-        pc: u32,
-        i: &VStochastic,
-        state: &mut State,
-        team: &mut Team,
-    ) -> Result<(), Fault> {
+    fn stochastic(&mut self, pc: u32, i: &VStochastic, state: &mut State) -> Result<(), Fault> {
         let t = state.scales[usize::from(i.scale.0)].clamp(-200, 200);
         let t = i32::try_from(t).unwrap_or(0);
         let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
@@ -358,47 +336,38 @@ impl Vector {
         let whole = u32::try_from(t).ok().filter(|t| (1..=31).contains(t) && i.src_format.bits() <= 32);
         let drop = 32 - i.random_bits;
         // Nothing is written where a step does not fit: what is computed goes to a copy first.
-        let parts = team.pieces(dst.count);
-        let of_part = dst.count.div_ceil(parts).next_multiple_of(lanes::BLOCK);
-        let of_bytes = lanes::bytes_of(i.dst_format, of_part);
         let steps = &mut self.steps;
         steps.resize(lanes::bytes_of(i.dst_format, dst.count), 0);
-        let firsts = (0..dst.count).step_by(of_part);
-        let mut parts: Vec<(usize, &mut [u8], Option<usize>)> =
-            steps.chunks_mut(of_bytes).zip(firsts).map(|(out, first)| (first, out, None)).collect();
-        let (kernels, before) = (self.kernels, &*state);
-        team.each(&mut parts, |(begin, steps, misfit)| {
-            let end = dst.count.min(*begin + of_part);
-            compiled!(kernels, {
-                let mut words = [0u32; lanes::BLOCK];
-                let (mut narrow, mut wide) = ([0i32; lanes::BLOCK], [0i64; lanes::BLOCK]);
-                for first in (*begin..end).step_by(lanes::BLOCK) {
-                    let count = lanes::BLOCK.min(end - first);
-                    let words = &mut words[..count];
-                    stream.fill(i.number + first as u64, words);
-                    let out = &mut steps[lanes::bytes_of(i.dst_format, first - *begin)..];
-                    if let Some(t) = whole {
-                        let lanes = &mut narrow[..count];
-                        load(before, src.address, src.format, first, lanes);
-                        round(lanes, words, t, i.random_bits);
-                        *misfit = misfit.or_else(|| unfit(lanes, bits).map(|place| first + place));
-                        lanes::save(lanes, i.dst_format, out);
-                    } else {
-                        let lanes = &mut wide[..count];
-                        load(before, src.address, src.format, first, lanes);
-                        for (place, (v, &word)) in (first..).zip(lanes.iter_mut().zip(words.iter())) {
-                            let step = stochastic_step(*v, t, word >> drop, i.random_bits);
-                            *v = i64::try_from(step).ok().filter(|&v| fits(v, bits)).unwrap_or_else(|| {
-                                *misfit = misfit.or(Some(place));
-                                0
-                            });
-                        }
-                        lanes::save(lanes, i.dst_format, out);
+        let (mut misfit, before) = (None, &*state);
+        compiled!(self.kernels, {
+            let mut words = [0u32; lanes::BLOCK];
+            let (mut narrow, mut wide) = ([0i32; lanes::BLOCK], [0i64; lanes::BLOCK]);
+            for first in (0..dst.count).step_by(lanes::BLOCK) {
+                let count = lanes::BLOCK.min(dst.count - first);
+                let words = &mut words[..count];
+                stream.fill(i.number + first as u64, words);
+                let out = &mut steps[lanes::bytes_of(i.dst_format, first)..];
+                if let Some(t) = whole {
+                    let lanes = &mut narrow[..count];
+                    load(before, src.address, src.format, first, lanes);
+                    round(lanes, words, t, i.random_bits);
+                    misfit = misfit.or_else(|| unfit(lanes, bits).map(|place| first + place));
+                    lanes::save(lanes, i.dst_format, out);
+                } else {
+                    let lanes = &mut wide[..count];
+                    load(before, src.address, src.format, first, lanes);
+                    for (place, (v, &word)) in (first..).zip(lanes.iter_mut().zip(words.iter())) {
+                        let step = stochastic_step(*v, t, word >> drop, i.random_bits);
+                        *v = i64::try_from(step).ok().filter(|&v| fits(v, bits)).unwrap_or_else(|| {
+                            misfit = misfit.or(Some(place));
+                            0
+                        });
                     }
+                    lanes::save(lanes, i.dst_format, out);
                 }
-            });
+            }
         });
-        if let Some(element) = parts.iter().find_map(|part| part.2) {
+        if let Some(element) = misfit {
             return Err(Fault::Range { pc, element: element as u64 });
         }
         dst.put(state, steps);
@@ -413,16 +382,15 @@ impl Vector {
         b: (Address, Format),
         (limit, count): (u64, usize),
         state: &mut State,
-        team: &mut Team,
     ) -> u64 {
         let (dst, a, b) = (Run::new(dst, a.1, count), Run::new(a.0, a.1, count), Run::new(b.0, b.1, count));
         let kernels = self.kernels;
         lanes!([a.format, b.format], {
             let limit = <Lane as lanes::Lane>::held(signed(limit));
-            map(team, &mut self.out, state, dst, |before, part| {
+            map(&mut self.out, state, dst, |before, out| {
                 compiled!(kernels, {
                     let mut others = [0; lanes::BLOCK];
-                    part.fill(|first, lanes: &mut [Lane]| {
+                    out.fill(|first, lanes: &mut [Lane]| {
                         let others = &mut others[..lanes.len()];
                         load(before, a.address, a.format, first, lanes);
                         load(before, b.address, b.format, first, others);
@@ -433,8 +401,8 @@ impl Vector {
                             held += u32::from(*v != sum);
                         }
                         held.into()
-                    });
-                });
+                    })
+                })
             })
         })
     }

@@ -129,7 +129,7 @@ impl<'a> Golden<'a> {
             return Ok(());
         }
         let stimulus = stimulus(seq, step, &state);
-        let plan = Plan { entry: String::new(), steps: vec![*step], probes: Vec::new(), control_after: 1 };
+        let plan = Plan { entry: String::new(), steps: [*step].into(), probes: Vec::new(), control_after: 1 };
         let trace = Stepped::new(self.table.machine.clone()).trace(&plan, &mut state, &mut []);
         match &trace {
             Ok(trace) => {

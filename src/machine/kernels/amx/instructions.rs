@@ -1,0 +1,243 @@
+//! The instructions of AMX, as stable Rust reaches them; whether they are there and may be used.
+
+use std::arch::asm;
+use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use super::ACROSS;
+use super::rows::Rows;
+use crate::machine::kernels::Extension;
+use crate::machine::kernels::product::{GROUP, LANES};
+
+/// Rows of a tile, and groups of four bytes or sums in each of them.
+pub(super) const SIDE: usize = 16;
+
+/// Whether processor and system have AMX for bytes, and the system lets this process use it: asked once, for the permission
+/// is the process's.
+pub(in crate::machine::kernels) fn is_available() -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    *AVAILABLE.get_or_init(|| Extension::Avx512Vnni.is_available() && processor_has_it() && is_permitted())
+}
+
+/// CPUID 7.0 EDX: tiles and their products of bytes. XCR0: the system keeps tiles' configuration and data.
+fn processor_has_it() -> bool {
+    const TILES_AND_BYTES: u32 = 1 << 24 | 1 << 25;
+    const STATE_KEPT: u64 = 1 << 17 | 1 << 18;
+    const OSXSAVE: u32 = 1 << 27;
+    let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & TILES_AND_BYTES == TILES_AND_BYTES;
+    // SAFETY: OSXSAVE says that XGETBV is there and that the system has set XCR0.
+    has && __cpuid(1).ecx & OSXSAVE != 0 && unsafe { _xgetbv(0) } & STATE_KEPT == STATE_KEPT
+}
+
+/// Asks Linux for the state of tiles, which it gives to those alone who ask.
+#[cfg(target_os = "linux")]
+fn is_permitted() -> bool {
+    const ARCH_REQ_XCOMP_PERM: libc::c_ulong = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_ulong = 18;
+    // SAFETY: the call takes two numbers and touches no memory of this process.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+fn is_permitted() -> bool {
+    false
+}
+
+/// LDTILECFG's operand: palette 1, all eight tiles whole.
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    first_row: u8,
+    reserved: [u8; 14],
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+static WHOLE: Configuration = Configuration {
+    palette: 1,
+    first_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/// Tiles of this thread are configured as long as it lives; released then, so that the system need not keep them.
+pub(super) struct Configured {
+    of_thread: PhantomData<*const ()>,
+}
+
+impl Configured {
+    /// Configures all tiles as whole ones.
+    ///
+    /// # Safety
+    /// Processor and system have AMX, and this process may use it.
+    pub(super) unsafe fn new() -> Configured {
+        // SAFETY: it reads 64 bytes; tiles belong to nobody else, for the compiler makes no code that uses them, and whatever
+        // they held is declared lost.
+        unsafe {
+            asm!("ldtilecfg [{0}]", in(reg) &raw const WHOLE, options(nostack, preserves_flags),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _);
+        }
+        Configured { of_thread: PhantomData }
+    }
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        // SAFETY: tiles were configured on this thread by `new`, which had AMX.
+        unsafe {
+            asm!("tilerelease", options(nomem, nostack, preserves_flags),
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _);
+        }
+    }
+}
+
+/// Sums of two tiles of rows, in two registers of columns: by tile of rows, register and row.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub(super) struct Sums(pub(super) [[[[i32; LANES]; SIDE]; ACROSS]; ACROSS]);
+
+/// Two tiles of rows, or one, and the blocks they meet.
+pub(super) struct Tiles<'a> {
+    pub(super) rows: &'a [Option<Rows>; ACROSS],
+    /// Where each block begins, from a row's first byte on.
+    pub(super) left: &'a [usize],
+    /// The first block's columns begin here, less what `right_at` says.
+    pub(super) right: *const u8,
+    /// Where each block begins in the panels.
+    pub(super) right_at: &'a [usize],
+    /// Bytes from group to group.
+    pub(super) right_step: usize,
+}
+
+impl Tiles<'_> {
+    /// Sums of the rows in one or two registers of columns.
+    ///
+    /// # Safety
+    /// Each block's sixteen rows, and its sixteen groups in so many registers, may be read; there is a first tile of rows.
+    pub(super) unsafe fn sums(&self, configured: &Configured, registers: usize, to: &mut Sums) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (&self.rows[1], registers) {
+                (None, 1) => self.multiply::<1, 1>(configured, to),
+                (None, _) => self.multiply::<1, 2>(configured, to),
+                (Some(_), 1) => self.multiply::<2, 1>(configured, to),
+                (Some(_), _) => self.multiply::<2, 2>(configured, to),
+            }
+        }
+    }
+
+    /// `R` tiles of rows, `C` of columns: sums in tiles 0 to 3, rows in 4 and 5, columns in 6 and 7.
+    ///
+    /// # Safety
+    /// As [`Tiles::sums`]; there are `R` tiles of rows.
+    unsafe fn multiply<const R: usize, const C: usize>(&self, _: &Configured, to: &mut Sums) {
+        let (Some(first), second) = (&self.rows[0], &self.rows[1]) else { return };
+        let second = second.as_ref().unwrap_or(first);
+        let blocks = self.left.len().min(self.right_at.len());
+        if blocks == 0 {
+            *to = Sums::default();
+            return;
+        }
+        // SAFETY: it reads the blocks that the caller speaks of and the two lists of where they begin, from their ends
+        // backward by a counter that comes up to zero; it writes the sums, which have place for four tiles; tiles are configured
+        // as whole ones on this thread, and what they hold does not outlive the block.
+        unsafe {
+            asm!(
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "2:",
+                "mov {x}, qword ptr [{left} + 8*{i}]",
+                ".if {R} > 1",
+                "lea {y}, [{second} + {x}]",
+                "tileloadd tmm5, [{y} + 1*{second_step}]",
+                ".endif",
+                "add {x}, {first}",
+                "tileloadd tmm4, [{x} + 1*{first_step}]",
+                "mov {x}, qword ptr [{right_at} + 8*{i}]",
+                "add {x}, {right}",
+                "tileloadd tmm6, [{x} + 1*{right_step}]",
+                ".if {C} > 1",
+                "tileloadd tmm7, [{x} + 1*{right_step} + 64]",
+                ".endif",
+                "tdpbusd tmm0, tmm4, tmm6",
+                ".if {C} > 1",
+                "tdpbusd tmm1, tmm4, tmm7",
+                ".endif",
+                ".if {R} > 1",
+                "tdpbusd tmm2, tmm5, tmm6",
+                ".if {C} > 1",
+                "tdpbusd tmm3, tmm5, tmm7",
+                ".endif",
+                ".endif",
+                "inc {i}",
+                "jnz 2b",
+                "mov {x:e}, 64",
+                "tilestored [{to} + 1*{x}], tmm0",
+                ".if {C} > 1",
+                "tilestored [{to} + 1*{x} + 1024], tmm1",
+                ".endif",
+                ".if {R} > 1",
+                "tilestored [{to} + 1*{x} + 2048], tmm2",
+                ".if {C} > 1",
+                "tilestored [{to} + 1*{x} + 3072], tmm3",
+                ".endif",
+                ".endif",
+                R = const R,
+                C = const C,
+                left = in(reg) self.left.as_ptr_range().end,
+                right_at = in(reg) self.right_at.as_ptr_range().end,
+                i = inout(reg) 0usize.wrapping_sub(blocks) => _,
+                first = in(reg) first.at,
+                first_step = in(reg) first.step,
+                second = in(reg) second.at,
+                second_step = in(reg) second.step,
+                right = in(reg) self.right,
+                right_step = in(reg) self.right_step,
+                to = in(reg) &raw mut *to,
+                x = out(reg) _,
+                y = out(reg) _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                options(nostack)
+            );
+        }
+    }
+}
+
+/// Products that `rounds` rounds of a loop on tiles alone have: what the unit can do at best.
+///
+/// # Panics
+/// Where AMX is not available.
+pub(in crate::machine::kernels) fn peak(rounds: u64) -> u64 {
+    assert!(is_available(), "no AMX here");
+    if rounds == 0 {
+        return 0;
+    }
+    // SAFETY: it is available.
+    let _configured = unsafe { Configured::new() };
+    // SAFETY: tiles are configured; nothing but they and a counter is touched.
+    unsafe {
+        asm!(
+            "2:",
+            "tdpbusd tmm0, tmm4, tmm6",
+            "tdpbusd tmm1, tmm4, tmm7",
+            "tdpbusd tmm2, tmm5, tmm6",
+            "tdpbusd tmm3, tmm5, tmm7",
+            "dec {i}",
+            "jnz 2b",
+            i = inout(reg) rounds => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nomem, nostack)
+        );
+    }
+    const PRODUCTS: usize = SIDE * SIDE * SIDE * GROUP;
+    rounds * 4 * PRODUCTS as u64
+}
