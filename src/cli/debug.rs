@@ -1,13 +1,12 @@
 //! `wagesim debug`.
 
-use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -16,14 +15,13 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Editor, Helper};
 
 use super::begin::Begin;
-use super::instead::Instead;
 use super::load::{Choice, EngineChoice, read};
+use super::progress::Steps;
 use super::target::Target;
-use super::{Failure, failed, given, print};
+use super::{Failure, failed, given, print, stop_on_ctrl_c};
 use crate::debug::{COMMANDS, Reply, Session};
-use crate::machine::{Observer, Outcome, State};
-use crate::program::{Plan, Step};
-use crate::trace::{Follow, Halt, Timetable};
+use crate::machine::State;
+use crate::trace::Timetable;
 
 /// Execute a program instruction by instruction and look at the machine
 ///
@@ -66,19 +64,27 @@ pub(super) struct Debug {
 /// Where lines come from.
 enum Lines {
     Script { origin: String, lines: Vec<String>, at: usize },
-    Terminal(Box<Editor<Words, DefaultHistory>>),
+    Terminal { editor: Box<Editor<Words, DefaultHistory>>, last: String },
 }
 
-/// What tab completes.
-struct Words(Vec<String>);
+/// What tab completes: commands where a line begins, else names.
+struct Words {
+    commands: Vec<String>,
+    names: Vec<String>,
+}
 
 impl Completer for Words {
-    type Candidate = String;
+    type Candidate = Pair;
 
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let first = line[..at].rfind(' ').map_or(0, |space| space + 1);
         let begun = &line[first..at];
-        Ok((first, self.0.iter().filter(|word| word.starts_with(begun)).cloned().collect()))
+        let words = if line[..first].trim().is_empty() { &self.commands } else { &self.names };
+        let candidate = |word: &String| {
+            let space = if word.ends_with('[') { "" } else { " " };
+            Pair { display: word.clone(), replacement: format!("{word}{space}") }
+        };
+        Ok((first, words.iter().filter(|word| word.starts_with(begun)).map(candidate).collect()))
     }
 }
 
@@ -105,10 +111,13 @@ impl Lines {
                 }
                 Ok(line)
             }
-            Lines::Terminal(editor) => match editor.readline(&prompt) {
+            Lines::Terminal { editor, last } => match editor.readline(&prompt) {
                 Ok(line) => {
-                    let _ = editor.add_history_entry(&line);
-                    Ok(Some(line))
+                    if !line.trim().is_empty() {
+                        let _ = editor.add_history_entry(&line);
+                        *last = line;
+                    }
+                    Ok(Some(last.clone()))
                 }
                 // Ctrl-C empties the line, Ctrl-D leaves.
                 Err(ReadlineError::Interrupted) => Ok(Some(String::new())),
@@ -122,7 +131,7 @@ impl Lines {
     fn wrong(&self, what: &str) -> Result<(), Failure> {
         match self {
             Lines::Script { origin, at, .. } => Err(given(anyhow!("{origin}: line {at}: {what}"))),
-            Lines::Terminal(_) => print(&format!("{what}\n")),
+            Lines::Terminal { .. } => print(&format!("{what}\n")),
         }
     }
 }
@@ -140,24 +149,16 @@ impl Debug {
         let table =
             Timetable::new(target.program(), target.machine(), &target.plan, &target.machine().energy);
         let session = Session::new(&table, self.engine.on(target.machine()));
-        let lines = self.lines(&session)?;
-        let mut talk = Talk {
-            shared: Rc::new(Shared {
-                session: session.into(),
-                lines: lines.into(),
-                active: Rc::default(),
-                ended: Cell::new(None),
-            }),
-        };
-        let shared = Rc::clone(&talk.shared);
-        let told = move |_: &Plan, state: &mut State, _: &mut [&mut dyn Observer]| {
-            shared.ended.set(Some(shared.talk(state)));
-            Ok(())
-        };
-        let engine = Box::new(Instead::new("debug", Rc::clone(&talk.shared.active), told));
+        let mut talk = Talk { lines: self.lines(&session)?, session };
         let step = u64::from(self.step);
-        target.execute(&self.begin, self.data.as_deref(), engine, [step, step], &mut talk)?;
-        talk.shared.ended.take().unwrap_or(Ok(()))
+        let mut ended = Ok(());
+        let display = Steps::new("executing", step);
+        target.look(&self.begin, self.data.as_deref(), [step, step], &display, &mut |_, before| {
+            display.hide();
+            ended = talk.talk(&mut before.clone());
+            ControlFlow::Break(())
+        })?;
+        ended
     }
 
     fn lines(&self, session: &Session<'_>) -> Result<Lines, Failure> {
@@ -173,63 +174,32 @@ impl Debug {
             return script("standard input".to_owned(), &text);
         }
         let commands = COMMANDS.iter().filter_map(|c| c.usage.split(' ').next()).map(str::to_owned);
-        let words = commands.chain(["help".to_owned()]).chain(session.names()).collect();
+        let commands = commands.chain(["help".to_owned()]).collect();
         let mut editor = Editor::<Words, DefaultHistory>::new().map_err(failed)?;
-        editor.set_helper(Some(Words(words)));
-        Ok(Lines::Terminal(Box::new(editor)))
+        editor.set_helper(Some(Words { commands, names: session.names() }));
+        stop_on_ctrl_c(session.stop())?;
+        Ok(Lines::Terminal { editor: Box::new(editor), last: String::new() })
     }
 }
 
-/// What engine and follower share.
-struct Shared<'a> {
-    session: RefCell<Session<'a>>,
-    lines: RefCell<Lines>,
-    /// The next plan executed is the session's.
-    active: Rc<Cell<bool>>,
-    /// What the session came to.
-    ended: Cell<Option<Result<(), Failure>>>,
+/// A session and who talks to it.
+struct Talk<'a> {
+    session: Session<'a>,
+    lines: Lines,
 }
 
-impl Shared<'_> {
-    fn talk(&self, state: &mut State) -> Result<(), Failure> {
-        let (mut session, mut lines) = (self.session.borrow_mut(), self.lines.borrow_mut());
-        if let Reply::Text(text) = session.line("where", state) {
+impl Talk<'_> {
+    fn talk(&mut self, state: &mut State) -> Result<(), Failure> {
+        if let Reply::Text(text) = self.session.line("where", state) {
             print(&text)?;
         }
-        while let Some(line) = lines.next(session.next())? {
-            match session.line(&line, state) {
+        while let Some(line) = self.lines.next(self.session.next())? {
+            match self.session.line(&line, state) {
                 Reply::Text(text) => print(&text)?,
-                Reply::Wrong(what) => lines.wrong(&what)?,
+                Reply::Wrong(what) => self.lines.wrong(&what)?,
                 Reply::Quit => break,
             }
         }
         Ok(())
-    }
-}
-
-/// Goes along with the run up to the session's step.
-struct Talk<'a> {
-    shared: Rc<Shared<'a>>,
-}
-
-impl Observer for Talk<'_> {
-    fn executed(&mut self, _: &Plan, _: &Step, _: &Outcome, _: &State) {}
-}
-
-impl Follow for Talk<'_> {
-    fn begin(&mut self, _: u64) {
-        self.shared.active.set(true);
-    }
-
-    fn has_ended(&self) -> bool {
-        true
-    }
-
-    fn talks(&self) -> bool {
-        true
-    }
-
-    fn take_halt(&mut self) -> Option<Halt> {
-        None
     }
 }

@@ -50,6 +50,11 @@ impl EngineChoice {
         self.engine == EngineName::Stepped
     }
 
+    /// The engine; where it does not execute in the program's order, one that does.
+    pub(super) fn in_order(&self, machine: &Machine) -> Box<dyn Engine> {
+        if self.is_stepped() { Box::new(Fast::new()) } else { self.on(machine) }
+    }
+
     /// The engine, for a machine.
     pub(super) fn on(&self, machine: &Machine) -> Box<dyn Engine> {
         match self.engine {

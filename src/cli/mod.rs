@@ -11,7 +11,6 @@ mod estimate;
 mod eval;
 mod execute;
 mod explore;
-mod instead;
 mod load;
 mod machine;
 mod map;

@@ -27,6 +27,11 @@ impl Steps {
     pub(super) fn begin(&self, step: u64) {
         self.0.set_position(step);
     }
+
+    /// The terminal is another's from here on.
+    pub(super) fn hide(&self) {
+        self.0.finish_and_clear();
+    }
 }
 
 impl Drop for Steps {

@@ -1,5 +1,6 @@
 //! What is traced: a network compiled for a machine, or a program as it is; and its execution on data.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -7,12 +8,11 @@ use anyhow::anyhow;
 use super::begin::{self, Begin};
 use super::load::{self, Choice, Inputs};
 use super::progress::Steps;
-use super::{Failure, failed, given, stopped};
+use super::{Failure, given, stopped};
 use crate::data;
-use crate::machine::{Engine, Observer};
+use crate::machine::{Fast, State};
 use crate::program::{Plan, Program};
 use crate::spec::{Machine, Setting};
-use crate::trace::Follow;
 use crate::train::Run;
 
 /// A program on a machine, and the entry that is traced.
@@ -73,14 +73,15 @@ impl Target {
         matches!(self.kind, Kind::Network(_)) && self.plan.entry == "train"
     }
 
-    /// Executes the entry on data, `follow` going along in the steps `first..=last`; of a network all steps up to the last.
-    pub(super) fn execute(
+    /// Shows `look` the machine as the entry finds it on data: of a network before each of the steps `first..=last`, of any other
+    /// program once. Ends where `look` says so, and executes no more than its user is to see.
+    pub(super) fn look(
         &self,
         begin: &Begin,
         folder: Option<&Path>,
-        mut engine: Box<dyn Engine + '_>,
         [first, last]: [u64; 2],
-        follow: &mut dyn Follow,
+        display: &Steps,
+        look: &mut dyn FnMut(u64, &State) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
         let inputs = match &self.kind {
             Kind::Network(inputs) if self.trains() => inputs,
@@ -90,15 +91,13 @@ impl Target {
                 return Err(given(anyhow!("--entry: `{}` {what}", self.plan.entry)));
             }
             Kind::Alone { program, machine } => {
-                let mut state = begin.state(program, &self.plan, machine, &self.path)?;
-                follow.begin(1);
-                return engine
-                    .run(&self.plan, &mut state, &mut [follow as &mut dyn Observer])
-                    .map_err(failed);
+                let _ = look(1, &begin.state(program, &self.plan, machine, &self.path)?);
+                return Ok(());
             }
         };
         let dir = folder.or(inputs.recipe.data_path.as_deref());
         let (data, _) = data::read(inputs.recipe.data, dir).map_err(given)?;
+        let engine = Box::new(Fast::new());
         let run = Run::new(&inputs.program, &inputs.machine, &inputs.recipe, &data, engine);
         let mut run = run.map_err(stopped)?;
         if last > run.steps().into() {
@@ -107,25 +106,16 @@ impl Target {
                 run.steps()
             )));
         }
-        let mut display = Some(Steps::new("executing", last));
         for step in 1..=last {
-            if let Some(display) = &display {
-                display.begin(step);
-            }
-            if step >= first {
-                if follow.talks() {
-                    display = None;
-                }
-                follow.begin(step);
-                run.step(&mut [follow as &mut dyn Observer]).map_err(stopped)?;
-            } else {
-                run.step(&mut []).map_err(stopped)?;
-            }
-            if step >= first && follow.has_ended() {
+            display.begin(step);
+            if step >= first && look(step, run.before().map_err(stopped)?).is_break() {
                 break;
             }
-            if run.epoch_is_full() {
-                run.close_epoch().map_err(stopped)?;
+            if step < last {
+                run.step(&mut []).map_err(stopped)?;
+                if run.epoch_is_full() {
+                    run.close_epoch().map_err(stopped)?;
+                }
             }
         }
         Ok(())

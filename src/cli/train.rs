@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use clap::Args;
 
+use super::begin;
 use super::load::{self, Choice, DATA_PATH, EngineChoice, Inputs};
 use super::progress::Display;
+use super::trace::{Entry, File, Order, Tracing};
 use super::{Failure, failed, given, print, show, stop_on_ctrl_c, stopped};
 use crate::data;
 use crate::machine::Observer;
@@ -17,6 +19,7 @@ use crate::network::{self, Recipe};
 use crate::observe::TensorDump;
 use crate::report::{self, Host, Report};
 use crate::spec::Setting;
+use crate::trace::Timetable;
 use crate::train::{Checkpoint, CheckpointError, Epoch, Run, RunDirectory};
 
 /// Train a network, every operation an instruction
@@ -30,6 +33,7 @@ Examples:
   wagesim train                                          the LeNet on MNIST, a few epochs
   wagesim train programs/lenet5-mnist.toml --epochs 5    the authors' recipe
   wagesim train --set accumulators.forward.bits=14 --set accumulators.forward.overflow=saturate
+  wagesim train --trace '--timeline t.json --log t.jsonl.zst --digest --steps 100..101'
   wagesim train --resume --out runs/quick                go on where that run stopped
 
 Exit codes: 0 done, 1 a run that failed, 2 what was given is wrong, 130 stopped by Ctrl-C.")]
@@ -71,6 +75,9 @@ pub(super) struct Train {
     /// Print the report as JSON in place of text
     #[arg(long)]
     json: bool,
+    /// Trace chosen steps, counted from 1 over the run: options of `wagesim trace` as one text (again for another window)
+    #[arg(long, value_name = "OPTIONS", value_parser = Order::typed, allow_hyphen_values = true)]
+    trace: Vec<Order>,
     /// Write every tensor of chosen steps into a folder, for `tests/outside/recompute.py`
     #[arg(long, value_name = "DIR")]
     dump_tensors: Option<PathBuf>,
@@ -181,13 +188,26 @@ impl Train {
         }
         let last = self.steps.map_or(run.steps(), |n| n.min(run.steps()));
         self.check_dump(run.step_count(), last)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let plan = begin::plan(&inputs.program, "train", &inputs.machine, directory.path())?;
+        let entry = Entry::Run { done: run.step_count(), last };
+        let windows: Result<Vec<_>, _> =
+            self.trace.iter().map(|order| order.window(&inputs.program, &entry)).collect();
+        let windows = windows?;
+        let table = (!self.trace.is_empty())
+            .then(|| Timetable::new(&inputs.program, &inputs.machine, &plan, &inputs.machine.energy));
+        let mut tracing = match &table {
+            Some(table) => {
+                Tracing::open(&self.trace, &windows, table, &stop, &|| self.engine.in_order(&inputs.machine))?
+            }
+            None => Tracing::none(),
+        };
         if !self.resume {
             // Before the program, whose file makes the directory a run: every run has a checkpoint.
             run.checkpoint().save(&directory.checkpoint()).map_err(failed)?;
         }
         self.keep(&inputs, &directory, &folder)?;
 
-        let stop = Arc::new(AtomicBool::new(false));
         stop_on_ctrl_c(&stop)?;
         let display = Display::new(&run, last, self.json);
         if !self.json {
@@ -202,17 +222,22 @@ impl Train {
             }
         }
         let session = Session { train: self, inputs: &inputs, directory: &directory, display };
-        let (report, finished) = session.train(&mut run, last, &stop)?;
+        let trained = session.train(&mut run, last, &stop, &mut tracing);
+        let files = tracing.close();
+        session.tell(&files)?;
+        let (report, finished) = trained?;
         if !finished {
             let (path, step) = (directory.path().display(), run.step_count());
             eprintln!("stopped after step {step}; `wagesim train --resume --out {path}` goes on");
             return Err(Failure::Stopped);
         }
         if self.json {
-            return print(&(serde_json::to_string_pretty(&report).map_err(failed)? + "\n"));
+            print(&(serde_json::to_string_pretty(&report).map_err(failed)? + "\n"))?;
+        } else {
+            let path = directory.path().display();
+            print(&format!("\n{}\nreport and plots in {path}\n", report::table(&report)))?;
         }
-        let path = directory.path().display();
-        print(&format!("\n{}\nreport and plots in {path}\n", report::table(&report)))
+        tracing.ended()
     }
 }
 
@@ -249,7 +274,13 @@ struct Times {
 
 impl Session<'_> {
     /// Trains up to step `last`, or until `stop`; the report, and whether it came to its end.
-    fn train(self, run: &mut Run<'_>, last: u32, stop: &AtomicBool) -> Result<(Report, bool), Failure> {
+    fn train(
+        &self,
+        run: &mut Run<'_>,
+        last: u32,
+        stop: &AtomicBool,
+        tracing: &mut Tracing<'_>,
+    ) -> Result<(Report, bool), Failure> {
         let mut times = Times::default();
         loop {
             if run.epoch_is_full() {
@@ -264,6 +295,7 @@ impl Session<'_> {
                 let report = self.save(run, run.epochs(), &times)?;
                 return Ok((report, false));
             }
+            self.trace(run, tracing)?;
             timed(&mut times.training, || self.step(run))?;
             times.steps += 1;
             self.display.step(run);
@@ -284,6 +316,20 @@ impl Session<'_> {
         report::plots(&report, self.directory.path()).map_err(failed)?;
         show::write(&report::Page::run(&report).map_err(failed)?, self.directory.path())?;
         Ok((report, true))
+    }
+
+    /// Shows the next step to the traces that want it.
+    fn trace(&self, run: &mut Run<'_>, tracing: &mut Tracing<'_>) -> Result<(), Failure> {
+        let step = u64::from(run.step_count()) + 1;
+        if !tracing.takes(step) {
+            return Ok(());
+        }
+        let files = tracing.step(step, run.before().map_err(stopped)?);
+        self.tell(&files)
+    }
+
+    fn tell(&self, files: &[File]) -> Result<(), Failure> {
+        files.iter().try_for_each(|file| self.display.line(&file.to_string()))
     }
 
     fn step(&self, run: &mut Run<'_>) -> Result<(), Failure> {

@@ -37,7 +37,10 @@ pub const COMMANDS: [Help; 13] = [
     help_of("list [N]", "the code around it, N instructions either way"),
     help_of("history [N]", "the last instructions executed"),
     help_of("registers [FORM]", "scale registers and counters, as codes, values or bits"),
-    help_of("print PLACE BITS COUNT [FORM]", "elements of a memory, as in print accumulator[0] 32 8 bits"),
+    help_of(
+        "print PLACE BITS COUNT [FORM]",
+        "elements of a memory, as in print accumulator[0] 32 8 bits; `unsigned` behind it: codes from 0",
+    ),
     help_of("tensor NAME [COUNT] [FORM]", "elements of a tensor in DRAM"),
     help_of("quit", "leave"),
 ];
@@ -45,7 +48,7 @@ pub const COMMANDS: [Help; 13] = [
 /// The text of `help`.
 pub(super) fn help() -> String {
     let lines = COMMANDS.iter().map(|c| format!("  {:<30} {}\n", c.usage, c.meaning));
-    let forms = "Forms: codes (whole numbers), values (codes of b bits times 2^(1-b)), bits. A command may be cut short: s, r, b.\n";
+    let forms = "Forms: codes (whole numbers), values (codes of b bits times 2^(1-b)), bits. A command may be cut short: s, r, b. An empty line\ndoes the last one again; Ctrl-C stops what runs.\n";
     lines.collect::<String>() + forms
 }
 
@@ -195,9 +198,13 @@ fn print(words: &[&str]) -> Result<Shown, String> {
         );
     };
     let (memory, first, _) = place(at)?;
+    let (signed, rest) = match rest {
+        [rest @ .., "unsigned"] => (false, rest),
+        rest => (true, rest),
+    };
     let bits: u32 = number(bits)?;
     let format = Format::new(bits).ok_or_else(|| format!("an element has 1 to 64 bits, not {bits}"))?;
-    Ok(Shown { memory, first, format, signed: true, count: number(count)?, form: form(rest.first())? })
+    Ok(Shown { memory, first, format, signed, count: number(count)?, form: form(rest.first())? })
 }
 
 fn tensor(words: &[&str], table: &Timetable<'_>) -> Result<Shown, String> {

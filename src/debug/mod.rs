@@ -9,6 +9,8 @@ mod command;
 mod show;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use command::{COMMANDS, Help};
 use command::{Command, Stop, What};
@@ -50,6 +52,8 @@ pub struct Session<'a> {
     past: VecDeque<usize>,
     /// What stopped the plan for good.
     fault: Option<Fault>,
+    /// Set from outside (Ctrl-C) to stop what runs.
+    stop: Arc<AtomicBool>,
 }
 
 impl<'a> Session<'a> {
@@ -63,7 +67,13 @@ impl<'a> Session<'a> {
             points_made: 0,
             past: VecDeque::new(),
             fault: None,
+            stop: Arc::default(),
         }
+    }
+
+    /// What stops a run between two instructions when it is set.
+    pub fn stop(&self) -> &Arc<AtomicBool> {
+        &self.stop
     }
 
     fn steps(&self) -> &'a [Step] {
@@ -79,7 +89,9 @@ impl<'a> Session<'a> {
     pub fn names(&self) -> Vec<String> {
         let memories = crate::isa::Memory::ALL.map(|m| format!("{}[", m.name())).into_iter();
         let phases = crate::program::Phase::ALL.map(|p| p.name().to_owned()).into_iter();
-        let words = ["codes", "values", "bits", "pc", "cycle", "phase", "overflow", "seq"].map(str::to_owned);
+        let words =
+            ["codes", "values", "bits", "unsigned", "read", "pc", "cycle", "phase", "overflow", "seq"]
+                .map(str::to_owned);
         let tensors = self.table.program.tensors.iter().map(|t| t.name.clone());
         memories.chain(phases).chain(words).chain(tensors).collect()
     }
@@ -140,6 +152,7 @@ impl<'a> Session<'a> {
         if let Some(fault) = self.fault {
             return format!("{fault}; nothing can be executed behind it\n");
         }
+        self.stop.store(false, Ordering::SeqCst);
         let (first, mut said) = (self.seq, String::new());
         while let Some(step) = self.steps().get(self.seq) {
             if self.seq > first && self.stops_before(step, stop) {
@@ -148,8 +161,10 @@ impl<'a> Session<'a> {
             if stop.seq.is_some_and(|seq| self.seq >= seq) {
                 return said + &self.place();
             }
-            let done = self.execute(step, state);
-            match done {
+            if self.stop.swap(false, Ordering::SeqCst) {
+                return said + "interrupted\n" + &self.place();
+            }
+            match self.execute(step, state) {
                 Err(fault) => {
                     self.fault = Some(fault);
                     return format!("{said}{fault}\n");

@@ -58,6 +58,7 @@ fn memories_and_registers_are_shown_in_three_forms() {
     assert_eq!(told("print operand[0] 8 4"), "operand[0x0] 5 5 5 5\n");
     assert_eq!(told("print operand[16] 8 2 bits"), "operand[0x10] 11111111 11111111\n");
     assert_eq!(told("print operand[0] 8 1 values"), "operand[0x0] 0.0390625\n");
+    assert_eq!(told("print operand[16] 8 2 unsigned"), "operand[0x10] 255 255\n");
     assert_eq!(told("registers"), "x1   -3\n");
     assert!(told("print operand[60] 8 5").contains("leaves operand, which has 64 bytes"));
 }

@@ -1,19 +1,20 @@
 //! The instruction log: a JSON object a line, one for each instruction executed, between a line that says what was run and one
 //! that says how it ended.
 //!
-//! Without data a line has what program and machine decide. As an observer of a run the log has what the instruction came to
-//! besides, and on request a digest of what it wrote.
+//! Without data a line has what program and machine decide. On data it has what the instruction came to besides, and on
+//! request a digest of what it wrote.
 
 use std::io::Write;
 use std::path::Path;
 
 use sha2::Digest;
 
+use super::form::together;
 use super::timeline::json;
-use super::{Follow, Halt, Limits, Sink, Timetable, Window};
+use super::{End, Form, Halt, Limits, Sink, Timetable, Window, Written};
 use crate::isa::{Footprint, Range, encode};
-use crate::machine::{Observer, Outcome, State};
-use crate::program::{Flow, Plan, Step, hex};
+use crate::machine::{Engine, Outcome, State};
+use crate::program::{Flow, Step, hex};
 
 /// Writes a log.
 pub struct Log<'a> {
@@ -22,20 +23,28 @@ pub struct Log<'a> {
     sink: Sink,
     /// Words of each instruction of the program, in hexadecimal.
     encodings: Vec<String>,
+    /// What executes, on data.
+    engine: Option<Box<dyn Engine>>,
     digest: bool,
-    /// The training step under way; what comes is looked at only within the window's steps.
+    /// The training step under way.
     step: u64,
     seq: usize,
     flow: Flow<'a>,
-    halt: Option<Halt>,
-    records: u64,
+}
+
+/// How a log on data is made.
+pub struct OnData {
+    /// What executes.
+    pub engine: Box<dyn Engine>,
+    /// Digests of what was written.
+    pub digest: bool,
 }
 
 /// How many digits of a digest are written: 64 bits.
 const DIGEST_DIGITS: usize = 16;
 
 impl<'a> Log<'a> {
-    /// A log with nothing in it yet; `digest`: of what each instruction wrote.
+    /// A log with nothing in it yet.
     ///
     /// # Errors
     /// When the file cannot be made or is full at once.
@@ -44,29 +53,21 @@ impl<'a> Log<'a> {
         limits: &Limits,
         table: &'a Timetable<'a>,
         window: &'a Window,
-        digest: bool,
+        on_data: Option<OnData>,
     ) -> Result<Self, Halt> {
         let encoded = |instr| encode(std::slice::from_ref(instr)).unwrap_or_default();
         let hex = |words: Vec<u64>| words.iter().map(|w| format!("{w:016x}")).collect::<Vec<_>>().join(" ");
         let encodings = table.program.code.iter().map(|instr| hex(encoded(instr))).collect();
-        let mut sink = Sink::create(path, limits, ending(u64::MAX, None).len())?;
+        let mut sink = Sink::create(path, limits, ending(u64::MAX, false).len())?;
         let head = serde_json::json!({
             "log": "wagesim", "version": 1, "program": table.program.name, "entry": table.plan.entry,
             "machine": table.machine.short_name(),
         });
-        sink.record(|out| out.extend_from_slice(format!("{head}\n").as_bytes()))?;
+        sink.records(0, |out| out.extend_from_slice(format!("{head}\n").as_bytes()))?;
         let flow = Flow::new(table.program, &table.plan.entry);
-        Ok(Log { table, window, sink, encodings, digest, step: 1, seq: 0, flow, halt: None, records: 0 })
-    }
-
-    /// One execution of the entry without data: training step `step`.
-    ///
-    /// # Errors
-    /// When the log must end.
-    pub fn pass(&mut self, step: u64) -> Result<(), Halt> {
-        self.begin(step);
-        let plan = self.table.plan;
-        plan.steps.iter().try_for_each(|instr| self.next(instr, None))
+        let digest = on_data.as_ref().is_some_and(|on| on.digest);
+        let engine = on_data.map(|on| on.engine);
+        Ok(Log { table, window, sink, encodings, engine, digest, step: 1, seq: 0, flow })
     }
 
     fn next(&mut self, step: &Step, ran: Option<(&Outcome, &State)>) -> Result<(), Halt> {
@@ -80,54 +81,41 @@ impl<'a> Log<'a> {
             return Ok(());
         }
         let (table, flow, encoding) = (self.table, &self.flow, &self.encodings[pc]);
-        let (number, digest) = (self.step, self.digest);
+        let number = self.step;
+        let digest = self.digest;
         self.sink.record(|out| {
             // A vector takes all that is written.
             let _ = Line { table, flow, number, seq, step, encoding }.write(out, ran, digest);
-        })?;
-        self.records += 1;
-        Ok(())
-    }
-
-    /// Lines of instructions written.
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// Ends the file; `halt` is what cut it short, if something did. Bytes of the file.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(self, halt: Option<&Halt>) -> Result<u64, Halt> {
-        self.sink.finish(&ending(self.records, halt))
+        })
     }
 }
 
-impl Follow for Log<'_> {
-    fn begin(&mut self, step: u64) {
+impl Form for Log<'_> {
+    fn step(&mut self, step: u64, before: Option<&State>) -> Result<(), End> {
+        let table = self.table;
         (self.step, self.seq) = (step, 0);
-        self.flow = Flow::new(self.table.program, &self.table.plan.entry);
+        self.flow = Flow::new(table.program, &table.plan.entry);
+        let (Some(mut engine), Some(before)) = (self.engine.take(), before) else {
+            return Ok(table.plan.steps.iter().try_for_each(|instr| self.next(instr, None))?);
+        };
+        let mut state = before.clone();
+        engine.begin();
+        let executed = table.through(self.window).iter().try_for_each(|instr| {
+            let outcome = engine.execute(instr, &mut state)?;
+            Ok(self.next(instr, Some((&outcome, &state)))?)
+        });
+        self.engine = Some(engine);
+        executed
     }
 
-    fn has_ended(&self) -> bool {
-        self.halt.is_some()
-    }
-
-    fn take_halt(&mut self) -> Option<Halt> {
-        self.halt.take()
+    fn finish(self: Box<Self>, complete: bool) -> (Vec<Written>, Option<Halt>) {
+        let file = self.sink.path().to_owned();
+        together([Written::of("log", file, self.sink.finish(complete, ending))])
     }
 }
 
-impl Observer for Log<'_> {
-    fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, state: &State) {
-        if self.halt.is_none() {
-            self.halt = self.next(step, Some((outcome, state))).err();
-        }
-    }
-}
-
-fn ending(records: u64, halt: Option<&Halt>) -> Vec<u8> {
-    format!("{{\"end\":{records},\"complete\":{}}}\n", halt.is_none()).into_bytes()
+fn ending(records: u64, complete: bool) -> Vec<u8> {
+    format!("{{\"end\":{records},\"complete\":{complete}}}\n").into_bytes()
 }
 
 /// One instruction.

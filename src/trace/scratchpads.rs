@@ -1,12 +1,14 @@
 //! The streams of the scratchpads: every element that the stepped engine reads and writes, in SCALE-Sim's form. A watcher of that
 //! engine; it computes no address itself.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::streams::{Rows, Stream, named};
-use super::{Halt, Limits, Timetable, Window};
+use super::form::together;
+use super::streams::{Rows, named};
+use super::{End, Form, Halt, Limits, Timetable, Window, Written};
 use crate::isa::Memory;
-use crate::machine::{View, Watch};
+use crate::machine::{State, Stepped, View, Watch};
+use crate::spec::Machine;
 
 /// One memory in one direction.
 struct Port {
@@ -22,22 +24,18 @@ pub struct ScratchpadStreams<'a> {
     window: &'a Window,
     ports: Vec<Port>,
     offset: u64,
-    /// The last step of the window is under way: nothing comes behind its last cycle.
-    last: bool,
     halt: Option<Halt>,
 }
 
-/// A stream with the bits its accesses moved.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Moved {
-    /// The file.
-    pub file: PathBuf,
-    /// Accesses in it.
-    pub accesses: u64,
-    /// Bits of all accesses.
-    pub bits: u64,
-    /// Bytes of the file.
-    pub bytes: u64,
+/// Addresses of a row: what the widest of the memory's users takes in a cycle.
+fn width(memory: Memory, machine: &Machine) -> usize {
+    let array = match memory {
+        Memory::Operand => machine.array.rows,
+        Memory::Weight | Memory::Accumulator => machine.array.columns,
+        _ => 0,
+    };
+    let most = array.max(machine.vector.lanes).max(machine.dram.bytes_per_cycle);
+    usize::try_from(most).unwrap_or(1)
 }
 
 impl<'a> ScratchpadStreams<'a> {
@@ -55,20 +53,15 @@ impl<'a> ScratchpadStreams<'a> {
         for memory in Memory::SCRATCHPADS {
             for (write, ending) in [(false, "read"), (true, "write")] {
                 let path = named(prefix, &format!(".{}_{ending}.csv", memory.name()));
-                ports.push(Port { memory, write, rows: Rows::create(&path, limits)?, bits: 0 });
+                ports.push(Port {
+                    memory,
+                    write,
+                    rows: Rows::create(&path, limits, width(memory, table.machine))?,
+                    bits: 0,
+                });
             }
         }
-        Ok(ScratchpadStreams { table, window, ports, offset: 0, last: false, halt: None })
-    }
-
-    /// The next execution is training step `step`; whether it is the window's last.
-    pub fn begin(&mut self, step: u64, last: bool) {
-        (self.offset, self.last) = ((step - 1) * self.table.schedule.cycles, last);
-    }
-
-    /// What ended the streams early.
-    pub fn take_halt(&mut self) -> Option<Halt> {
-        self.halt.take()
+        Ok(ScratchpadStreams { table, window, ports, offset: 0, halt: None })
     }
 
     fn note(&mut self, view: &View<'_>) -> Result<(), Halt> {
@@ -82,19 +75,22 @@ impl<'a> ScratchpadStreams<'a> {
         }
         Ok(())
     }
+}
 
-    /// Ends the files; what each moved.
-    ///
-    /// # Errors
-    /// When one cannot be written.
-    pub fn finish(self) -> Result<Vec<Moved>, Halt> {
-        let ports = self.ports.into_iter();
-        ports
-            .map(|port| {
-                let Stream { file, accesses, bytes } = port.rows.finish()?;
-                Ok(Moved { file, accesses, bits: port.bits, bytes })
-            })
-            .collect()
+impl Form for ScratchpadStreams<'_> {
+    fn step(&mut self, step: u64, before: Option<&State>) -> Result<(), End> {
+        let Some(before) = before else { return Ok(()) };
+        self.offset = (step - 1) * self.table.schedule.cycles;
+        let mut stepped = Stepped::new(self.table.machine.clone());
+        stepped.watched(self.table.plan, &mut before.clone(), &mut [], Some(self))?;
+        self.halt.take().map_or(Ok(()), |halt| Err(halt.into()))
+    }
+
+    fn finish(self: Box<Self>, _: bool) -> (Vec<Written>, Option<Halt>) {
+        together(self.ports.into_iter().map(|port| {
+            let (written, late) = port.rows.finish("scratchpad");
+            (Written { moved_bits: Some(port.bits), ..written }, late)
+        }))
     }
 }
 
@@ -105,6 +101,6 @@ impl Watch for ScratchpadStreams<'_> {
             self.halt = self.note(view).err();
         }
         let behind = cycles.last.is_some_and(|last| view.cycle >= last);
-        !(self.last && (behind || self.halt.is_some()))
+        !(behind || self.halt.is_some())
     }
 }

@@ -4,57 +4,11 @@
 //! form of trace.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-/// What ends a trace before its run does.
-#[derive(Debug, Clone, Default)]
-pub struct Limits {
-    /// Bytes a file may have.
-    pub most_bytes: Option<u64>,
-    /// Set from outside (Ctrl-C) to stop.
-    pub stop: Arc<AtomicBool>,
-}
-
-/// Why a trace goes no further.
-#[derive(Debug, thiserror::Error)]
-pub enum Halt {
-    /// The next record would make the file too long.
-    #[error("it has come to --max-size")]
-    Limit,
-    /// Stopped from outside.
-    #[error("it was stopped")]
-    Stopped,
-    /// Whoever read it went away.
-    #[error("its reader has gone")]
-    Closed,
-    /// It cannot be written.
-    #[error(transparent)]
-    Failed(#[from] SinkError),
-}
-
-/// A file that cannot be written.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// The disk is full; what was written before was closed, where the disk let it.
-    #[error(
-        "{path}: the disk is full; give it room, name another place, or ask for less (--max-size, a window, .zst)"
-    )]
-    Full {
-        /// The file.
-        path: String,
-    },
-    /// Anything else.
-    #[error("{path}: {source}")]
-    Write {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+use super::{Halt, Limits, SinkError};
 
 enum Out {
     File(File),
@@ -87,9 +41,24 @@ pub struct Sink {
     written: u64,
     /// The same before the last block.
     before: u64,
-    /// Bytes of records, uncompressed.
-    records: u64,
+    /// Records in whole blocks.
+    kept: u64,
+    /// The same before the last block.
+    kept_before: u64,
+    /// Records in the buffer.
+    waiting: u64,
     dead: bool,
+}
+
+/// A file that was closed.
+#[derive(Debug)]
+pub struct Ended {
+    /// Records in it.
+    pub records: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// What kept its end from being written.
+    pub late: Option<Halt>,
 }
 
 impl Sink {
@@ -113,7 +82,9 @@ impl Sink {
             buffer: Vec::with_capacity(BLOCK + BLOCK / 4),
             written: 0,
             before: 0,
-            records: 0,
+            kept: 0,
+            kept_before: 0,
+            waiting: 0,
             dead: false,
         })
     }
@@ -128,12 +99,19 @@ impl Sink {
     /// # Errors
     /// When the trace must end; the record is then not in it.
     pub fn record(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
+        self.records(1, write)
+    }
+
+    /// Adds so many records that stay together, or what is none (0).
+    ///
+    /// # Errors
+    /// As [`Sink::record`].
+    pub fn records(&mut self, count: u64, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Halt> {
         if self.limits.stop.load(Ordering::Relaxed) {
             return Err(Halt::Stopped);
         }
         let first = self.buffer.len();
         write(&mut self.buffer);
-        let length = self.buffer.len() - first;
         if let Some(most) = self.limits.most_bytes
             && !self.has_room(most)
         {
@@ -146,7 +124,7 @@ impl Sink {
                 return Err(Halt::Limit);
             }
         }
-        self.records += length as u64;
+        self.waiting += count;
         if self.buffer.len() >= BLOCK { self.flush() } else { Ok(()) }
     }
 
@@ -156,7 +134,11 @@ impl Sink {
         self.written + self.buffer.len() as u64 + self.closing + 2 * frame <= most
     }
 
-    fn flush(&mut self) -> Result<(), Halt> {
+    /// Writes out what waits.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<(), Halt> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -172,8 +154,9 @@ impl Sink {
                 _ => Halt::Failed(self.failed(error)),
             });
         }
-        self.before = self.written;
+        (self.before, self.kept_before) = (self.written, self.kept);
         self.written += bytes.len() as u64;
+        self.kept += std::mem::take(&mut self.waiting);
         self.buffer = bytes;
         self.buffer.clear();
         Ok(())
@@ -187,36 +170,34 @@ impl Sink {
         }
     }
 
-    /// Ends the file with its closing; bytes of the file.
-    ///
-    /// # Errors
-    /// When it cannot be written; [`Halt::Closed`] where nobody reads.
-    pub fn finish(mut self, closing: &[u8]) -> Result<u64, Halt> {
-        if self.dead {
-            return self.repair(closing);
+    /// Ends the file with its closing, which `closing` makes of the records that are in it and of whether they are all.
+    pub fn finish(mut self, complete: bool, closing: impl Fn(u64, bool) -> Vec<u8>) -> Ended {
+        let mut late = None;
+        if !self.dead {
+            self.buffer.extend(closing(self.kept + self.waiting, complete));
+            late = self.flush().err();
         }
-        self.buffer.extend_from_slice(closing);
-        match self.flush() {
-            Ok(()) => Ok(self.written),
-            Err(halt) => self.repair(closing).and(Err(halt)),
+        match self.dead {
+            true => self.repair(&|records| closing(records, false), late),
+            false => Ended { records: self.kept, bytes: self.written, late },
         }
     }
 
     /// Closes what a full disk cut: behind the last block if there is room now, or in the place of the last.
-    fn repair(&mut self, closing: &[u8]) -> Result<u64, Halt> {
-        let Out::File(file) = &mut self.out else { return Ok(self.written) };
-        let closing = match self.compressed {
-            true => zstd::bulk::compress(closing, ZSTD_LEVEL).unwrap_or_default(),
-            false => closing.to_owned(),
-        };
-        for end in [self.written, self.before] {
-            use std::io::{Seek, SeekFrom};
+    fn repair(&mut self, closing: &dyn Fn(u64) -> Vec<u8>, late: Option<Halt>) -> Ended {
+        let whole = Ended { records: self.kept, bytes: self.written, late };
+        let Out::File(file) = &mut self.out else { return whole };
+        for (end, records) in [(self.written, self.kept), (self.before, self.kept_before)] {
+            let mut closing = closing(records);
+            if self.compressed {
+                closing = zstd::bulk::compress(&closing, ZSTD_LEVEL).unwrap_or_default();
+            }
             let closed = file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end)).map(|_| ()));
             if closed.and_then(|()| file.write_all(&closing)).is_ok() {
-                break;
+                return Ended { records, bytes: end + closing.len() as u64, ..whole };
             }
         }
-        Ok(self.written)
+        whole
     }
 }
 
@@ -234,15 +215,16 @@ mod tests {
         let path = dir.path().join(name);
         let mut sink = Sink::create(&path, limits, 4).unwrap();
         let halt = (0..200_000).find_map(|i| sink.record(|out| writeln!(out, "line {i}").unwrap()).err());
-        sink.finish(b"end\n").unwrap();
+        let ended = sink.finish(halt.is_none(), |_, _| b"end\n".to_vec());
         let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(ended.bytes, bytes.len() as u64);
         let text = if name.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes.clone() };
         let mut seen = 0;
         for (i, line) in text.strip_suffix(b"end\n").unwrap().split_inclusive(|&b| b == b'\n').enumerate() {
             assert_eq!(line, format!("line {i}\n").as_bytes());
             seen = i + 1;
         }
-        assert!(seen > 0);
+        assert!(seen > 0 && ended.records == seen as u64 && ended.late.is_none());
         (bytes, halt)
     }
 
@@ -269,7 +251,7 @@ mod tests {
         sink.record(|out| out.extend(b"one")).unwrap();
         stop.stop.store(true, Ordering::Relaxed);
         assert!(matches!(sink.record(|out| out.extend(b"two")), Err(Halt::Stopped)));
-        sink.finish(b"!").unwrap();
+        assert_eq!(sink.finish(false, |_, _| b"!".to_vec()).records, 1);
         assert_eq!(std::fs::read(&path).unwrap(), b"one!");
     }
 
@@ -285,14 +267,14 @@ mod tests {
             let Out::File(file) = &mut sink.out else { panic!("a file") };
             file.write_all(b"part of a block").unwrap();
             sink.dead = true;
-            sink.finish(b"end").unwrap();
+            let ended = sink.finish(true, |records, complete| format!("{records}{complete}").into());
             let bytes = std::fs::read(&path).unwrap();
             let text = if name == "t" { bytes } else { zstd::decode_all(&bytes[..]).unwrap() };
-            assert!(
-                text.len() % 1000 == 3 && text.len() > 2 * BLOCK && text.ends_with(b"aend"),
-                "{}",
-                text.len()
-            );
+            // Records that waited for the next block are lost, and the closing says how many are there.
+            let closing = format!("a{}false", ended.records);
+            assert!(text.ends_with(closing.as_bytes()), "{ended:?}");
+            assert_eq!(text.len() as u64, ended.records * 1000 + closing.len() as u64 - 1);
+            assert!(text.len() > 2 * BLOCK && ended.records < 600);
         }
     }
 
@@ -301,7 +283,8 @@ mod tests {
     fn a_full_disk_says_so() {
         let mut sink = Sink::create(Path::new("/dev/full"), &Limits::default(), 0).unwrap();
         sink.record(|out| out.extend(b"one")).unwrap();
-        let error = sink.finish(b"").unwrap_err().to_string();
+        let ended = sink.finish(true, |_, _| Vec::new());
+        let error = ended.late.unwrap().to_string();
         assert!(error.contains("disk is full") && error.contains("/dev/full"), "{error}");
     }
 }

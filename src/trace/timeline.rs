@@ -6,16 +6,21 @@
 mod args;
 mod counters;
 mod loops;
+mod memories;
+mod occupancy;
+mod ports;
 
 use std::io::Write;
 use std::path::Path;
 
 use args::{busy, wait_name, waiting};
-use counters::Counters;
+use counters::{Counters, Scratchpads};
 use loops::Loops;
 
-use super::{Halt, Limits, Sink, Timetable, Window};
-use crate::isa::{Memory, Unit};
+use super::form::together;
+use super::{End, Form, Halt, Limits, Sink, Timetable, Window, Written};
+use crate::isa::Unit;
+use crate::machine::State;
 use crate::program::Phase;
 use crate::timing::Activity;
 
@@ -50,10 +55,10 @@ pub struct Timeline<'a> {
     table: &'a Timetable<'a>,
     window: &'a Window,
     sink: Sink,
+    scratchpads: Scratchpads,
     /// First cycle of the pass under way.
     offset: u64,
     first: bool,
-    events: u64,
 }
 
 impl<'a> Timeline<'a> {
@@ -67,9 +72,10 @@ impl<'a> Timeline<'a> {
         table: &'a Timetable<'a>,
         window: &'a Window,
     ) -> Result<Self, Halt> {
-        let sink = Sink::create(path, limits, closing(table, Some(&Halt::Stopped)).len())?;
-        let mut timeline = Timeline { table, window, sink, offset: 0, first: true, events: 0 };
-        timeline.sink.record(|out| out.extend(b"{\"traceEvents\":[\n"))?;
+        let sink = Sink::create(path, limits, closing(table, false).len())?;
+        let scratchpads = Scratchpads::of(table, window);
+        let mut timeline = Timeline { table, window, sink, scratchpads, offset: 0, first: true };
+        timeline.sink.records(0, |out| out.extend(b"{\"traceEvents\":[\n"))?;
         let name = json(&format!("{} on {}", table.program.name, table.machine.short_name()));
         timeline.metadata("process_name", 0, &format!("\"name\":{name}"))?;
         for (track, tid) in TRACKS {
@@ -87,16 +93,23 @@ impl<'a> Timeline<'a> {
 
     /// One event; `write` gives its object.
     fn event(&mut self, write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> Result<(), Halt> {
+        self.events(1, write)
+    }
+
+    /// Events that stay together, with what separates them.
+    fn events(
+        &mut self,
+        count: u64,
+        write: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
+    ) -> Result<(), Halt> {
         let first = std::mem::take(&mut self.first);
-        self.sink.record(|out| {
+        self.sink.records(count, |out| {
             if !first {
                 out.extend(b",\n");
             }
             // A vector takes all that is written.
             let _ = write(out);
-        })?;
-        self.events += 1;
-        Ok(())
+        })
     }
 
     fn at(&self, cycle: u64) -> Micros {
@@ -106,20 +119,15 @@ impl<'a> Timeline<'a> {
     /// Cycles `from..to` of a track: a beginning and an end, so that what follows begins at the very number this ends with.
     fn slice(&mut self, tid: u32, [from, to]: [u64; 2], name: &str, rest: &[u8]) -> Result<(), Halt> {
         let (begin, end) = (self.at(from), self.at(to));
-        self.event(|out| {
+        self.events(2, |out| {
             write!(out, "{{\"ph\":\"B\",\"pid\":1,\"tid\":{tid},\"ts\":{begin},\"name\":\"{name}\",")?;
             out.extend_from_slice(rest);
             write!(out, "}},\n{{\"ph\":\"E\",\"pid\":1,\"tid\":{tid},\"ts\":{end},\"name\":\"{name}\"}}")
-        })?;
-        self.events += 1;
-        Ok(())
+        })
     }
 
     /// One execution of the entry: training step `step`, the passes before it having taken their cycles.
-    ///
-    /// # Errors
-    /// When the trace must end.
-    pub fn pass(&mut self, step: u64) -> Result<(), Halt> {
+    fn pass(&mut self, step: u64) -> Result<(), Halt> {
         let (table, window) = (self.table, self.window);
         self.offset = (step - 1) * table.schedule.cycles;
         self.phases(step)?;
@@ -149,7 +157,8 @@ impl<'a> Timeline<'a> {
             };
             self.slice(track(span.unit), [span.from, span.to], name, &rest)?;
         }
-        counters.end(self)
+        counters.end(self)?;
+        counters::scratchpads(self)
     }
 
     /// Which phase and layer the oldest instruction not ended is of: the report's cycles of phases and layers.
@@ -185,29 +194,28 @@ impl<'a> Timeline<'a> {
         let name = json(&name);
         self.slice(1, [from, to], name.trim_matches('"'), &rest)
     }
+}
 
-    /// Events written.
-    pub fn events(&self) -> u64 {
-        self.events
+impl Form for Timeline<'_> {
+    fn step(&mut self, step: u64, _: Option<&State>) -> Result<(), End> {
+        Ok(self.pass(step)?)
     }
 
-    /// Ends the file; `halt` is what cut it short, if something did. Bytes of the file.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(self, halt: Option<&Halt>) -> Result<u64, Halt> {
-        self.sink.finish(&closing(self.table, halt))
+    fn finish(self: Box<Self>, complete: bool) -> (Vec<Written>, Option<Halt>) {
+        let (file, table) = (self.sink.path().to_owned(), self.table);
+        let ended = self.sink.finish(complete, |_, complete| closing(table, complete));
+        together([Written::of("timeline", file, ended)])
     }
 }
 
 /// What stands behind the events.
-fn closing(table: &Timetable<'_>, halt: Option<&Halt>) -> Vec<u8> {
+fn closing(table: &Timetable<'_>, complete: bool) -> Vec<u8> {
     let other = serde_json::json!({
         "program": table.program.name,
         "machine": table.machine.short_name(),
         "entry": table.plan.entry,
         "clock_mhz": table.machine.clock_mhz,
-        "complete": halt.is_none(),
+        "complete": complete,
     });
     format!("\n],\"displayTimeUnit\":\"ns\",\"otherData\":{other}}}\n").into_bytes()
 }
@@ -215,16 +223,6 @@ fn closing(table: &Timetable<'_>, halt: Option<&Halt>) -> Vec<u8> {
 /// A text as JSON, with its quotes.
 pub(super) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-/// Names of the scratchpads' port counters.
-fn ports_name(memory: usize) -> &'static str {
-    match Memory::SCRATCHPADS.get(memory) {
-        Some(Memory::Operand) => "ports held: operand",
-        Some(Memory::Weight) => "ports held: weight",
-        Some(Memory::Accumulator) => "ports held: accumulator",
-        _ => "ports held: mask",
-    }
 }
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ impl<'a> Timetable<'a> {
         Duration::of(step, self.machine)
     }
 
+    /// The steps of the plan up to the last of a window.
+    pub fn through(&self, window: &Window) -> &'a [Step] {
+        let last = self.within(window).last().map_or(0, |(seq, ..)| seq + 1);
+        &self.plan.steps[..last]
+    }
+
     /// The steps of a window with their numbers and times.
     pub fn within<'t>(
         &'t self,

@@ -6,7 +6,7 @@
 use super::trainer::{Ahead, beside};
 use super::{Checkpoint, CheckpointError, Score, TrainError, Trainer};
 use crate::data::{Batch, DataSet, Draw, order};
-use crate::machine::{Engine, Observer};
+use crate::machine::{Engine, Observer, State};
 use crate::network::Recipe;
 use crate::observe::{Ledger, LedgerCounts, Statistics, StatisticsLine};
 use crate::program::Program;
@@ -232,23 +232,51 @@ impl<'a> Run<'a> {
         self.trainer.loss(&self.seen)
     }
 
+    /// The machine as the next training step finds it: batch, learning rate and number of the step in their places.
+    ///
+    /// # Errors
+    /// When the batch cannot be read.
+    pub fn before(&mut self) -> Result<&State, TrainError> {
+        let (step, lr) = (self.step + 1, self.lr_log2());
+        let fed = self.fed()?;
+        self.trainer.begin(&fed, step, lr)?;
+        self.next = Some(fed);
+        Ok(&self.trainer.state)
+    }
+
+    /// The images of the step at a place of its epoch.
+    fn of_step(&self, place: u32) -> &[u32] {
+        let size = |n: u32| usize::try_from(n).unwrap_or(0);
+        let (place, batch) = (size(place), size(self.trainer.training().batch));
+        &self.order[place * batch..(place + 1) * batch]
+    }
+
+    fn draw(&self) -> Draw {
+        Draw { seed: self.recipe.seed, epoch: self.epoch(), augment: self.recipe.augment }
+    }
+
+    /// The next step's batch.
+    fn fed(&mut self) -> Result<Batch, TrainError> {
+        let images = u32::try_from(self.data.train.len()).unwrap_or(u32::MAX);
+        let place = self.step % self.steps_per_epoch();
+        if self.order.is_empty() || place == 0 {
+            self.order = order(self.recipe.seed, self.epoch(), images);
+        }
+        let next = self.next.take();
+        Ok(next.map_or_else(|| self.data.train.batch(self.of_step(place), Some(&self.draw())), Ok)?)
+    }
+
     /// The next training step, told to `observers` as to the run's own.
     ///
     /// # Errors
     /// When the machine stops.
     pub fn step(&mut self, observers: &mut [&mut dyn Observer]) -> Result<(), TrainError> {
-        let images = u32::try_from(self.data.train.len()).unwrap_or(u32::MAX);
-        let batch = usize::try_from(self.trainer.training().batch).unwrap_or(1);
-        let place = usize::try_from(self.step % self.steps_per_epoch()).unwrap_or(0);
-        if self.order.is_empty() || place == 0 {
-            self.order = order(self.recipe.seed, self.epoch(), images);
-        }
-        let of_step = |place: usize| &self.order[place * batch..(place + 1) * batch];
-        let draw = Draw { seed: self.recipe.seed, epoch: self.epoch(), augment: self.recipe.augment };
-        let train = &self.data.train;
-        let fed = self.next.take().map_or_else(|| train.batch(of_step(place), Some(&draw)), Ok)?;
-        let last = u64::from(self.step + 1).is_multiple_of(self.steps_per_epoch().into());
-        let ahead = (!last).then(|| Ahead { images: train, indices: of_step(place + 1), draw: Some(&draw) });
+        let fed = self.fed()?;
+        let place = (self.step + 1) % self.steps_per_epoch();
+        let (draw, coming) =
+            (self.draw(), if place == 0 { Vec::new() } else { self.of_step(place).to_owned() });
+        let images = &self.data.train;
+        let ahead = (place != 0).then_some(Ahead { images, indices: &coming, draw: Some(&draw) });
         let (step, lr) = (self.step + 1, self.recipe.lr_log2(self.epoch()));
         let at = |every: u32| step == 1 || step.is_multiple_of(every);
         self.statistics.begin(self.epoch(), at(LOOK_EVERY), at(RECOUNT_EVERY));

@@ -196,6 +196,17 @@ impl<'a> Trainer<'a> {
         }
     }
 
+    /// Puts in place what the host gives a training step.
+    ///
+    /// # Errors
+    /// When the program is none for training.
+    pub fn begin(&mut self, batch: &Batch, step: u32, lr_log2: i32) -> Result<(), TrainError> {
+        self.feed(batch)?;
+        self.state.step = step;
+        self.state.scales[usize::from(self.training.learning_rate_scale)] = lr_log2.into();
+        Ok(())
+    }
+
     /// One training step, numbered from 1 over the whole run.
     ///
     /// # Errors
@@ -207,9 +218,7 @@ impl<'a> Trainer<'a> {
         lr_log2: i32,
         observers: &mut [&mut dyn Observer],
     ) -> Result<Score, TrainError> {
-        self.feed(batch)?;
-        self.state.step = step;
-        self.state.scales[usize::from(self.training.learning_rate_scale)] = lr_log2.into();
+        self.begin(batch, step, lr_log2)?;
         self.execute(&self.plans().train, step, observers)?;
         Ok(self.score(batch.labels.len()))
     }

@@ -124,12 +124,22 @@ fn a_waveform_has_the_cycles_of_its_window_and_ends_at_its_limit() {
 /// Rows of a table: cycles that go up, each with its addresses.
 fn table(path: &Path) -> Vec<(u64, Vec<u64>)> {
     let text = std::fs::read_to_string(path).unwrap();
-    let mut rows: Vec<(u64, Vec<u64>)> = Vec::new();
+    let (mut rows, mut width): (Vec<(u64, Vec<u64>)>, _) = (Vec::new(), None);
     for line in text.lines() {
-        let mut numbers = line.strip_suffix(',').unwrap().split(',').map(|n| n.parse().unwrap());
-        let cycle = numbers.next().unwrap();
-        assert!(rows.last().is_none_or(|row| row.0 < cycle), "{line}");
-        rows.push((cycle, numbers.collect()));
+        let numbers: Vec<i64> = line.split(',').map(|n| n.parse().unwrap()).collect();
+        let (&cycle, addresses) = numbers.split_first().unwrap();
+        // A table is as wide in every row, -1 for no access and behind all accesses.
+        assert_eq!(*width.get_or_insert(addresses.len()), addresses.len(), "{line}");
+        let used = addresses.iter().take_while(|&&address| address >= 0);
+        let used: Vec<u64> = used.map(|address| address.cast_unsigned()).collect();
+        assert!(!used.is_empty() && addresses[used.len()..].iter().all(|&none| none == -1), "{line}");
+        match rows.last_mut().filter(|row| row.0 == cycle.cast_unsigned()) {
+            Some(row) => row.1.extend(used),
+            None => {
+                assert!(rows.last().is_none_or(|row| row.0 < cycle.cast_unsigned()), "{line}");
+                rows.push((cycle.cast_unsigned(), used));
+            }
+        }
     }
     rows
 }
@@ -158,6 +168,29 @@ fn the_bursts_of_dram_are_the_report_s_bytes() {
         let in_table: Vec<u64> = rows.into_iter().flat_map(|row| row.1).collect();
         assert_eq!(in_table, addresses[place], "{file}");
     }
+}
+
+#[test]
+fn a_burst_has_its_place_in_the_dram_s_levels() {
+    let dir = tempfile::tempdir().unwrap();
+    let levels = ["--dram-levels", "1,2,4,4,512,128"];
+    ok(dir.path(), &[&["trace", "--memory", "m"][..], &SMALL, &levels].concat());
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    let (bytes, places) = (read("m.dram.trace"), read("m.dram_levels.trace"));
+    assert!(bytes.lines().count() == places.lines().count() && bytes.lines().count() > 1000);
+    for (byte, place) in bytes.lines().zip(places.lines()) {
+        let (what, address) = byte.split_once(" 0x").unwrap();
+        let (letter, place) = place.split_once(' ').unwrap();
+        assert!([("LD", "R"), ("ST", "W")].contains(&(what, letter)), "{byte} {place}");
+        let place: Vec<u64> = place.split(',').map(|n| n.parse().unwrap()).collect();
+        let [channel, rank, group, bank, row, column] = place[..] else { panic!("{place:?}") };
+        assert!(channel == 0 && rank < 2 && group < 4 && bank < 4 && row < 512 && column < 128);
+        let burst = (((rank * 4 + group) * 4 + bank) * 512 + row) * 128 + column;
+        assert_eq!(u64::from_str_radix(address, 16).unwrap() / 64, burst, "{byte}");
+    }
+    let few = [&["trace", "--memory", "m", "--dram-levels", "1,16,128"][..], &SMALL].concat();
+    let error = crate::common::refused(dir.path(), 2, &few);
+    assert!(error.contains("they hold 2048 bursts of 64 bytes"), "{error}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn every_kind_of_trace_is_the_golden_one() {
     };
     trace(&["--timeline", "timeline.json"]);
     trace(&["--log", "log.jsonl", "--digest"]);
-    trace(&["--memory", "memory", "--scratchpads"]);
+    trace(&["--memory", "memory", "--scratchpads", "--dram-levels", "1,2,2,4,4"]);
     trace(&["--waveform", "waveform.vcd", "--pe", "1,2"]);
     trace(&["--golden", "golden", "--stress", "--unit", "array"]);
     let script = format!("{example}/debug.txt");

@@ -9,3 +9,4 @@ mod log;
 #[path = "../random/mod.rs"]
 mod random;
 mod timeline;
+mod train;

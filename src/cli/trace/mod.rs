@@ -1,23 +1,28 @@
 //! `wagesim trace`.
 
 mod compare;
-mod forms;
-mod recording;
-mod stepping;
+mod order;
+mod tracing;
 mod window;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use anyhow::anyhow;
 use clap::Args;
 
 use super::begin::Begin;
 use super::load::{Choice, EngineChoice};
+use super::progress::Steps;
 use super::target::Target;
-use super::{Failure, failed, given, print};
-use crate::trace::{Limits, Place, Timetable, Window};
-use forms::{Job, Written};
-use window::{Within, size};
+use super::{Failure, failed, given, print, stop_on_ctrl_c};
+use crate::trace::{Timetable, Traces};
+use order::files;
+pub(super) use order::{File, Order};
+pub(super) use tracing::Tracing;
+pub(super) use window::Entry;
 
 /// Trace a program: a timeline for Perfetto, and more
 ///
@@ -43,36 +48,8 @@ pub(super) struct Trace {
     choice: Choice,
     #[command(flatten)]
     begin: Begin,
-    /// A timeline in the trace-event format, for Perfetto
-    #[arg(long, value_name = "FILE", help_heading = "Traces")]
-    timeline: Option<PathBuf>,
-    /// A log: a JSON object a line for each instruction
-    #[arg(long, value_name = "FILE", help_heading = "Traces")]
-    log: Option<PathBuf>,
-    /// In the log, what each instruction came to on data, and a digest of what it wrote
-    #[arg(long, requires = "log", help_heading = "Traces")]
-    digest: bool,
-    /// Execute on data: the log has what each instruction came to
-    #[arg(long, help_heading = "Traces")]
-    execute: bool,
-    /// The streams of DRAM's accesses, for Ramulator 2 and as SCALE-Sim writes them: PREFIX.dram.trace, PREFIX.dram_read.csv
-    #[arg(long, value_name = "PREFIX", help_heading = "Traces")]
-    memory: Option<PathBuf>,
-    /// The scratchpads' streams too, of the stepped engine on data: PREFIX.operand_read.csv and so on
-    #[arg(long, requires = "memory", help_heading = "Traces")]
-    scratchpads: bool,
-    /// A waveform of the stepped engine on data: FST where the name ends in .fst, else VCD
-    #[arg(long, value_name = "FILE", help_heading = "Traces")]
-    waveform: Option<PathBuf>,
-    /// In the waveform, processing elements at ROW,COLUMN (again for more), or `all`
-    #[arg(long, value_name = "ROW,COLUMN", requires = "waveform", help_heading = "Traces")]
-    pe: Vec<String>,
-    /// Golden vectors for hardware, of every instruction of the window on data: $readmemh files, tensors, a manifest
-    #[arg(long, value_name = "DIR", help_heading = "Traces")]
-    golden: Option<PathBuf>,
-    /// Golden vectors of full-scale operands too, whose partial sums wrap, saturate or trap on the way
-    #[arg(long, requires = "golden", help_heading = "Traces")]
-    stress: bool,
+    #[command(flatten)]
+    order: Order,
     #[command(flatten)]
     engine: EngineChoice,
     /// Folder of the data set's files
@@ -84,11 +61,6 @@ pub(super) struct Trace {
     /// Fields of the logs not to look at; `cycles` stands for all four times
     #[arg(long, value_delimiter = ',', value_name = "LIST", requires = "diff", help_heading = "Traces")]
     ignore: Vec<String>,
-    #[command(flatten)]
-    within: Within,
-    /// Bytes a file may have at most, as in 64M
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_size: Option<u64>,
     /// Print what was written as JSON
     #[arg(long)]
     json: bool,
@@ -99,113 +71,54 @@ impl Trace {
         if let [a, b] = self.diff.as_slice() {
             return compare::compare(a, b, &self.ignore, self.json);
         }
-        if [&self.timeline, &self.log, &self.memory, &self.waveform, &self.golden]
-            .iter()
-            .all(|trace| trace.is_none())
-        {
-            let what =
-                "--timeline, --log, --memory, --waveform or --golden; `wagesim trace --help` shows examples";
-            return Err(given(anyhow!("name a trace: {what}")));
-        }
+        self.order.names_a_form()?;
         let target = Target::load(&self.choice, &self.begin)?;
-        let window = self.within.window(&target)?;
+        let entry = if target.trains() { Entry::Step } else { Entry::Once(&target.plan.entry) };
+        let window = self.order.window(target.program(), &entry)?;
         let preset = target.machine().energy.clone();
         let table = Timetable::new(target.program(), target.machine(), &target.plan, &preset);
-        self.holds_something(&table, &window)?;
-        let limits = Limits { most_bytes: self.max_size, ..Limits::default() };
-        let stop = limits.stop.clone();
-        let handler = ctrlc::set_handler(move || {
-            if stop.swap(true, std::sync::atomic::Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        });
-        handler.map_err(failed)?;
-        let job = Job { command: self, limits: &limits, target: &target, table: &table, window: &window };
-        let mut written = Vec::new();
-        if let Some(path) = &self.timeline {
-            written.push(job.timeline(path)?);
+        let stop = Arc::default();
+        stop_on_ctrl_c(&stop)?;
+        if self.order.executes_in_order() && self.engine.is_stepped() {
+            let what = "the stepped engine ends instructions out of order; take fast or reference";
+            return Err(given(anyhow!("--engine stepped: {what}")));
         }
-        if let Some(path) = &self.log {
-            written.push(job.log(path)?);
-        }
-        if let Some(prefix) = &self.memory {
-            written.extend(job.memory(prefix)?);
-            if self.scratchpads {
-                written.extend(job.scratchpads(prefix)?);
-            }
-        }
-        if let Some(path) = &self.waveform {
-            let places = self.places(&target)?;
-            written.push(job.waveform(path, &places)?);
-        }
-        if let Some(dir) = &self.golden {
-            written.push(job.golden(dir)?);
-        }
-        let stopped = limits.stop.load(std::sync::atomic::Ordering::SeqCst);
+        let mut traces = self.order.open(&table, &window, &stop, &|| self.engine.on(target.machine()))?;
+        let ran = self.trace(&target, &mut traces);
+        let closed = traces.close();
+        let (written, ended) = files(closed);
         self.tell(&written)?;
-        if stopped { Err(Failure::Stopped) } else { Ok(()) }
+        ran.and(ended)?;
+        if stop.load(Ordering::SeqCst) { Err(Failure::Stopped) } else { Ok(()) }
     }
 
-    /// The processing elements meant.
-    fn places(&self, target: &Target) -> Result<Vec<Place>, Failure> {
-        let size = |n: u32| usize::try_from(n).unwrap_or(0);
-        let array = &target.machine().array;
-        let (rows, columns) = (size(array.rows), size(array.columns));
-        let mut places = Vec::new();
-        for text in &self.pe {
-            if text == "all" {
-                return Ok((0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).collect());
-            }
-            let numbers = text
-                .split_once(',')
-                .and_then(|(r, c)| Some((r.trim().parse().ok()?, c.trim().parse().ok()?)));
-            match numbers {
-                Some((row, column)) if row < rows && column < columns => places.push((row, column)),
-                _ => {
-                    let what = format!(
-                        "is no element of {rows} rows and {columns} columns; write ROW,COLUMN from 0, or all"
-                    );
-                    return Err(given(anyhow!("--pe: `{text}` {what}")));
+    /// Shows the traces every step of their window.
+    fn trace(&self, target: &Target, traces: &mut Traces<'_>) -> Result<(), Failure> {
+        let [first, last] = traces.steps();
+        let display = Steps::new("tracing", last);
+        if !self.order.needs_data() {
+            for step in first..=last {
+                display.begin(step);
+                traces.step(step, None);
+                if !traces.go_on() {
+                    break;
                 }
             }
-        }
-        Ok(places)
-    }
-
-    /// Refuses a window without an instruction.
-    fn holds_something(&self, table: &Timetable<'_>, window: &Window) -> Result<(), Failure> {
-        if table.within(window).next().is_some() {
             return Ok(());
         }
-        let (instructions, cycles) = (table.plan.steps.len(), table.schedule.cycles);
-        let mut phases: Vec<&str> = table.plan.steps.iter().map(|s| s.phase.name()).collect();
-        phases.dedup();
-        phases.sort_unstable();
-        phases.dedup();
-        Err(given(anyhow!(
-            "the window holds nothing: entry `{}` executes instructions 0..{} in cycles 0..{}, phases {}; widen it",
-            table.plan.entry,
-            instructions.saturating_sub(1),
-            cycles.saturating_sub(1),
-            phases.join(", "),
-        )))
+        target.look(&self.begin, self.data.as_deref(), [first, last], &display, &mut |step, before| {
+            traces.step(step, Some(before));
+            if traces.go_on() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
     }
 
-    fn tell(&self, written: &[Written]) -> Result<(), Failure> {
-        for file in written {
-            if let Some(cut) = &file.cut {
-                eprintln!("note: {} ends early: {cut}", file.file.display());
-            }
-        }
-        if written.iter().any(|w| w.file == Path::new("-")) {
+    fn tell(&self, written: &[File]) -> Result<(), Failure> {
+        if written.iter().any(|file| file.written.file == Path::new("-")) {
             return Ok(());
         }
         if self.json {
             return print(&(serde_json::to_string_pretty(written).map_err(failed)? + "\n"));
         }
-        let lines = written
-            .iter()
-            .map(|w| format!("{} {}: {} records, {} bytes\n", w.trace, w.file.display(), w.records, w.bytes));
-        print(&lines.collect::<String>())
+        print(&written.iter().map(|file| format!("{file}\n")).collect::<String>())
     }
 }

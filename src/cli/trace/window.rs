@@ -3,9 +3,9 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{Failure, Target, given};
+use super::{Failure, given};
 use crate::isa::{Unit, nearest};
-use crate::program::Phase;
+use crate::program::{Phase, Program};
 use crate::trace::{Bounds, Window};
 
 /// What of a run is traced.
@@ -32,6 +32,21 @@ pub(super) struct Within {
     unit: Vec<String>,
 }
 
+/// What is executed how often.
+pub(in crate::cli) enum Entry<'e> {
+    /// An entry of this name, once.
+    Once(&'e str),
+    /// A training step, again and again from the first on.
+    Step,
+    /// The training steps behind `done`, up to `last`.
+    Run {
+        /// Steps done before.
+        done: u32,
+        /// The last one.
+        last: u32,
+    },
+}
+
 /// The one of `all` that goes by a name.
 fn named<T: Copy>(option: &str, name: &str, all: &[T], name_of: fn(T) -> &'static str) -> Result<T, Failure> {
     let found = all.iter().copied().find(|&item| name_of(item) == name);
@@ -42,22 +57,35 @@ fn named<T: Copy>(option: &str, name: &str, all: &[T], name_of: fn(T) -> &'stati
 }
 
 impl Within {
-    /// The window, for what is traced.
-    pub(super) fn window(&self, target: &Target) -> Result<Window, Failure> {
+    /// The window over an entry of a program.
+    pub(super) fn window(&self, program: &Program, entry: &Entry<'_>) -> Result<Window, Failure> {
         let one = Bounds { first: Some(1), last: Some(1) };
         let mut steps = self.steps.unwrap_or(one);
         steps.first = steps.first.or(Some(1));
-        if steps.first == Some(0) {
-            return Err(given(anyhow!("--steps: steps count from 1")));
+        match entry {
+            _ if steps.first == Some(0) => return Err(given(anyhow!("--steps: steps count from 1"))),
+            Entry::Once(name) if steps != one => {
+                let what = "is no training step; it is executed once";
+                return Err(given(anyhow!("--steps: entry `{name}` {what}")));
+            }
+            Entry::Step if steps.last.is_none() => {
+                let first = steps.first.unwrap_or(1);
+                return Err(given(anyhow!("--steps: give a last one, as in {first}..9")));
+            }
+            Entry::Run { done, last } => {
+                let (done, last) = (u64::from(*done), u64::from(*last));
+                steps.last = steps.last.or(Some(last));
+                if steps.first.is_some_and(|n| n <= done) || steps.last.is_some_and(|n| n > last) {
+                    let what = match last > done {
+                        true => format!("this command does steps {} to {last}; name some of them", done + 1),
+                        false => "this command does no step".to_owned(),
+                    };
+                    return Err(given(anyhow!("--steps: {what}")));
+                }
+            }
+            _ => {}
         }
-        if steps.last.is_none() {
-            return Err(given(anyhow!("--steps: give a last one, as in {}..9", steps.first.unwrap_or(1))));
-        }
-        if !target.trains() && steps != one {
-            let entry = &target.plan.entry;
-            return Err(given(anyhow!("--steps: entry `{entry}` is no training step; it is executed once")));
-        }
-        let layer = |name: &String| layer(name, target);
+        let layer = |name: &String| layer(name, program);
         let phase = |name: &String| named("phase", name, &Phase::ALL, Phase::name);
         let unit = |name: &String| named("unit", name, &Unit::ALL[1..], Unit::name);
         Ok(Window {
@@ -72,11 +100,11 @@ impl Within {
 }
 
 /// The number of a layer.
-fn layer(name: &str, target: &Target) -> Result<u32, Failure> {
+fn layer(name: &str, program: &Program) -> Result<u32, Failure> {
     if let Ok(number) = name.parse() {
         return Ok(number);
     }
-    let layers = target.program().training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
+    let layers = program.training.as_ref().map(|t| t.layers.as_slice()).unwrap_or_default();
     let place = layers.iter().position(|layer| layer == name).and_then(|i| u32::try_from(i).ok());
     place.ok_or_else(|| match nearest(name, layers.iter().map(String::as_str)) {
         Some(near) => given(anyhow!("--layer: no layer `{name}`; did you mean `{near}`?")),

@@ -11,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{Halt, Limits, Sink, SinkError, Timetable, Window};
+use super::form::together;
+use super::sink::Ended;
+use super::{End, Form, Halt, Limits, Sink, SinkError, Timetable, Window, Written};
 use crate::isa::{Footprint, Instr, encode};
-use crate::machine::{Fault, Joins, Operands, Outcome, State, Stepped, Stress};
+use crate::machine::{Engine, Fault, Joins, Operands, Outcome, State, Stepped, Stress};
 use crate::program::{Plan, Step};
 
 /// What an instruction is executed on, kept until it has been.
-pub struct Stimulus {
+struct Stimulus {
     seq: usize,
     footprint: Footprint,
     /// Bytes of the ranges read, then of those written.
@@ -39,12 +41,13 @@ pub struct Golden<'a> {
     window: &'a Window,
     dir: PathBuf,
     manifest: Sink,
+    engine: Box<dyn Engine>,
     limits: Limits,
     /// Vectors of operands at the ends of their formats too.
     stress: bool,
     step: u64,
     seq: usize,
-    vectors: u64,
+    /// Of the vectors' files.
     bytes: u64,
 }
 
@@ -53,6 +56,15 @@ fn failed(path: &Path, source: std::io::Error) -> Halt {
     Halt::Failed(match source.kind() {
         std::io::ErrorKind::StorageFull => SinkError::Full { path },
         _ => SinkError::Write { path, source },
+    })
+}
+
+/// Writes the files of a vector.
+fn put(dir: &Path, files: &[(String, Vec<u8>)]) -> Result<(), Halt> {
+    std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    files.iter().try_for_each(|(file, bytes)| {
+        let path = dir.join(file);
+        std::fs::write(&path, bytes).map_err(|e| failed(&path, e))
     })
 }
 
@@ -70,6 +82,7 @@ impl<'a> Golden<'a> {
         limits: &Limits,
         table: &'a Timetable<'a>,
         window: &'a Window,
+        engine: Box<dyn Engine>,
         stress: bool,
     ) -> Result<Self, Halt> {
         std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
@@ -79,47 +92,28 @@ impl<'a> Golden<'a> {
             "vectors": "wagesim", "version": 1, "program": table.program.name, "entry": table.plan.entry,
             "machine": table.machine,
         });
-        manifest.record(|out| out.extend_from_slice(format!("{head}\n").as_bytes()))?;
+        manifest.records(0, |out| out.extend_from_slice(format!("{head}\n").as_bytes()))?;
         let (dir, limits) = (dir.to_owned(), limits.clone());
-        Ok(Golden { table, window, dir, manifest, limits, stress, step: 1, seq: 0, vectors: 0, bytes: 0 })
+        Ok(Golden { table, window, dir, manifest, engine, limits, stress, step: 1, seq: 0, bytes: 0 })
     }
 
-    /// The next instruction is the first of training step `step`.
-    pub fn begin(&mut self, step: u64) {
-        (self.step, self.seq) = (step, 0);
-    }
-
-    /// The next instruction is about to be executed: what it finds, where it is within the window.
-    ///
-    /// # Errors
-    /// When no more can be written.
-    pub fn before(&mut self, step: &Step, state: &State) -> Result<Option<Stimulus>, Halt> {
+    /// The next instruction, executed; with its vectors where it is within the window.
+    fn next(&mut self, step: &Step, state: &mut State) -> Result<(), End> {
         let seq = self.seq;
         self.seq += 1;
-        let Some(times) = self.table.schedule.times.get(seq) else { return Ok(None) };
+        let times = &self.table.schedule.times[seq];
         if !self.window.takes(seq, step) || !self.window.meets(times.issued, times.ended) {
-            return Ok(None);
+            self.engine.execute(step, state)?;
+            return Ok(());
         }
         if self.stress {
             for kind in Stress::ALL {
                 self.stressed(seq, step, state, kind)?;
             }
         }
-        Ok(Some(stimulus(seq, step, state)))
-    }
-
-    /// It was executed.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn after(
-        &mut self,
-        stimulus: &Stimulus,
-        step: &Step,
-        state: &State,
-        outcome: &Outcome,
-    ) -> Result<(), Halt> {
-        self.vector(stimulus, step, "run", &Response::Done(state, outcome, None))
+        let stimulus = stimulus(seq, step, state);
+        let outcome = self.engine.execute(step, state)?;
+        Ok(self.vector(&stimulus, step, "run", &Response::Done(state, &outcome, None))?)
     }
 
     /// A vector of operands at the ends of their formats, executed on the stepped engine, the instruction alone.
@@ -163,16 +157,16 @@ impl<'a> Golden<'a> {
             return Err(Halt::Limit);
         }
         let dir = self.dir.join(&name);
-        std::fs::create_dir_all(&dir).map_err(|e| failed(&dir, e))?;
-        for (file, bytes) in &files {
-            let path = dir.join(file);
-            std::fs::write(&path, bytes).map_err(|e| failed(&path, e))?;
+        if let Err(halt) = put(&dir, &files) {
+            // What is not in the manifest is not there.
+            let _ = std::fs::remove_dir_all(&dir);
+            return Err(halt);
         }
         let names: Vec<&String> = files.iter().map(|(name, _)| name).collect();
         let line = self.line(stimulus, step, kind, response, &name, &names);
         self.manifest.record(|out| out.extend_from_slice(format!("{line}\n").as_bytes()))?;
-        (self.vectors, self.bytes) = (self.vectors + 1, self.bytes + all);
-        Ok(())
+        self.bytes += all;
+        self.manifest.flush()
     }
 
     /// A vector's line of the manifest.
@@ -235,19 +229,23 @@ impl<'a> Golden<'a> {
         }
         line
     }
+}
 
-    /// Vectors written.
-    pub fn vectors(&self) -> u64 {
-        self.vectors
+impl Form for Golden<'_> {
+    fn step(&mut self, step: u64, before: Option<&State>) -> Result<(), End> {
+        let Some(before) = before else { return Ok(()) };
+        (self.step, self.seq) = (step, 0);
+        let mut state = before.clone();
+        self.engine.begin();
+        self.table.through(self.window).iter().try_for_each(|instr| self.next(instr, &mut state))
     }
 
-    /// Ends the manifest; bytes of all files.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(self, halt: Option<&Halt>) -> Result<u64, Halt> {
-        let end = format!("{}\n", json!({"end": self.vectors, "complete": halt.is_none()}));
-        Ok(self.bytes + self.manifest.finish(end.as_bytes())?)
+    fn finish(self: Box<Self>, complete: bool) -> (Vec<Written>, Option<Halt>) {
+        let ended = self.manifest.finish(complete, |vectors, complete| {
+            format!("{}\n", json!({"end": vectors, "complete": complete})).into_bytes()
+        });
+        let bytes = self.bytes + ended.bytes;
+        together([Written::of("golden", self.dir, Ended { bytes, ..ended })])
     }
 }
 

@@ -1,12 +1,15 @@
-//! The timeline's counters: bytes a cycle of DRAM, power of each unit, ports held.
+//! The timeline's counters: bytes a cycle of DRAM, power of each unit, ports held and live bytes of each scratchpad.
 
 use std::io::Write;
 
-use super::super::ports::ports;
-use super::{Halt, Timeline, ports_name};
-use crate::isa::Unit;
+use super::memories::Change;
+use super::occupancy::occupancy;
+use super::ports::ports;
+use super::{Halt, Timeline};
+use crate::isa::{Memory, Unit};
 use crate::program::Step;
 use crate::timing::Span;
+use crate::trace::{Timetable, Window};
 
 /// Counters that are zero where their unit is not busy.
 #[derive(Default)]
@@ -53,25 +56,65 @@ impl Counters {
         count(line, name, span.from, bytes / cycles)
     }
 
-    /// Nothing goes on; the ports of the pass.
+    /// Nothing goes on.
     pub(super) fn end(self, line: &mut Timeline<'_>) -> Result<(), Halt> {
-        for (unit, fell) in UNITS.into_iter().zip(self.falls) {
-            if let Some(fell) = fell {
-                zero(line, unit, fell)?;
-            }
-        }
-        for change in ports(line.table, line.window) {
-            let ts = line.at(change.cycle);
-            let (name, held) = (ports_name(change.memory), change.held);
+        let fallen = UNITS.into_iter().zip(self.falls);
+        fallen
+            .filter_map(|(unit, fell)| Some((unit, fell?)))
+            .try_for_each(|(unit, fell)| zero(line, unit, fell))
+    }
+}
+
+/// The counters of the scratchpads, which are the same in every pass.
+#[derive(Default)]
+pub(super) struct Scratchpads {
+    ports: Vec<Change>,
+    live: Vec<Change>,
+}
+
+impl Scratchpads {
+    /// Ports that the window's instructions hold, and live bytes while one of them is under way.
+    pub(super) fn of(table: &Timetable<'_>, window: &Window) -> Self {
+        let times = || table.within(window).map(|(.., times)| times);
+        let from = times().map(|times| times.started).min().unwrap_or(0);
+        let to = times().map(|times| times.ended).max().unwrap_or(0);
+        Scratchpads { ports: ports(table, window), live: between(&occupancy(table), from, to) }
+    }
+}
+
+/// The changes within cycles `from..to`: from the values there are at first to zero at the end.
+fn between(changes: &[Change], from: u64, to: u64) -> Vec<Change> {
+    let (before, rest) = changes.split_at(changes.partition_point(|change| change.cycle <= from));
+    let last = |changes: &[Change], memory| changes.iter().rfind(|change| change.memory == memory).copied();
+    let begin = (0..4).filter_map(|memory| last(before, memory)).map(|first| Change { cycle: from, ..first });
+    let within = rest.iter().take_while(|change| change.cycle < to).copied();
+    let mut shown: Vec<Change> = begin.chain(within).collect();
+    let end: Vec<_> = (0..4).filter_map(|memory| last(&shown, memory)).collect();
+    shown.extend(end.iter().filter(|last| last.value != 0).map(|last| Change {
+        cycle: to,
+        value: 0,
+        ..*last
+    }));
+    shown
+}
+
+/// The counters of the scratchpads over a pass.
+pub(super) fn scratchpads(line: &mut Timeline<'_>) -> Result<(), Halt> {
+    let Scratchpads { ports, live } = std::mem::take(&mut line.scratchpads);
+    let mut all = |what: &str, unit: &str, changes: &[Change]| {
+        changes.iter().try_for_each(|&Change { cycle, memory, value }| {
+            let (ts, memory) = (line.at(cycle), Memory::SCRATCHPADS[memory].name());
             line.event(|out| {
                 write!(
                     out,
-                    "{{\"ph\":\"C\",\"pid\":1,\"ts\":{ts},\"name\":\"{name}\",\"args\":{{\"ports\":{held}}}}}"
+                    "{{\"ph\":\"C\",\"pid\":1,\"ts\":{ts},\"name\":\"{what}: {memory}\",\"args\":{{\"{unit}\":{value}}}}}"
                 )
-            })?;
-        }
-        Ok(())
-    }
+            })
+        })
+    };
+    let written = all("ports held", "ports", &ports).and_then(|()| all("live bytes", "bytes", &live));
+    line.scratchpads = Scratchpads { ports, live };
+    written
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate to be looked at")]

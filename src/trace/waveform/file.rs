@@ -1,17 +1,13 @@
 //! The two forms of a waveform's file.
 
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::Ordering;
 
-use fst_writer::{
-    FstBodyWriter, FstFileType, FstHeaderWriter, FstInfo, FstScopeType, FstSignalId, FstSignalType,
-    FstVarDirection, FstVarType, FstWriteError,
-};
+use fst_writer::FstWriteError;
 use vcd::{IdCode, TimescaleUnit, Value, VarType};
 
+use super::fst::FstFile;
 use super::signals::Signals;
+use crate::trace::sink::Ended;
 use crate::trace::{Halt, Limits, Sink};
 
 /// Why a waveform goes no further.
@@ -43,9 +39,9 @@ pub(super) enum Wave {
 /// Units of time of a file: the largest power of ten of picoseconds that half a cycle is a whole number of, so that viewers
 /// count few.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Unit {
+pub(super) struct Unit {
     /// Power of ten, from picoseconds.
-    exponent: u8,
+    pub(super) exponent: u8,
     clock_mhz: u32,
 }
 
@@ -77,18 +73,23 @@ impl Wave {
         }
     }
 
-    /// A cycle, with what changed in it: the clock rises at its beginning and falls in its middle.
-    pub(super) fn cycle(&mut self, cycle: u64, signals: &mut Signals) -> Result<(), WaveError> {
+    /// A cycle, with what changed in it: the clock rises at its beginning and falls in its middle. One that is not `traced` is no
+    /// record.
+    pub(super) fn cycle(&mut self, cycle: u64, traced: bool, signals: &mut Signals) -> Result<(), WaveError> {
         match self {
-            Wave::Vcd(file) => file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), signals),
-            Wave::Fst(file) => file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), signals),
+            Wave::Vcd(file) => {
+                file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), traced, signals)
+            }
+            Wave::Fst(file) => {
+                file.cycle([0, 1].map(|halves| file.unit.half(cycle, halves)), traced, signals)
+            }
         }
     }
 
-    pub(super) fn finish(self) -> Result<u64, WaveError> {
+    pub(super) fn finish(self, path: &Path) -> Ended {
         match self {
-            Wave::Vcd(file) => Ok(file.sink.finish(b"")?),
-            Wave::Fst(file) => file.finish(),
+            Wave::Vcd(file) => file.sink.finish(true, |_, _| Vec::new()),
+            Wave::Fst(file) => file.finish(path),
         }
     }
 }
@@ -122,11 +123,16 @@ impl VcdFile {
         }
         writer.upscope()?;
         writer.enddefinitions()?;
-        sink.record(|out| out.extend_from_slice(&header))?;
+        sink.records(0, |out| out.extend_from_slice(&header))?;
         Ok(VcdFile { sink, unit, clock, ids })
     }
 
-    fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
+    fn cycle(
+        &mut self,
+        [rise, fall]: [u64; 2],
+        traced: bool,
+        signals: &mut Signals,
+    ) -> Result<(), WaveError> {
         let mut text = Vec::new();
         let mut writer = vcd::Writer::new(&mut text);
         writer.timestamp(rise)?;
@@ -144,107 +150,7 @@ impl VcdFile {
         }
         writer.timestamp(fall)?;
         writer.change_scalar(self.clock, Value::V0)?;
-        Ok(self.sink.record(|out| out.extend_from_slice(&text))?)
-    }
-}
-
-/// Bytes of changes kept before they go out.
-const FST_BLOCK: usize = 1 << 23;
-
-pub(super) struct FstFile {
-    body: FstBodyWriter<Counted>,
-    limits: Limits,
-    unit: Unit,
-    clock: FstSignalId,
-    ids: Vec<FstSignalId>,
-    written: std::rc::Rc<std::cell::Cell<u64>>,
-}
-
-/// A file that counts its bytes.
-struct Counted {
-    file: BufWriter<File>,
-    written: std::rc::Rc<std::cell::Cell<u64>>,
-}
-
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let length = self.file.write(bytes)?;
-        self.written.set(self.written.get() + length as u64);
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
-impl Seek for Counted {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.file.seek(to)
-    }
-}
-
-impl FstFile {
-    fn create(path: &Path, limits: &Limits, unit: Unit, signals: &Signals) -> Result<Self, WaveError> {
-        let info = FstInfo {
-            start_time: 0,
-            timescale_exponent: -12 + i8::try_from(unit.exponent).unwrap_or(0),
-            version: concat!("wagesim ", env!("CARGO_PKG_VERSION")).to_owned(),
-            date: String::new(),
-            file_type: FstFileType::Verilog,
-        };
-        let written = std::rc::Rc::default();
-        let file = BufWriter::new(File::create(path)?);
-        let counted = Counted { file, written: std::rc::Rc::clone(&written) };
-        let mut header = FstHeaderWriter::new(counted, &info)?;
-        let var = |header: &mut FstHeaderWriter<Counted>, name: &str, bits: u32| {
-            header.var(name, FstSignalType::bit_vec(bits), FstVarType::Wire, FstVarDirection::Implicit, None)
-        };
-        header.scope("wagesim", "", FstScopeType::Module)?;
-        let clock = var(&mut header, "clock", 1)?;
-        let mut ids = Vec::new();
-        for scope in &signals.scopes {
-            header.scope(&scope.name, "", FstScopeType::Module)?;
-            for (name, bits) in &scope.vars {
-                ids.push(var(&mut header, name, *bits)?);
-            }
-            header.up_scope()?;
-        }
-        header.up_scope()?;
-        Ok(FstFile { body: header.finish()?, limits: limits.clone(), unit, clock, ids, written })
-    }
-
-    fn cycle(&mut self, [rise, fall]: [u64; 2], signals: &mut Signals) -> Result<(), WaveError> {
-        if self.limits.stop.load(Ordering::Relaxed) {
-            return Err(Halt::Stopped.into());
-        }
-        // A block has tables beside its changes: of its times, and of where each signal's begin.
-        let tables = 1024 + 16 * self.ids.len() as u64;
-        let full = |file: &Self| {
-            let held = 2 * file.body.size() as u64;
-            file.limits.most_bytes.is_some_and(|most| file.written.get() + held + tables > most)
-        };
-        // What is kept is compressed when it goes out, so it may have room after all.
-        if self.body.size() > FST_BLOCK || full(self) {
-            self.body.flush()?;
-            if full(self) {
-                return Err(Halt::Limit.into());
-            }
-        }
-        self.body.time_change(rise)?;
-        self.body.signal_change(self.clock, b"1")?;
-        for (signal, held) in signals.changes() {
-            self.body.signal_change(self.ids[signal], held)?;
-        }
-        self.body.time_change(fall)?;
-        self.body.signal_change(self.clock, b"0")?;
-        Ok(())
-    }
-
-    fn finish(self) -> Result<u64, WaveError> {
-        let mut out = self.body.finish()?;
-        out.flush()?;
-        Ok(out.file.get_ref().metadata()?.len())
+        Ok(self.sink.records(traced.into(), |out| out.extend_from_slice(&text))?)
     }
 }
 

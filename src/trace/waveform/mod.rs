@@ -4,17 +4,19 @@
 //! Outside the window nothing is written and `traced` is 0.
 
 mod file;
+mod fst;
 mod signals;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use file::{Wave, WaveError};
 use signals::{Scope, Signals};
 
-use super::{Halt, Limits, SinkError, Timetable, Window};
+use super::form::together;
+use super::{End, Form, Halt, Limits, SinkError, Timetable, Window, Written};
 use crate::isa::{Memory, Unit};
-use crate::machine::{View, Watch};
+use crate::machine::{State, Stepped, View, Watch};
 
 /// The units with queues, in the order of their scopes.
 const UNITS: [Unit; 4] = [Unit::Load, Unit::Store, Unit::Array, Unit::Vector];
@@ -26,15 +28,14 @@ pub type Place = (usize, usize);
 pub struct Waveform<'a> {
     table: &'a Timetable<'a>,
     window: &'a Window,
-    wave: Option<Wave>,
+    path: PathBuf,
+    wave: Wave,
     signals: Signals,
     places: Vec<Place>,
     step: u64,
-    last: bool,
     /// Joins of each instruction that left their range, as far as was seen.
     overflows: BTreeMap<usize, u64>,
     overflowed: u64,
-    cycles: u64,
     was_traced: bool,
     halt: Option<Halt>,
 }
@@ -62,41 +63,16 @@ impl<'a> Waveform<'a> {
         Ok(Waveform {
             table,
             window,
-            wave: Some(wave),
+            path: path.to_owned(),
+            wave,
             signals,
             places: places.to_owned(),
             step: 1,
-            last: false,
             overflows: BTreeMap::new(),
             overflowed: 0,
-            cycles: 0,
             was_traced: true,
             halt: None,
         })
-    }
-
-    /// The next execution is training step `step`; whether it is the window's last.
-    pub fn begin(&mut self, step: u64, last: bool) {
-        (self.step, self.last) = (step, last);
-        self.overflows.clear();
-    }
-
-    /// What ended the waveform early.
-    pub fn take_halt(&mut self) -> Option<Halt> {
-        self.halt.take()
-    }
-
-    /// Cycles written.
-    pub fn cycles(&self) -> u64 {
-        self.cycles
-    }
-
-    /// Ends the file; its bytes.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(self, path: &Path) -> Result<u64, Halt> {
-        self.wave.map_or(Ok(0), |wave| wave.finish().map_err(|e| halted(path, e)))
     }
 
     fn is_within(&self, view: &View<'_>) -> bool {
@@ -105,13 +81,9 @@ impl<'a> Waveform<'a> {
             && (self.window.takes_idle(Unit::Array) || view.alive().iter().any(takes))
     }
 
-    fn write(&mut self, view: &View<'_>) -> Result<(), Halt> {
+    fn write(&mut self, view: &View<'_>, traced: bool) -> Result<(), Halt> {
         let cycle = (self.step - 1) * self.table.schedule.cycles + view.cycle;
-        let Some(wave) = &mut self.wave else { return Ok(()) };
-        wave.cycle(cycle, &mut self.signals).map_err(|e| match e {
-            WaveError::Halt(halt) => halt,
-            other => Halt::Failed(SinkError::Write { path: "waveform".to_owned(), source: other.into_io() }),
-        })
+        self.wave.cycle(cycle, traced, &mut self.signals).map_err(|e| halted(&self.path, e))
     }
 
     fn note(&mut self, view: &View<'_>, traced: bool) {
@@ -264,6 +236,22 @@ fn scopes(table: &Timetable<'_>, places: &[Place]) -> Vec<Scope> {
     scopes
 }
 
+impl Form for Waveform<'_> {
+    fn step(&mut self, step: u64, before: Option<&State>) -> Result<(), End> {
+        let Some(before) = before else { return Ok(()) };
+        self.step = step;
+        self.overflows.clear();
+        let mut stepped = Stepped::new(self.table.machine.clone());
+        stepped.watched(self.table.plan, &mut before.clone(), &mut [], Some(self))?;
+        self.halt.take().map_or(Ok(()), |halt| Err(halt.into()))
+    }
+
+    fn finish(self: Box<Self>, _: bool) -> (Vec<Written>, Option<Halt>) {
+        let ended = self.wave.finish(&self.path);
+        together([Written::of("waveform", self.path, ended)])
+    }
+}
+
 impl Watch for Waveform<'_> {
     fn cycle(&mut self, view: &View<'_>) -> bool {
         let within = self.halt.is_none() && self.is_within(view);
@@ -271,14 +259,13 @@ impl Watch for Waveform<'_> {
         if within || self.was_traced {
             self.note(view, within);
             if self.halt.is_none() {
-                self.halt = self.write(view).err();
+                self.halt = self.write(view, within).err();
             }
-            self.cycles += u64::from(within);
         } else {
             self.overflow(view);
         }
         self.was_traced = within;
         let behind = self.window.cycles.last.is_some_and(|last| view.cycle > last);
-        !(self.last && (behind || self.halt.is_some()))
+        !(behind || self.halt.is_some())
     }
 }

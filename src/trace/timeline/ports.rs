@@ -1,8 +1,9 @@
 //! How many ports of each scratchpad are held, cycle by cycle (`isa/timing.md`, *Ports*): a unit holds one while an instruction
 //! of its is under way that touches the memory, until it has read it or, where it writes, has ended.
 
-use super::{Timetable, Window};
+use super::memories::{Change, totals};
 use crate::isa::{Footprint, Memory, Unit};
+use crate::trace::{Timetable, Window};
 
 /// Cycles `from..to` in which a unit holds a port of a memory.
 struct Held {
@@ -11,35 +12,16 @@ struct Held {
     to: u64,
 }
 
-/// From a cycle on, so many ports of a memory are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ports {
-    pub(super) cycle: u64,
-    pub(super) memory: usize,
-    pub(super) held: i64,
-}
-
-/// The changes of all scratchpads that a window's instructions make, in order of time.
-pub(super) fn ports(table: &Timetable<'_>, window: &Window) -> Vec<Ports> {
+/// The changes of ports held that a window's instructions make.
+pub(super) fn ports(table: &Timetable<'_>, window: &Window) -> Vec<Change> {
     let mut edges = Vec::new();
     for unit in [Unit::Load, Unit::Store, Unit::Array, Unit::Vector] {
         for Held { memory, from, to } in held(table, window, unit) {
-            edges.push(Ports { cycle: from, memory, held: 1 });
-            edges.push(Ports { cycle: to, memory, held: -1 });
+            edges.push(Change { cycle: from, memory, value: 1 });
+            edges.push(Change { cycle: to, memory, value: -1 });
         }
     }
-    edges.sort_unstable();
-    let mut counts = [0; 4];
-    let mut changes: Vec<Ports> = Vec::new();
-    for Ports { cycle, memory, held } in edges {
-        counts[memory] += held;
-        let now = Ports { cycle, memory, held: counts[memory] };
-        match changes.iter_mut().rev().take_while(|c| c.cycle == cycle).find(|c| c.memory == memory) {
-            Some(change) => *change = now,
-            None => changes.push(now),
-        }
-    }
-    changes
+    totals(edges)
 }
 
 /// When a unit holds ports, whatever of its instructions holds them.
