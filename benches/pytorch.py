@@ -2,7 +2,7 @@
 """One training step of the LeNet and of the CIFAR-10 VGG in PyTorch, as its users imitate WAGE in floats, beside wagesim's own
 in the same run; and the rate of oneDNN's int8 product beside the processor's ceiling.
 
-    python3 benches/pytorch.py                      everything; some ten minutes
+    python3 benches/pytorch.py                      everything; many minutes
     python3 benches/pytorch.py --networks lenet --no-compile
     python3 benches/pytorch.py --json
 

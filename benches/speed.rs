@@ -1,7 +1,7 @@
 //! `cargo bench`: what the processor multiplies at best, matrix instructions of a training step under every extension beside
 //! it, and whole training steps with all default observers.
 //!
-//! Some three minutes. `cargo bench --bench speed -- WORD` measures the lines that hold the word (`matrix`, `step/lenet`);
+//! Some minutes. `cargo bench --bench speed -- WORD` measures the lines that hold the word (`matrix`, `step/lenet`);
 //! `-- --save-baseline NAME` and `-- --baseline NAME` compare two versions, as Criterion does. At the end stands a table, in the
 //! units that `docs/performance.md` speaks of.
 

@@ -1,5 +1,5 @@
 //! AMX for tests on processors without it: its instructions are illegal there, so the kernel's own machine code traps, and
-//! the handler does what the architecture's manual says of the instruction and goes on behind it. It knows the seven that the
+//! the handler does what the architecture's manual says of the instruction and goes on behind it. It knows the six that the
 //! kernel has; what is stricter in it than in a processor, or unknown to it, ends the test.
 
 use std::cell::RefCell;
