@@ -516,6 +516,12 @@ proptest! {
         }
     }
 
+}
+
+// Whole plans, several times each.
+proptest! {
+    #![proptest_config(Config { cases: cases() / 5, failure_persistence: None, max_shrink_iters: 0, ..Config::default() })]
+
     #[test]
     fn strands_side_by_side_do_what_the_plan_does_in_order(seed in any::<u64>(), groups in 1usize..20) {
         let (state, steps) = case(seed, groups);

@@ -106,6 +106,7 @@ impl Begin {
         }
         let seed = self.seed.unwrap_or(1);
         let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
+        state.source = machine.word_source();
         state.memories[Memory::Dram.index()] = program.initial_dram(seed);
         let given = match &self.input {
             Some(path) => tensors::take(program, path, &mut state)?,

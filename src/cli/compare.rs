@@ -1,6 +1,6 @@
 //! `wagesim compare`.
 
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 use clap::Args;
 
@@ -29,8 +29,8 @@ pub(super) struct Compare {
 
 impl Compare {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let read = |dir: &PathBuf| Ok((dir.display().to_string(), run_report(dir)?));
-        let runs: Result<Vec<_>, _> = self.runs.iter().map(read).collect();
+        let read = |(dir, name): (&PathBuf, String)| Ok((name, run_report(dir)?));
+        let runs: Result<Vec<_>, _> = self.runs.iter().zip(names(&self.runs)).map(read).collect();
         let runs = runs.map_err(explored)?;
         if let Some(path) = &self.html {
             let page = comparison_page(&runs).map_err(failed)?;
@@ -51,5 +51,28 @@ impl Compare {
             table.add_row(row);
         });
         print(&(table.trim_fmt() + "\n"))
+    }
+}
+
+/// Folders without what all their paths begin with, but for the last part of a path.
+fn names(runs: &[PathBuf]) -> Vec<String> {
+    let parts: Vec<Vec<Component<'_>>> = runs.iter().map(|run| run.components().collect()).collect();
+    let same = |place: usize| parts.iter().all(|p| p.len() > place + 1 && p[place] == parts[0][place]);
+    let common = (0..).take_while(|&place| same(place)).count();
+    let name = |parts: &Vec<Component<'_>>| parts[common..].iter().collect::<PathBuf>().display().to_string();
+    parts.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_named_by_what_tells_them_apart() {
+        let of = |runs: &[&str]| names(&runs.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(of(&["runs/wide", "runs/narrow"]), ["wide", "narrow"]);
+        assert_eq!(of(&["/a/x/points/1", "/a/y/points/1"]), ["x/points/1", "y/points/1"]);
+        assert_eq!(of(&["runs", "runs/x", "."]), ["runs", "runs/x", "."]);
+        assert_eq!(of(&["a/b", "a/b"]), ["b", "b"]);
     }
 }

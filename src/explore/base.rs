@@ -83,13 +83,15 @@ impl Inputs {
     }
 
     /// All that the numbers of a run can follow from. Clock, energy table, gating, DRAM, ports, queues, packing, and, as the
-    /// order of joins survives tiling, array shape, lanes and scratchpad sizes are not among it.
+    /// order of joins survives tiling, array shape, lanes and scratchpad sizes are not among it (lanes are where each has a generator of its own).
     pub fn seen_by_data(&self) -> String {
-        let Machine { accumulators: a, vector, random, .. } = &self.machine;
+        let Machine { accumulators: a, vector, .. } = &self.machine;
         let network = Network { name: String::new(), ..self.network.clone() };
+        // The words of registers in lanes depend on how many there are.
+        let source = self.machine.word_source();
         let rules = (a.forward, a.error, a.gradient, &a.layers, a.order);
         format!(
-            "{network:?} {:?} {rules:?} {:?} {:?} {random:?}",
+            "{network:?} {:?} {rules:?} {:?} {:?} {source:?}",
             self.recipe, vector.forward_rounding, vector.error_rounding
         )
     }

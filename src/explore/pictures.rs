@@ -115,7 +115,16 @@ struct Panel<'a> {
 }
 
 /// Colours of lines.
-const LINES: [RGBColor; 6] = [COLOURS[3], COLOURS[1], COLOURS[4], COLOURS[5], COLOURS[2], COLOURS[6]];
+const LINES: [RGBColor; 8] = [
+    COLOURS[3],
+    COLOURS[1],
+    COLOURS[4],
+    COLOURS[5],
+    COLOURS[2],
+    COLOURS[6],
+    COLOURS[0],
+    RGBColor(23, 190, 207),
+];
 
 impl<'a> ErrorByWidth<'a> {
     fn of(results: &'a Results, wide: Option<&Report>) -> Self {

@@ -60,7 +60,7 @@ impl Worker {
 
     /// Ready for a plan on this state.
     fn begin(&mut self, state: &State, scratchpads: bool) {
-        (self.state.seed, self.state.step) = (state.seed, state.step);
+        (self.state.seed, self.state.step, self.state.source) = (state.seed, state.step, state.source);
         for memory in Memory::SCRATCHPADS {
             let own = &mut self.state.memories[memory.index()];
             own.resize(state.memory(memory).len(), 0);

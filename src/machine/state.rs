@@ -1,6 +1,7 @@
 //! What the machine holds: memories as bytes, registers, the random generator's place.
 
 use crate::isa::{Format, Memory};
+use crate::number::{RoundingWords, WordSource};
 
 /// The machine's state. Scalar registers and accumulator modes are not here: they depend on the program alone
 /// and a plan has them resolved.
@@ -16,12 +17,26 @@ pub struct State {
     pub seed: u64,
     /// The training step, for the rounding stream.
     pub step: u32,
+    /// Where the random words of stochastic rounding come from.
+    pub source: WordSource,
 }
 
 impl State {
     /// A machine with memories of these sizes (bytes, by [`Memory::index`]), all zeros.
     pub fn new(bytes: [usize; 5], seed: u64) -> Self {
-        State { memories: bytes.map(|b| vec![0; b]), scales: [0; 16], counters: [0; 8], seed, step: 0 }
+        State {
+            memories: bytes.map(|b| vec![0; b]),
+            scales: [0; 16],
+            counters: [0; 8],
+            seed,
+            step: 0,
+            source: WordSource::default(),
+        }
+    }
+
+    /// The random words of stochastic rounding.
+    pub fn rounding_words(&self) -> RoundingWords {
+        RoundingWords::new(self.source, self.seed, self.step)
     }
 
     /// Bytes of a memory.

@@ -5,8 +5,10 @@
 
 mod accumulator;
 mod random;
+mod rounding;
 mod shift;
 
 pub use accumulator::{Accumulator, AccumulatorRule, Overflow, Sum, join, saturate, wrap};
 pub use random::{Stream, StreamKind, draw_weight, permutation};
+pub use rounding::{RoundingWords, WordSource};
 pub use shift::{Rounding, clip, exponent, fits, max_code, needed_bits, needs_random, rsh, stochastic_step};

@@ -6,7 +6,6 @@ use std::path::Path;
 use super::yields::Elements;
 use crate::isa::Instr;
 use crate::machine::{Observer, Outcome, State};
-use crate::number::{Stream, StreamKind};
 use crate::program::{Plan, Probe, Program, Step, Yield};
 
 /// Why a dump is not written.
@@ -118,9 +117,7 @@ impl Observer for TensorDump<'_> {
             for (i, place) in (0u64..).zip(places(probe, named.origin)) {
                 let value = match (&from, random) {
                     (_, Some(r)) => {
-                        let stream =
-                            Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
-                        i64::from(stream.word(r.number + i) >> (32 - r.random_bits))
+                        i64::from(state.rounding_words().word(r.number + i) >> (32 - r.random_bits))
                     }
                     (Some(e), None) => e.get(state, i),
                     (None, None) => continue,

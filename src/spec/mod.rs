@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::number::{AccumulatorRule, Overflow, Rounding};
+use crate::number::{AccumulatorRule, Overflow, Rounding, WordSource};
 
 /// A machine. `Machine::default()` is the machine of `programs/machines/default.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -301,6 +301,19 @@ pub enum Generator {
     /// Philox with four 32-bit words and ten rounds.
     #[serde(rename = "philox4x32-10")]
     Philox4x32x10,
+    /// A 16-bit shift register in each lane of the vector unit: its words, alone, depend on lanes.
+    #[serde(rename = "lfsr16")]
+    Lfsr16,
+}
+
+impl Machine {
+    /// Where the random words of stochastic rounding come from.
+    pub fn word_source(&self) -> WordSource {
+        match self.random.generator {
+            Generator::Philox4x32x10 => WordSource::Philox,
+            Generator::Lfsr16 => WordSource::Lfsr16 { lanes: self.vector.lanes },
+        }
+    }
 }
 
 impl Default for Machine {

@@ -27,7 +27,8 @@ const OVERFLOWS: &[(&str, Overflow)] =
 const ROUNDINGS: &[(&str, Rounding)] =
     &[("even", Rounding::Even), ("up", Rounding::Up), ("truncate", Rounding::Truncate)];
 const PACKINGS: &[(&str, Packing)] = &[("bytes", Packing::Bytes), ("words", Packing::Words)];
-const GENERATORS: &[(&str, Generator)] = &[("philox4x32-10", Generator::Philox4x32x10)];
+const GENERATORS: &[(&str, Generator)] =
+    &[("philox4x32-10", Generator::Philox4x32x10), ("lfsr16", Generator::Lfsr16)];
 
 impl Machine {
     /// Reads a machine file; every key is optional. `origin` is how errors name the file; `sets` are laid over it in

@@ -60,8 +60,9 @@ impl Machine {
         writeln!(out, "\n[random]")?;
         let generator = match self.random.generator {
             Generator::Philox4x32x10 => "philox4x32-10",
+            Generator::Lfsr16 => "lfsr16",
         };
-        line(out, "generator", quoted(generator), "the only one; the seed is the run's")?;
+        line(out, "generator", quoted(generator), "or lfsr16, a register a lane; the seed is the run's")?;
         match self.energy.is_shipped() {
             true => Ok(()),
             false => write!(out, "\n{}", energy(&self.energy)),
@@ -200,6 +201,7 @@ mod tests {
         odd.memory.mask = Scratchpad { kib: 7, ports: 5 };
         odd.dram.channels = 2;
         odd.control.registers = 9;
+        odd.random.generator = Generator::Lfsr16;
         odd.energy.dram.pj_per_bit = 0.1;
         for machine in [default, odd] {
             assert_eq!(Machine::from_toml(&machine.to_toml(), "written", &[]), Ok(machine));

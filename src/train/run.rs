@@ -95,7 +95,8 @@ impl<'a> Run<'a> {
                 return Err(TrainError::Shape { part, shape: images.shape, wanted });
             }
         }
-        let trainer = Trainer::new(program, scratchpads(machine), recipe.seed, engine)?;
+        let mut trainer = Trainer::new(program, scratchpads(machine), recipe.seed, engine)?;
+        trainer.state.source = machine.word_source();
         let plans = trainer.plans();
         for plan in [&plans.quantise, &plans.train, &plans.evaluate] {
             plan.verify_rows(machine.array.rows)?;

@@ -3,7 +3,7 @@
 
 use crate::isa::{VDivide, VExp, VMask, VOnehot, VShift, VState, VStochastic, VUnpool};
 use crate::machine::State;
-use crate::number::{Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
+use crate::number::{clip, exponent, fits, max_code, rsh, stochastic_step};
 
 /// A value, and whether a clip changed it.
 pub(in crate::machine) type Clipped = (i64, bool);
@@ -97,8 +97,7 @@ pub(in crate::machine) fn stochastic(
     x: i64,
 ) -> Option<i64> {
     let t = i32::try_from(scale.clamp(-200, 200)).unwrap_or(0);
-    let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
-    let random = stream.word(i.number + element) >> (32 - i.random_bits);
+    let random = state.rounding_words().word(i.number + element) >> (32 - i.random_bits);
     let step = stochastic_step(x, t, random, i.random_bits);
     i64::try_from(step).ok().filter(|&k| fits(k, i.dst_format.bits()))
 }

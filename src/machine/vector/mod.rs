@@ -8,7 +8,7 @@ use super::reference::elements;
 use super::values::{read, read_unsigned, write};
 use super::{Fault, Outcome, State};
 use crate::isa::{Address, Format, Instr, VLookup, VMask, VShift, VState, VStochastic};
-use crate::number::{Rounding, Stream, StreamKind, clip, exponent, fits, max_code, rsh, stochastic_step};
+use crate::number::{Rounding, clip, exponent, fits, max_code, rsh, stochastic_step};
 use crate::program::Step;
 use lanes::{Lane as _, Run, load, load_unsigned, map};
 
@@ -330,7 +330,7 @@ impl Vector {
     fn stochastic(&mut self, pc: u32, i: &VStochastic, state: &mut State) -> Result<(), Fault> {
         let t = state.scales[usize::from(i.scale.0)].clamp(-200, 200);
         let t = i32::try_from(t).unwrap_or(0);
-        let stream = Stream { seed: state.seed, step: state.step, kind: StreamKind::Rounding };
+        let random = state.rounding_words();
         let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, i.src_format, i.count));
         let bits = i.dst_format.bits();
         let whole = u32::try_from(t).ok().filter(|t| (1..=31).contains(t) && i.src_format.bits() <= 32);
@@ -345,7 +345,7 @@ impl Vector {
             for first in (0..dst.count).step_by(lanes::BLOCK) {
                 let count = lanes::BLOCK.min(dst.count - first);
                 let words = &mut words[..count];
-                stream.fill(i.number + first as u64, words);
+                random.fill(i.number + first as u64, words);
                 let out = &mut steps[lanes::bytes_of(i.dst_format, first)..];
                 if let Some(t) = whole {
                     let lanes = &mut narrow[..count];

@@ -68,7 +68,7 @@ fn made(case: &Case) -> (Shape, Vec<u8>, Vec<u8>, Vec<i32>, Vec<u8>) {
     let bases: Vec<usize> = (0..first_row).map(|r| r * step + r / run * skip).collect();
     let ends = segments.iter().map(|s| s.offset + GROUP * s.groups).max().unwrap();
     // Now and then some bytes more: the last rows' tile may be read in place too.
-    let more = if case.seed % 3 == 0 { 16 * step } else { 0 };
+    let more = if case.seed.is_multiple_of(3) { 16 * step } else { 0 };
     let left: Vec<u8> = (0..bases[first_row - 1] + ends + more).map(|_| next()).collect();
     let places = (0..first_row).rev().collect();
     let shape = Shape::new(bases, places, classes, segments, case.columns);
