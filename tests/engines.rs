@@ -503,7 +503,7 @@ fn over_before(plan: &Plan, shares: &Shares) -> Result<(), TestCaseError> {
 }
 
 fn cases() -> u32 {
-    std::env::var("ENGINE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(3000)
+    std::env::var("ENGINE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2000)
 }
 
 proptest! {
