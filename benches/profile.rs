@@ -1,9 +1,10 @@
-//! `cargo bench --bench profile`: where a training step's time goes, instruction by instruction, and what several threads
-//! bring.
+//! `cargo bench --bench profile`: where a training step's time goes, instruction by instruction, on one thread.
 //!
 //! Every instruction of a plan is timed at several steps and its least time taken: what else the processor did meanwhile
 //! falls out, so the sums are those of a quiet machine, caches as they are between instructions.
-//! `cargo bench --bench profile -- NETWORK THREADS STEPS`, all optional: `lenet` or `vgg`, the most threads, the steps.
+//! `cargo bench --bench profile -- NETWORK STEPS`, both optional: `lenet` or `vgg`, the steps.
+
+mod noise;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wagesim::compiler::compile;
-use wagesim::data::{DataSet, Images, mnist};
+use wagesim::data::{DataSet, mnist};
 use wagesim::isa::Instr;
 use wagesim::machine::{Engine, Extension, Fast, Fault, Observer, Outcome, State};
 use wagesim::network::load;
@@ -68,23 +69,12 @@ impl Engine for Timed {
     }
 }
 
-/// As many images of these bytes as the network takes, of no meaning.
-fn noise(shape: [usize; 3], count: usize) -> Images {
-    let mut word = 1u64;
-    let mut byte = || {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        word.to_be_bytes()[0]
-    };
-    let pixels = (0..shape.iter().product::<usize>() * count).map(|_| byte()).collect();
-    Images::held(shape, pixels, (0..count).map(|i| u16::try_from(i % 10).unwrap()).collect())
-}
-
-fn measured(text: &str, data: &DataSet, threads: usize, steps: u32) -> (Least, Duration) {
+fn measured(text: &str, data: &DataSet, steps: u32) -> (Least, Duration) {
     let (network, recipe, _) = load(text, "program", &[]).unwrap();
     let machine = Machine::from_toml("", "default machine", &[]).unwrap();
     let program = compile(&network, &recipe, &machine, text).unwrap();
     let (least, beside) = (Arc::default(), Arc::default());
-    let fast = Fast::with(Extension::chosen(), threads);
+    let fast = Fast::with(Extension::chosen(), 1);
     let engine = Timed { fast, least: Arc::clone(&least), beside: Arc::clone(&beside) };
     let mut run = Run::new(&program, &machine, &recipe, data, Box::new(engine)).unwrap();
     (0..steps).for_each(|_| run.step(&mut []).unwrap());
@@ -94,38 +84,27 @@ fn measured(text: &str, data: &DataSet, threads: usize, steps: u32) -> (Least, D
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let word = |i: usize| wanted.get(i).map(String::as_str);
-    let number = |i: usize| word(i).map(|n| n.parse().expect("a number of threads, then of steps"));
-    let most = number(1).unwrap_or_else(rayon::current_num_threads);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (text, data, steps) = if word(0).unwrap_or("lenet") == "lenet" {
         (include_str!("../programs/lenet5-mnist.toml"), mnist(Some(&root.join("data/mnist"))).unwrap(), 60)
     } else {
-        let shape = [32, 32, 3];
-        let data = DataSet { train: noise(shape, 1280), test: noise(shape, 128) };
-        (include_str!("../programs/vgg7-cifar10.toml"), data, 8)
+        (include_str!("../programs/vgg7-cifar10.toml"), noise::pictures(), 8)
     };
-    let steps = number(2).map_or(steps, |n| u32::try_from(n).unwrap());
-    let runs: Vec<_> = (1..=most).map(|threads| measured(text, &data, threads, steps)).collect();
-    let mut kinds: BTreeMap<(&str, &str), (u32, Vec<Duration>)> = BTreeMap::new();
-    for (number, (least, beside)) in runs.iter().enumerate() {
-        for (instr, phase, took) in least {
-            let matrix = matches!(instr, Instr::MTaps(_) | Instr::MPositions(_));
-            let phase = if matrix { phase.name() } else { "" };
-            let (count, times) = kinds.entry((instr.spec().mnemonic, phase)).or_default();
-            *count += u32::from(number == 0);
-            times.resize(most, Duration::ZERO);
-            times[number] += *took;
-        }
-        let (_, times) = kinds.entry(("observers", "")).or_default();
-        times.resize(most, Duration::ZERO);
-        times[number] += *beside;
+    let steps = word(1).map_or(steps, |n| n.parse().expect("a number of steps"));
+    let (least, beside) = measured(text, &data, steps);
+    let mut kinds: BTreeMap<(&str, &str), (u32, Duration)> = BTreeMap::new();
+    for (instr, phase, took) in least {
+        let matrix = matches!(instr, Instr::MTaps(_) | Instr::MPositions(_));
+        let phase = if matrix { phase.name() } else { "" };
+        let (count, time) = kinds.entry((instr.spec().mnemonic, phase)).or_default();
+        (*count, *time) = (*count + 1, *time + took);
     }
-    let ms = |time: &Duration| format!("{:>10.3}", time.as_secs_f64() * 1e3);
-    let row = |times: &[Duration]| times.iter().map(ms).collect::<Vec<_>>().join(" ");
-    println!("{:<14} {:<10} {:>7}   ms a step with 1 thread, 2, …", "instruction", "phase", "count");
-    for ((name, phase), (count, times)) in &kinds {
-        println!("{name:<14} {phase:<10} {count:>7} {}", row(times));
+    kinds.insert(("observers", ""), (0, beside));
+    let ms = |time: Duration| format!("{:>10.3}", time.as_secs_f64() * 1e3);
+    println!("{:<14} {:<10} {:>7}   ms a step", "instruction", "phase", "count");
+    for ((name, phase), (count, time)) in &kinds {
+        println!("{name:<14} {phase:<10} {count:>7} {}", ms(*time));
     }
-    let all: Vec<Duration> = (0..most).map(|n| kinds.values().map(|(_, times)| times[n]).sum()).collect();
-    println!("{:<14} {:<10} {:>7} {}", "all", "", "", row(&all));
+    let all = kinds.values().map(|(_, time)| *time).sum();
+    println!("{:<14} {:<10} {:>7} {}", "all", "", "", ms(all));
 }

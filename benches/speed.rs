@@ -5,13 +5,15 @@
 //! `-- --save-baseline NAME` and `-- --baseline NAME` compare two versions, as Criterion does. At the end stands a table, in the
 //! units that `docs/performance.md` speaks of.
 
+mod noise;
+
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput, measurement::WallTime};
 use wagesim::compiler::compile;
-use wagesim::data::{DataSet, Images, mnist};
+use wagesim::data::{DataSet, mnist};
 use wagesim::isa::Instr;
 use wagesim::machine::{Engine, Extension, Fast, Observer, Outcome, State};
 use wagesim::network::load;
@@ -30,7 +32,7 @@ struct Workload {
 const LENET: Workload =
     Workload { name: "lenet", text: include_str!("../programs/lenet5-mnist.toml"), data: digits };
 const VGG: Workload =
-    Workload { name: "vgg", text: include_str!("../programs/vgg7-cifar10.toml"), data: noise };
+    Workload { name: "vgg", text: include_str!("../programs/vgg7-cifar10.toml"), data: noise::pictures };
 
 /// Accumulators of the LeNet; the VGG has the first alone.
 const ACCUMULATORS: [(&str, &[&str]); 4] = [
@@ -61,20 +63,6 @@ const ACCUMULATORS: [(&str, &[&str]); 4] = [
 
 fn digits() -> DataSet {
     mnist(Some(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist"))).unwrap()
-}
-
-/// Pictures of no meaning, of CIFAR-10's shape.
-fn noise() -> DataSet {
-    let mut word = 1u64;
-    let mut byte = || {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        word.to_be_bytes()[0]
-    };
-    let mut images = |count: usize| {
-        let pixels = (0..32 * 32 * 3 * count).map(|_| byte()).collect();
-        Images::held([32, 32, 3], pixels, (0..count).map(|i| u16::try_from(i % 10).unwrap()).collect())
-    };
-    DataSet { train: images(1280), test: images(128) }
 }
 
 /// A program and what it runs on.

@@ -29,7 +29,7 @@ pub trait Engine {
         state: &mut State,
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
-        in_order(self, plan, state, observers)
+        in_order(plan, state, observers, |step, state| self.execute(step, state))
     }
 }
 
@@ -37,15 +37,15 @@ pub trait Engine {
 /// nothing better.
 ///
 /// # Errors
-/// As [`Engine::execute`]; what was executed before stays.
-pub fn in_order<E: Engine + ?Sized>(
-    engine: &mut E,
+/// As `execute`; what was executed before stays.
+pub(super) fn in_order(
     plan: &Plan,
     state: &mut State,
     observers: &mut [&mut dyn Observer],
+    mut execute: impl FnMut(&Step, &mut State) -> Result<Outcome, Fault>,
 ) -> Result<(), Fault> {
     for step in plan.steps.iter() {
-        let outcome = engine.execute(step, state)?;
+        let outcome = execute(step, state)?;
         for observer in observers.iter_mut() {
             observer.executed(plan, step, &outcome, state);
         }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use super::engine::in_order;
 use super::kernels::{Extension, Kernels, Window, execute};
 use super::matrix::Array;
 use super::vector::Vector;
-use super::{Engine, Fault, Observer, Outcome, State, in_order, moves};
+use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
 use crate::program::{Plan, Shares, Step, Strands};
 
@@ -20,11 +21,17 @@ pub struct Fast {
     shares_all: bool,
 }
 
-/// Who executes instructions: the units' scratch, and a state of its own where others work beside it.
+/// The units, with their scratch.
 #[derive(Debug)]
-struct Worker {
+struct Units {
     array: Array,
     vector: Vector,
+}
+
+/// Who executes instructions: units, and a state of its own where others work beside it.
+#[derive(Debug)]
+struct Worker {
+    units: Units,
     /// Scratchpads and registers, no DRAM.
     state: State,
     /// What became of its turns.
@@ -52,10 +59,31 @@ const TIMED_RUNS: u32 = 2;
 /// Nanoseconds that side by side must spare: threads are begun and ended for it.
 const SPARED: u64 = 200_000;
 
+impl Units {
+    /// Executes an instruction on a state, moving bytes of DRAM through a window.
+    fn execute(&mut self, step: &Step, state: &mut State, window: Window<'_>) -> Result<Outcome, Fault> {
+        self.array.overwritten(&step.instr);
+        match (&step.instr, window) {
+            (Instr::Load(m), Window::Read(bytes, first)) => {
+                moves::load(m, (bytes, first), state.memory_mut(m.dst.memory));
+            }
+            (Instr::Store(m), Window::Write(bytes, first)) => {
+                moves::store(m, state.memory(m.src.memory), (bytes, first));
+            }
+            _ => match step.instr.unit() {
+                Unit::Array => return self.array.execute(step, state),
+                Unit::Vector => return self.vector.execute(step, state),
+                Unit::Load | Unit::Store | Unit::Control => {}
+            },
+        }
+        Ok(Outcome::default())
+    }
+}
+
 impl Worker {
     fn new(kernels: Kernels) -> Worker {
-        let (array, vector) = (Array::new(kernels), Vector::new(kernels));
-        Worker { array, vector, state: State::new([0; 5], 0), outcomes: Vec::new() }
+        let units = Units { array: Array::new(kernels), vector: Vector::new(kernels) };
+        Worker { units, state: State::new([0; 5], 0), outcomes: Vec::new() }
     }
 
     /// Ready for a plan on this state.
@@ -84,18 +112,7 @@ impl Worker {
         if !touched.is_empty() {
             (self.state.scales, self.state.counters) = *shared();
         }
-        self.array.overwritten(&step.instr);
-        let outcome = match (&step.instr, window) {
-            (Instr::Load(m), Window::Read(bytes, first)) => {
-                moves::load(m, (bytes, first), self.state.memory_mut(m.dst.memory));
-                Outcome::default()
-            }
-            (Instr::Store(m), Window::Write(bytes, first)) => {
-                moves::store(m, self.state.memory(m.src.memory), (bytes, first));
-                Outcome::default()
-            }
-            _ => compute(&mut self.array, &mut self.vector, step, &mut self.state)?,
-        };
+        let outcome = self.units.execute(step, &mut self.state, window)?;
         self.outcomes.push(outcome);
         if !touched.is_empty() {
             let (scales, counters) = &mut *shared();
@@ -107,15 +124,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-}
-
-/// Executes an instruction that moves nothing.
-fn compute(array: &mut Array, vector: &mut Vector, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-    match step.instr.unit() {
-        Unit::Array => array.execute(step, state),
-        Unit::Vector => vector.execute(step, state),
-        Unit::Load | Unit::Store | Unit::Control => Ok(Outcome::default()),
     }
 }
 
@@ -175,16 +183,13 @@ impl Fast {
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
         let mut least = std::mem::take(&mut self.known(plan).least);
-        for step in plan.steps.iter() {
+        in_order(plan, state, observers, |step, state| {
             let began = Instant::now();
             let outcome = self.execute(step, state)?;
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             least.entry(step.pc).and_modify(|least| *least = took.min(*least)).or_insert(took);
-            for observer in observers.iter_mut() {
-                observer.executed(plan, step, &outcome, state);
-            }
-        }
-        observers.iter_mut().for_each(|observer| observer.finished(plan));
+            Ok(outcome)
+        })?;
         let workers = self.workers.len();
         let known = self.known(plan);
         known.runs += 1;
@@ -250,25 +255,21 @@ impl Engine for Fast {
     }
 
     fn begin(&mut self) {
-        self.workers.iter_mut().for_each(|worker| worker.array.begin());
+        self.workers.iter_mut().for_each(|worker| worker.units.array.begin());
     }
 
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        let Worker { array, vector, .. } = &mut self.workers[0];
-        array.overwritten(&step.instr);
-        let [operand, weight, accumulator, mask, dram] = &mut state.memories;
-        let scratchpad = |memory| match memory {
-            Memory::Operand => operand,
-            Memory::Weight => weight,
-            Memory::Accumulator => accumulator,
-            Memory::Mask | Memory::Dram => mask,
+        let dram = Memory::Dram.index();
+        // Beside the scratchpads for as long as the instruction takes.
+        let mut bytes = std::mem::take(&mut state.memories[dram]);
+        let window = match &step.instr {
+            Instr::Load(_) => Window::Read(&bytes, 0),
+            Instr::Store(_) => Window::Write(&mut bytes, 0),
+            _ => Window::Closed,
         };
-        match &step.instr {
-            Instr::Load(m) => moves::load(m, (dram, 0), scratchpad(m.dst.memory)),
-            Instr::Store(m) => moves::store(m, scratchpad(m.src.memory), (dram, 0)),
-            _ => return compute(array, vector, step, state),
-        }
-        Ok(Outcome::default())
+        let outcome = self.workers[0].units.execute(step, state, window);
+        state.memories[dram] = bytes;
+        outcome
     }
 
     fn run(
@@ -278,7 +279,7 @@ impl Engine for Fast {
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
         if self.workers.len() == 1 {
-            return in_order(self, plan, state, observers);
+            return in_order(plan, state, observers, |step, state| self.execute(step, state));
         }
         let known = self.known(plan);
         let is_timed = known.shares.is_none() && known.runs < TIMED_RUNS;
@@ -287,7 +288,7 @@ impl Engine for Fast {
         } else if known.shares.is_some() && !observers.iter().any(|observer| observer.looks()) {
             self.side_by_side(plan, state, observers)
         } else {
-            in_order(self, plan, state, observers)
+            in_order(plan, state, observers, |step, state| self.execute(step, state))
         }
     }
 }

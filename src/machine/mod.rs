@@ -16,7 +16,7 @@ mod unfinished;
 mod values;
 mod vector;
 
-pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, in_order, run};
+pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
 pub use kernels::Extension;
 pub use matrix::{Recount, Recounted, Recounter};

@@ -13,7 +13,7 @@ use super::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Product};
 /// Rows worked on side by side: two times four accumulators and four registers of codes.
 const ROWS: usize = 2;
 
-/// Some rows of [`super::Kernels::product`].
+/// [`super::Kernels::product`].
 ///
 /// # Safety
 /// The processor has AVX2; the operands hold all that the shape reaches; nobody else has the output's bytes of these rows.

@@ -27,7 +27,7 @@ pub(super) fn panels(p: &Product<'_>) -> impl Iterator<Item = Panel> {
     })
 }
 
-/// Some rows of [`super::Kernels::product`].
+/// [`super::Kernels::product`].
 ///
 /// # Safety
 /// The processor has the features; the operands and the output hold all that the shape reaches; nobody else has the

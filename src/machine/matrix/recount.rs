@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::wide::{self, Packed};
 use super::{rule, size};
-use crate::isa::{Address, Format, Instr, Matrix};
+use crate::isa::{Format, Instr, Matrix};
 use crate::machine::State;
 use crate::machine::kernels::{self, Extension, Kernels, Reach};
 use crate::number::{AccumulatorRule, Overflow, max_code};
@@ -44,16 +44,9 @@ pub struct Recounter {
     kernels: Kernels,
     /// Reductions that later instructions go on with, the latest last: an instruction's outputs, as a rule gone on with as a
     /// whole.
-    under_way: Vec<(Outputs, Vec<Open>)>,
+    under_way: Vec<(Matrix, Vec<Open>)>,
     /// Those of them that were not, by bit of the accumulator memory.
     single: HashMap<u64, Open>,
-}
-
-/// Where outputs lie.
-type Outputs = (u64, Format, [u32; 3]);
-
-fn outputs_of(m: &Matrix) -> Outputs {
-    (m.out.offset, m.out_format, [m.rows, m.columns, m.out_stride])
 }
 
 /// An output under way.
@@ -107,8 +100,8 @@ impl Recounter {
         let worst_case = greatest(|o| o.products).saturating_mul(codes);
         let l1_bound = (!positions_reduced).then(|| greatest(|o| o.norm).saturating_mul(left));
         if m.partial {
-            self.under_way.retain(|(of, _)| *of != outputs_of(m));
-            self.under_way.push((outputs_of(m), outputs));
+            self.under_way.retain(|(of, _)| rule::outputs_of(of) != rule::outputs_of(m));
+            self.under_way.push((*m, outputs));
             return Some(Recount { wrapped_joins, worst_case, l1_bound, outputs: Vec::new() });
         }
         let recounted =
@@ -122,12 +115,12 @@ impl Recounter {
         if !m.accumulate {
             return vec![Open::default(); size(m.rows) * size(m.columns)];
         }
-        if let Some(place) = self.under_way.iter().position(|(of, _)| *of == outputs_of(m)) {
+        if let Some(place) =
+            self.under_way.iter().position(|(of, _)| rule::outputs_of(of) == rule::outputs_of(m))
+        {
             return self.under_way.remove(place).1;
         }
-        for ((offset, out_format, [rows, columns, out_stride]), outputs) in self.under_way.drain(..) {
-            let out = Address { offset, ..m.out };
-            let of = Matrix { out, out_format, rows, columns, out_stride, ..*m };
+        for (of, outputs) in self.under_way.drain(..) {
             self.single.extend(rule::keys(&of).zip(outputs));
         }
         rule::keys(m).map(|key| self.single.remove(&key).unwrap_or_default()).collect()

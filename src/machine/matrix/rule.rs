@@ -1,6 +1,6 @@
 //! The accumulator's rules: what is known of sums before any is stepped, and what reductions under way go on from.
 
-use crate::isa::{Matrix, Memory};
+use crate::isa::{Address, Format, Matrix, Memory};
 use crate::machine::{State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 
@@ -54,6 +54,11 @@ pub(super) fn starts(m: &Matrix, rule: AccumulatorRule, state: &State, mut each:
             each(wrap(held.into(), rule.result_bits()));
         }
     }
+}
+
+/// Where outputs lie: from an address, in a format, so many rows and columns, a stride apart.
+pub(super) fn outputs_of(m: &Matrix) -> (Address, Format, [u32; 3]) {
+    (m.out, m.out_format, [m.rows, m.columns, m.out_stride])
 }
 
 /// First bit of each output, in row-major order.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::rule::{Output, Start, keys, starts};
+use super::rule::{Output, Start, keys, outputs_of, starts};
 use super::size;
-use crate::isa::{Address, Format, Instr, Matrix};
+use crate::isa::{Instr, Matrix};
 use crate::machine::State;
 use crate::machine::unfinished::Unfinished;
 use crate::number::AccumulatorRule;
@@ -24,11 +24,6 @@ struct Tile {
     m: Matrix,
     /// In row-major order; nothing where the register is its exact sum.
     sums: Vec<Option<i128>>,
-}
-
-/// Where outputs lie: from an address, in a format, so many rows and columns, a stride apart.
-fn outputs_of(m: &Matrix) -> (Address, Format, [u32; 3]) {
-    (m.out, m.out_format, [m.rows, m.columns, m.out_stride])
 }
 
 /// From the first bit of an instruction's outputs to behind the last.

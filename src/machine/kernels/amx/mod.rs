@@ -48,7 +48,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Some rows of [`super::Kernels::product`].
+/// [`super::Kernels::product`].
 ///
 /// # Safety
 /// The processor has the features, AMX among them, and the system lets this process use it; the operands and the output
