@@ -134,7 +134,7 @@ impl Kernels {
     #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
     pub(in crate::machine) fn emulated_amx() -> Option<Kernels> {
         super::amx::emulate();
-        Extension::Avx512Vnni.is_available().then_some(Kernels(Extension::Amx))
+        super::amx::has_vectors().then_some(Kernels(Extension::Amx))
     }
 
     /// Does `work` compiled for AVX-512, which the extension has.

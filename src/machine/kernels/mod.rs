@@ -10,6 +10,7 @@ mod avx2;
 mod bytes;
 mod crew;
 mod extension;
+mod lines;
 mod partial;
 mod peak;
 mod portable;
@@ -26,7 +27,10 @@ pub(super) use bytes::{TURN_SLACK, interleave, nonzeros, turn};
 pub(super) use crew::{Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
+pub(super) use lines::Lines;
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
-pub(super) use product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, Segment, Shape};
+pub(super) use product::{
+    Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
+};
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};

@@ -2,6 +2,8 @@
 //! belong while their extremes are kept.
 
 use std::marker::PhantomData;
+#[cfg(target_arch = "x86_64")]
+use std::sync::OnceLock;
 
 use super::{Extension, Kernels, portable};
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +15,9 @@ pub(in crate::machine) const LANES: usize = 16;
 pub(in crate::machine) const MAX_REGISTERS: usize = 4;
 /// Reduction indices side by side in a panel.
 pub(in crate::machine) const GROUP: usize = 4;
+
+/// Bytes behind the last panel that kernels may read: a block of sixteen groups begins with its last.
+pub(in crate::machine) const PANELS_SLACK: usize = 15 * GROUP * LANES * MAX_REGISTERS;
 
 /// A run of the reduction: `groups` times four consecutive bytes of a row of the left operand, and the groups of a
 /// panel they meet.
@@ -50,6 +55,9 @@ pub(in crate::machine) struct Shape {
     columns: usize,
     reach: usize,
     last_row: usize,
+    /// How tiles gather the rows of each class; made when they are first asked for.
+    #[cfg(target_arch = "x86_64")]
+    gathers: OnceLock<Vec<amx::Gather>>,
 }
 
 impl Shape {
@@ -76,7 +84,18 @@ impl Shape {
             reach = reach.max(bases.iter().max().map_or(0, |b| b + ends));
         }
         let groups = segments.iter().map(|s| s.first_group + s.groups).max().unwrap_or(0);
-        Shape { bases, rows, classes, segments, groups, columns, reach, last_row }
+        Shape {
+            bases,
+            rows,
+            classes,
+            segments,
+            groups,
+            columns,
+            reach,
+            last_row,
+            #[cfg(target_arch = "x86_64")]
+            gathers: OnceLock::new(),
+        }
     }
 
     /// Groups of a panel.
@@ -112,6 +131,13 @@ impl Shape {
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
+
+    /// How tiles gather the rows of each class.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn gathers(&self) -> &[amx::Gather] {
+        let of = |class| amx::Gather::of(self.segments_of(class));
+        self.gathers.get_or_init(|| self.classes.iter().map(of).collect())
+    }
 }
 
 /// The operands of a product.
@@ -119,7 +145,8 @@ impl Shape {
 pub(in crate::machine) struct Operands<'a> {
     /// Codes plus 128.
     pub(in crate::machine) left: &'a [u8],
-    /// For each panel of up to four registers, each group and each column: four codes.
+    /// For each panel of up to four registers, each group and each column: four codes; and [`PANELS_SLACK`]. Products are
+    /// fastest where it begins at a cache line.
     pub(in crate::machine) panels: &'a [u8],
     /// For each class and column (whole registers): 128 times the sum of the codes that its segments meet.
     pub(in crate::machine) corrections: &'a [i32],
@@ -202,7 +229,8 @@ impl Kernels {
     ) -> Extremes {
         let lanes = shape.registers() * LANES;
         assert!(operands.left.len() >= shape.reach, "a segment leaves the left operand");
-        assert!(operands.panels.len() >= shape.groups * GROUP * lanes, "a segment leaves the panels");
+        let panels = shape.groups * GROUP * lanes + PANELS_SLACK;
+        assert!(operands.panels.len() >= panels, "a segment leaves the panels");
         assert!(operands.corrections.len() >= shape.classes.len() * lanes, "a class without corrections");
         assert!(out.len() >= shape.last_row * row_bytes + 4 * shape.columns, "a row leaves the output");
         let product = Product { shape, operands, out: Out::new(out), row_bytes, accumulate };
@@ -263,7 +291,8 @@ mod tests {
             let places: Vec<usize> = (0..count).rev().collect();
             let shape = Shape::new(bases, places, classes, segments, columns);
             let lanes = shape.registers() * LANES;
-            let panels: Vec<u8> = (0..shape.groups() * GROUP * lanes).map(|_| next()).collect();
+            let panels: Vec<u8> =
+                (0..shape.groups() * GROUP * lanes + PANELS_SLACK).map(|_| next()).collect();
             let corrections: Vec<i32> = (0..lanes * rows.len()).map(|_| i32::from(next()) << 20).collect();
             let operands = Operands { left: &left, panels: &panels, corrections: &corrections };
             let row_bytes = 4 * columns + 3;

@@ -14,8 +14,8 @@ use crate::machine::kernels::{Class, GROUP, Segment, Shape};
 pub(super) enum Turn {
     /// Not at all.
     None,
-    /// Each row: channels outside, columns inside.
-    Rows,
+    /// Each image: channels outside, places inside.
+    Places,
     /// As a whole: places outside, images inside.
     Images,
 }
@@ -71,7 +71,7 @@ impl Layout {
         let frame = Frame::new(m, covered);
         let turn = match (positions_reduced, lone) {
             (true, true) => Turn::Images,
-            (true, false) if frame.channels() > 1 => Turn::Rows,
+            (true, false) if frame.channels() > 1 => Turn::Places,
             _ => Turn::None,
         };
         let (shape, pieces) =
@@ -208,7 +208,7 @@ fn over_taps(m: &Matrix, frame: &Frame) -> (Shape, Vec<(usize, usize)>) {
 
 /// Rows are taps, runs are positions side by side: in a frame turned so that positions are.
 fn over_positions(m: &Matrix, frame: &Frame, lone: bool) -> (Shape, Vec<(usize, usize)>) {
-    let (at, channels, images) = (frame.covered, frame.channels(), frame.covered.images.count);
+    let (at, images) = (frame.covered, frame.covered.images.count);
     let mut bases = Vec::new();
     let mut pieces: Vec<(usize, usize)> = Vec::new();
     if lone {
@@ -220,14 +220,14 @@ fn over_positions(m: &Matrix, frame: &Frame, lone: bool) -> (Shape, Vec<(usize, 
     } else {
         for (y, x, c, count) in taps(m, m.first_row, m.rows) {
             let (y, x) = (y - at.tap_rows.first, x - at.tap_columns.first);
-            let base = y * size(m.dilate_y) * frame.row() + x * size(m.dilate_x);
+            let base = y * size(m.dilate_y) * frame.columns + x * size(m.dilate_x);
             let c = c - at.channels.first;
-            bases.extend((c..c + count).map(|c| base + c * frame.columns));
+            bases.extend((c..c + count).map(|c| base + c * frame.rows * frame.columns));
         }
         // Rows of positions stay apart: groups of four begin with each.
         pieces.extend(positions(m, m.first_k, m.length).map(|(n, y, x, length)| {
-            let row = (n - at.images.first) * frame.rows + (y - at.rows.first) * size(m.step_y);
-            (row * channels * frame.columns + x - at.columns.first, length)
+            let row = (y - at.rows.first) * size(m.step_y);
+            ((n - at.images.first) * frame.image() + row * frame.columns + x - at.columns.first, length)
         }));
     }
     let mut segments = Vec::new();

@@ -28,9 +28,10 @@ impl Left {
         frame.fill(codes, &mut self.frame[..frame.len()]);
         match layout.turn {
             Turn::None => {}
-            Turn::Rows => {
-                for at in (0..frame.len()).step_by(frame.row()) {
-                    turn(&self.frame[at..], frame.columns, frame.channels(), &mut self.turned[at..]);
+            Turn::Places => {
+                let places = frame.rows * frame.columns;
+                for at in (0..frame.len()).step_by(frame.image()) {
+                    turn(&self.frame[at..], places, frame.channels(), &mut self.turned[at..]);
                 }
             }
             Turn::Images => turn(&self.frame, frame.covered.images.count, frame.image(), &mut self.turned),

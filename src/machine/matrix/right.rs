@@ -4,7 +4,9 @@
 use super::layout::Layout;
 use super::size;
 use crate::isa::{Format, Memory};
-use crate::machine::kernels::{GROUP, LANES, MAX_REGISTERS, STEPPED_LANES, interleave, nonzeros};
+use crate::machine::kernels::{
+    GROUP, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, interleave, nonzeros,
+};
 use crate::machine::{State, state::unsigned_element};
 
 /// What is known of the right operand of one layout.
@@ -14,7 +16,7 @@ pub(super) struct Right {
     bytes: Vec<u8>,
     codes: Vec<u8>,
     /// Codes as [`crate::machine::kernels::Operands`] has them.
-    pub(super) panels: Vec<u8>,
+    pub(super) panels: Lines,
     /// As the kernels have them.
     pub(super) corrections: Vec<i32>,
     /// Codes not zero of each reduction index, over all columns.
@@ -129,7 +131,7 @@ impl Right {
         let (registers, groups) = (layout.shape.registers(), layout.shape.groups());
         let columns = size(layout.m.columns);
         let stride = i64::from(layout.m.column_stride);
-        self.panels.resize(groups * registers * GROUP * LANES, 0);
+        self.panels.hold(groups * registers * GROUP * LANES + PANELS_SLACK);
         let mut rest = &mut self.panels[..];
         for first in (0..registers).step_by(MAX_REGISTERS) {
             let width = MAX_REGISTERS.min(registers - first);

@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::ACROSS;
-use super::rows::Rows;
 use crate::machine::kernels::Extension;
+use crate::machine::kernels::lines::LINE;
 use crate::machine::kernels::product::{GROUP, LANES};
 
 /// Rows of a tile, and groups of four bytes or sums in each of them.
@@ -17,7 +17,12 @@ pub(super) const SIDE: usize = 16;
 /// is the process's.
 pub(in crate::machine::kernels) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
-    *AVAILABLE.get_or_init(|| Extension::Avx512Vnni.is_available() && processor_has_it() && is_permitted())
+    *AVAILABLE.get_or_init(|| has_vectors() && processor_has_it() && is_permitted())
+}
+
+/// What the kernel takes of vectors: bytes are permuted, which every processor with AMX has.
+pub(in crate::machine::kernels) fn has_vectors() -> bool {
+    Extension::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512vbmi")
 }
 
 /// CPUID 7.0 EDX: tiles and their products of bytes. XCR0: the system keeps tiles' configuration and data.
@@ -103,30 +108,29 @@ pub(super) struct Sums(pub(super) [[[[i32; LANES]; SIDE]; ACROSS]; ACROSS]);
 
 /// Two tiles of rows, or one, and the blocks they meet.
 pub(super) struct Tiles<'a> {
-    pub(super) rows: &'a [Option<Rows>; ACROSS],
-    /// Where each block begins, from a row's first byte on.
-    pub(super) left: &'a [usize],
-    /// The first block's columns begin here, less what `right_at` says.
+    /// The blocks of each tile of rows, one after another.
+    pub(super) left: &'a [u8],
+    /// The first group of columns that each block meets.
+    pub(super) groups: &'a [usize],
+    /// Group 0 of the columns.
     pub(super) right: *const u8,
-    /// Where each block begins in the panels.
-    pub(super) right_at: &'a [usize],
     /// Bytes from group to group.
     pub(super) right_step: usize,
 }
 
 impl Tiles<'_> {
-    /// Sums of the rows in one or two registers of columns.
+    /// Sums of so many tiles of rows in so many registers of columns, one or two.
     ///
     /// # Safety
-    /// Each block's sixteen rows, and its sixteen groups in so many registers, may be read; there is a first tile of rows.
-    pub(super) unsafe fn sums(&self, configured: &Configured, registers: usize, to: &mut Sums) {
+    /// The left operand has so many tiles of whole blocks; of each block, sixteen groups in so many registers may be read.
+    pub(super) unsafe fn sums(&self, configured: &Configured, across: (usize, usize), to: &mut Sums) {
         // SAFETY: the caller's promise.
         unsafe {
-            match (&self.rows[1], registers) {
-                (None, 1) => self.multiply::<1, 1>(configured, to),
-                (None, _) => self.multiply::<1, 2>(configured, to),
-                (Some(_), 1) => self.multiply::<2, 1>(configured, to),
-                (Some(_), _) => self.multiply::<2, 2>(configured, to),
+            match across {
+                (1, 1) => self.multiply::<1, 1>(configured, to),
+                (1, _) => self.multiply::<1, 2>(configured, to),
+                (_, 1) => self.multiply::<2, 1>(configured, to),
+                _ => self.multiply::<2, 2>(configured, to),
             }
         }
     }
@@ -134,18 +138,16 @@ impl Tiles<'_> {
     /// `R` tiles of rows, `C` of columns: sums in tiles 0 to 3, rows in 4 and 5, columns in 6 and 7.
     ///
     /// # Safety
-    /// As [`Tiles::sums`]; there are `R` tiles of rows.
+    /// As [`Tiles::sums`].
     unsafe fn multiply<const R: usize, const C: usize>(&self, _: &Configured, to: &mut Sums) {
-        let (Some(first), second) = (&self.rows[0], &self.rows[1]) else { return };
-        let second = second.as_ref().unwrap_or(first);
-        let blocks = self.left.len().min(self.right_at.len());
+        let blocks = self.groups.len();
         if blocks == 0 {
             *to = Sums::default();
             return;
         }
-        // SAFETY: it reads the blocks that the caller speaks of and the two lists of where they begin, from their ends
-        // backward by a counter that comes up to zero; it writes the sums, which have place for four tiles; tiles are configured
-        // as whole ones on this thread, and what they hold does not outlive the block.
+        // SAFETY: it reads the blocks that the caller speaks of and the list of their groups, from its end backward by a
+        // counter that comes up to zero; it writes the sums, which have place for four tiles; tiles are configured as whole
+        // ones on this thread, and what they hold does not outlive the block.
         unsafe {
             asm!(
                 "tilezero tmm0",
@@ -153,19 +155,19 @@ impl Tiles<'_> {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
-                "mov {x}, qword ptr [{left} + 8*{i}]",
-                ".if {R} > 1",
-                "lea {y}, [{second} + {x}]",
-                "tileloadd tmm5, [{y} + 1*{second_step}]",
-                ".endif",
-                "add {x}, {first}",
-                "tileloadd tmm4, [{x} + 1*{first_step}]",
-                "mov {x}, qword ptr [{right_at} + 8*{i}]",
+                "mov {x}, qword ptr [{groups} + 8*{i}]",
+                "imul {x}, {right_step}",
                 "add {x}, {right}",
+                "tileloadd tmm4, [{first} + 1*{line}]",
                 "tileloadd tmm6, [{x} + 1*{right_step}]",
                 ".if {C} > 1",
                 "tileloadd tmm7, [{x} + 1*{right_step} + 64]",
                 ".endif",
+                ".if {R} > 1",
+                "tileloadd tmm5, [{second} + 1*{line}]",
+                "add {second}, 1024",
+                ".endif",
+                "add {first}, 1024",
                 "tdpbusd tmm0, tmm4, tmm6",
                 ".if {C} > 1",
                 "tdpbusd tmm1, tmm4, tmm7",
@@ -178,31 +180,27 @@ impl Tiles<'_> {
                 ".endif",
                 "inc {i}",
                 "jnz 2b",
-                "mov {x:e}, 64",
-                "tilestored [{to} + 1*{x}], tmm0",
+                "tilestored [{to} + 1*{line}], tmm0",
                 ".if {C} > 1",
-                "tilestored [{to} + 1*{x} + 1024], tmm1",
+                "tilestored [{to} + 1*{line} + 1024], tmm1",
                 ".endif",
                 ".if {R} > 1",
-                "tilestored [{to} + 1*{x} + 2048], tmm2",
+                "tilestored [{to} + 1*{line} + 2048], tmm2",
                 ".if {C} > 1",
-                "tilestored [{to} + 1*{x} + 3072], tmm3",
+                "tilestored [{to} + 1*{line} + 3072], tmm3",
                 ".endif",
                 ".endif",
                 R = const R,
                 C = const C,
-                left = in(reg) self.left.as_ptr_range().end,
-                right_at = in(reg) self.right_at.as_ptr_range().end,
+                groups = in(reg) self.groups.as_ptr_range().end,
                 i = inout(reg) 0usize.wrapping_sub(blocks) => _,
-                first = in(reg) first.at,
-                first_step = in(reg) first.step,
-                second = in(reg) second.at,
-                second_step = in(reg) second.step,
+                first = inout(reg) self.left.as_ptr() => _,
+                second = inout(reg) self.left.as_ptr().wrapping_add(blocks * SIDE * LINE) => _,
                 right = in(reg) self.right,
                 right_step = in(reg) self.right_step,
+                line = in(reg) LINE,
                 to = in(reg) &raw mut *to,
                 x = out(reg) _,
-                y = out(reg) _,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack)

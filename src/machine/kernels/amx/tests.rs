@@ -1,10 +1,12 @@
 //! Tiles held to the portable kernel. Where the processor has no AMX its instructions are emulated: the machine code is the
 //! kernel's own.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::machine::kernels::product::{Class, Operands, Out, Segment, Shape};
+use crate::machine::kernels::product::{Class, GROUP, Operands, Out, PANELS_SLACK, Segment, Shape};
 use crate::machine::kernels::{Extension, Kernels, portable};
 
 /// A product as the fast engine has them: rows of images a pixel apart, segments of rows of taps, classes that leave some out.
@@ -22,12 +24,16 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    // Segments that fill blocks, and others.
+    // Segments that fill blocks, short ones, and others.
     let groups = prop_oneof![Just(16usize), Just(48), 1usize..5, 1usize..40];
     (
         1usize..150,
         prop::collection::vec((1usize..70, any::<u8>()), 1..4),
-        prop_oneof![prop::collection::vec(Just(16usize), 1..5), prop::collection::vec(groups, 1..6)],
+        prop_oneof![
+            prop::collection::vec(Just(16usize), 1..5),
+            prop::collection::vec(1usize..5, 4..20),
+            prop::collection::vec(groups, 1..6),
+        ],
         (prop_oneof![Just(64usize), 1usize..100], 1usize..40, 0usize..50),
         any::<bool>(),
         any::<u64>(),
@@ -54,7 +60,7 @@ fn made(case: &Case) -> (Shape, Vec<u8>, Vec<u8>, Vec<i32>, Vec<u8>) {
         let first_segment = segments.len();
         let (mut offset, mut first_group) = (0, 0);
         for (i, &groups) in case.groups.iter().enumerate() {
-            if left_out >> i & 1 == 0 || i == 0 {
+            if left_out.checked_shr(u32::try_from(i).unwrap()).is_none_or(|bits| bits & 1 == 0) || i == 0 {
                 segments.push(Segment { offset, groups, first_group });
             }
             // Pixels lie side by side; a row of them may not.
@@ -67,13 +73,11 @@ fn made(case: &Case) -> (Shape, Vec<u8>, Vec<u8>, Vec<i32>, Vec<u8>) {
     let (step, run, skip) = case.pitch;
     let bases: Vec<usize> = (0..first_row).map(|r| r * step + r / run * skip).collect();
     let ends = segments.iter().map(|s| s.offset + GROUP * s.groups).max().unwrap();
-    // Now and then some bytes more: the last rows' tile may be read in place too.
-    let more = if case.seed.is_multiple_of(3) { 16 * step } else { 0 };
-    let left: Vec<u8> = (0..bases[first_row - 1] + ends + more).map(|_| next()).collect();
+    let left: Vec<u8> = (0..bases[first_row - 1] + ends).map(|_| next()).collect();
     let places = (0..first_row).rev().collect();
     let shape = Shape::new(bases, places, classes, segments, case.columns);
     let lanes = shape.registers() * LANES;
-    let panels = (0..shape.groups() * GROUP * lanes).map(|_| next()).collect();
+    let panels = (0..shape.groups() * GROUP * lanes + PANELS_SLACK).map(|_| next()).collect();
     let corrections = (0..lanes * case.classes.len()).map(|_| i32::from(next()) << 20).collect();
     let before = (0..first_row * (4 * case.columns + 3)).map(|_| next()).collect();
     (shape, left, panels, corrections, before)
@@ -101,17 +105,6 @@ fn same(found: &Extremes, expected: &Extremes) -> bool {
         && found.zeros == expected.zeros
 }
 
-/// How often each way to the rows was gone, so that a test can say that it tried both.
-fn rows_in_place(shape: &Shape, left: &[u8]) -> usize {
-    let ways = shape.classes().iter().filter(|class| {
-        let segments = shape.segments_of(class);
-        let reach = segments.iter().map(|s| s.offset + GROUP * s.groups).max().unwrap();
-        segments.iter().all(|s| s.groups % GROUPS == 0)
-            && Rows::in_place(left, shape.bases_of(class), reach).is_some()
-    });
-    ways.count()
-}
-
 /// All of a case by tiles, and as the engine goes: by what pays.
 fn held_to_portable(case: &Case) -> Result<(), TestCaseError> {
     let Some(kernels) = Kernels::emulated_amx() else { return Ok(()) };
@@ -124,7 +117,7 @@ fn held_to_portable(case: &Case) -> Result<(), TestCaseError> {
     // SAFETY: the operands are of the shape; the output is this thread's; AMX is there or emulated.
     unsafe {
         portable::product(&product(Out::new(&mut expected)), &mut plain);
-        product_of(&product(Out::new(&mut out)), &mut found, |_, _, _| true);
+        product_of(&product(Out::new(&mut out)), &mut found, |_, _| true);
     }
     prop_assert!(out == expected, "all by tiles");
     prop_assert!(same(&found, &plain));
@@ -138,18 +131,19 @@ fn held_to_portable(case: &Case) -> Result<(), TestCaseError> {
 #[test]
 fn tiles_give_the_portable_sums() {
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
-    let ways = RefCell::new([0; 2]);
+    let scattered = Cell::new([0; 2]);
     let outcome = runner.run(&cases(), |case| {
-        let (shape, left, ..) = made(&case);
-        let in_place = rows_in_place(&shape, &left);
-        ways.borrow_mut()[0] += in_place;
-        ways.borrow_mut()[1] += shape.classes().len() - in_place;
+        for gather in made(&case).0.gathers() {
+            let [runs, reordered] = scattered.get();
+            let (a, b) = gather.ways();
+            scattered.set([runs + a, reordered + b]);
+        }
         held_to_portable(&case)
     });
     outcome.unwrap();
+    assert!(scattered.get().iter().all(|&n| n > 20), "{scattered:?}");
     let has_avx512 = Extension::Avx512Vnni.is_available();
     assert!(is_available() || !has_avx512 || emulated_products() > 1000);
-    assert!(ways.borrow().iter().all(|&n| n > 5), "{ways:?}");
 }
 
 #[test]
