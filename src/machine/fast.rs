@@ -175,6 +175,21 @@ impl Fast {
         })
     }
 
+    /// Executes the next instruction of a run: the state is as this engine left it.
+    fn advance(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+        let dram = Memory::Dram.index();
+        // Beside the scratchpads for as long as the instruction takes.
+        let mut bytes = std::mem::take(&mut state.memories[dram]);
+        let window = match &step.instr {
+            Instr::Load(_) => Window::Read(&bytes, 0),
+            Instr::Store(_) => Window::Write(&mut bytes, 0),
+            _ => Window::Closed,
+        };
+        let outcome = self.workers[0].units.execute(step, state, window);
+        state.memories[dram] = bytes;
+        outcome
+    }
+
     /// Executes a plan in order, and times it; shares it among the workers when it is known well enough and that pays.
     fn timed(
         &mut self,
@@ -185,7 +200,7 @@ impl Fast {
         let mut least = std::mem::take(&mut self.known(plan).least);
         in_order(plan, state, observers, |step, state| {
             let began = Instant::now();
-            let outcome = self.execute(step, state)?;
+            let outcome = self.advance(step, state)?;
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             least.entry(step.pc).and_modify(|least| *least = took.min(*least)).or_insert(took);
             Ok(outcome)
@@ -259,17 +274,8 @@ impl Engine for Fast {
     }
 
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        let dram = Memory::Dram.index();
-        // Beside the scratchpads for as long as the instruction takes.
-        let mut bytes = std::mem::take(&mut state.memories[dram]);
-        let window = match &step.instr {
-            Instr::Load(_) => Window::Read(&bytes, 0),
-            Instr::Store(_) => Window::Write(&mut bytes, 0),
-            _ => Window::Closed,
-        };
-        let outcome = self.workers[0].units.execute(step, state, window);
-        state.memories[dram] = bytes;
-        outcome
+        self.workers[0].units.array.look_anew();
+        self.advance(step, state)
     }
 
     fn run(
@@ -279,7 +285,7 @@ impl Engine for Fast {
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
         if self.workers.len() == 1 {
-            return in_order(plan, state, observers, |step, state| self.execute(step, state));
+            return in_order(plan, state, observers, |step, state| self.advance(step, state));
         }
         let known = self.known(plan);
         let is_timed = known.shares.is_none() && known.runs < TIMED_RUNS;
@@ -288,7 +294,7 @@ impl Engine for Fast {
         } else if known.shares.is_some() && !observers.iter().any(|observer| observer.looks()) {
             self.side_by_side(plan, state, observers)
         } else {
-            in_order(plan, state, observers, |step, state| self.execute(step, state))
+            in_order(plan, state, observers, |step, state| self.advance(step, state))
         }
     }
 }

@@ -1,6 +1,10 @@
 //! DMA: planes of rows of bytes between DRAM and a scratchpad.
 
+use super::kernels::prefetch;
 use crate::isa::{Load, Store};
+
+/// Rows that are fetched before their turn: more than the processor sees coming while it copies one.
+const AHEAD: usize = 16;
 
 /// One side of a move: row `r` of plane `p` begins at `base + p · plane + r · row`.
 #[derive(Clone, Copy)]
@@ -74,6 +78,10 @@ impl Move {
                 match row.checked_sub(whole.above).filter(|&row| row < whole.rows) {
                     None => to.fill(0),
                     Some(row) => {
+                        if row + AHEAD < whole.rows {
+                            let ahead = whole.from.place(plane, row + AHEAD) - first_from;
+                            prefetch(&from[ahead..][..whole.bytes]);
+                        }
                         let from = &from[whole.from.place(plane, row) - first_from..][..whole.bytes];
                         if whole.left + whole.right == 0 {
                             to.copy_from_slice(from);

@@ -1,15 +1,38 @@
 //! Bytes put in another order, and counted.
 
-/// Bytes that [`turn`] may read or write behind its matrices.
+use super::{Extension, Kernels};
+
+/// Bytes that [`Kernels::turn`] may read or write behind its matrices.
 pub(in crate::machine) const TURN_SLACK: usize = 16;
 
-/// `to[c·rows + r] = from[r·columns + c]`; the [`TURN_SLACK`] bytes behind `to` may change.
-///
-/// # Panics
-/// When a matrix and its slack do not fit.
-pub(in crate::machine) fn turn(from: &[u8], rows: usize, columns: usize, to: &mut [u8]) {
-    assert!(from.len() >= rows * columns + TURN_SLACK && to.len() >= rows * columns + TURN_SLACK);
-    let mut column = 0;
+impl Kernels {
+    /// `to[c·rows + r] = from[r·columns + c]`; the [`TURN_SLACK`] bytes behind `to` may change.
+    ///
+    /// # Panics
+    /// When a matrix and its slack do not fit.
+    pub(in crate::machine) fn turn(self, from: &[u8], rows: usize, columns: usize, to: &mut [u8]) {
+        assert!(from.len() >= rows * columns + TURN_SLACK && to.len() >= rows * columns + TURN_SLACK);
+        #[cfg(target_arch = "x86_64")]
+        if self.extension() >= Extension::Avx512Vnni {
+            let mut column = 0;
+            while column + WIDE <= columns {
+                for row in (0..rows).step_by(BLOCK) {
+                    let top = if rows >= BLOCK { row.min(rows - BLOCK) } else { 0 };
+                    let place = (column, top, (rows - top).min(BLOCK));
+                    // SAFETY: a `Kernels` has only what the processor has.
+                    unsafe { wide_block(from, (rows, columns), place, to) };
+                }
+                column += WIDE;
+            }
+            return turn(from, (rows, columns), column, to);
+        }
+        turn(from, (rows, columns), 0, to);
+    }
+}
+
+/// Columns from `first` on.
+fn turn(from: &[u8], (rows, columns): (usize, usize), first: usize, to: &mut [u8]) {
+    let mut column = first;
     while column < columns {
         // The last block of sixteen is moved back over the one before; fewer than sixteen spill into what comes later.
         let first = if columns >= BLOCK { column.min(columns - BLOCK) } else { 0 };
@@ -30,6 +53,57 @@ pub(in crate::machine) fn turn(from: &[u8], rows: usize, columns: usize, to: &mu
 }
 
 const BLOCK: usize = 16;
+/// Columns of a block of AVX-512.
+#[cfg(target_arch = "x86_64")]
+const WIDE: usize = 64;
+
+/// [`WIDE`] columns of up to sixteen rows: as [`block`], in each quarter of a register.
+///
+/// # Panics
+/// When the block leaves a matrix.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn wide_block(
+    from: &[u8],
+    (rows, columns): (usize, usize),
+    (column, top, count): (usize, usize, usize),
+    to: &mut [u8],
+) {
+    use std::arch::x86_64::{
+        _mm_storeu_si128, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_setzero_si512,
+        _mm512_unpackhi_epi8, _mm512_unpacklo_epi8,
+    };
+    let mut lines = [_mm512_setzero_si512(); BLOCK];
+    for (r, line) in lines.iter_mut().take(count).enumerate() {
+        let source = &from[(top + r) * columns + column..][..WIDE];
+        // SAFETY: 64 bytes.
+        *line = unsafe { _mm512_loadu_si512(source.as_ptr().cast()) };
+    }
+    for _ in 0..4 {
+        let mut woven = lines;
+        for i in 0..8 {
+            woven[2 * i] = _mm512_unpacklo_epi8(lines[i], lines[i + 8]);
+            woven[2 * i + 1] = _mm512_unpackhi_epi8(lines[i], lines[i + 8]);
+        }
+        lines = woven;
+    }
+    // Columns in order: fewer rows than sixteen spill into what comes later.
+    let to = &mut to[column * rows + top..][..(WIDE - 1) * rows + BLOCK];
+    macro_rules! quarter {
+        ($quarter:literal) => {
+            for (c, line) in lines.iter().enumerate() {
+                let column: &mut [u8] = &mut to[(BLOCK * $quarter + c) * rows..][..BLOCK];
+                let bytes = _mm512_extracti32x4_epi32::<$quarter>(*line);
+                // SAFETY: sixteen bytes.
+                unsafe { _mm_storeu_si128(column.as_mut_ptr().cast(), bytes) };
+            }
+        };
+    }
+    quarter!(0);
+    quarter!(1);
+    quarter!(2);
+    quarter!(3);
+}
 
 /// Sixteen columns of up to sixteen rows.
 #[cfg(target_arch = "x86_64")]
@@ -105,7 +179,7 @@ pub(in crate::machine) fn interleave(rows: [&[u8; 16]; 4], to: &mut [u8; 64]) {
 
 /// How many of the bytes differ from `zero`.
 #[inline(always)]
-pub(in crate::machine) fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
+fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     let (words, rest) = bytes.as_chunks::<8>();
     let zeros = u64::from_le_bytes([zero; 8]);
@@ -118,6 +192,59 @@ pub(in crate::machine) fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
     words.iter().map(of_word).sum::<u32>() + of_rest
 }
 
+/// The same by masks of 64 bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+fn nonzeros_by_masks(bytes: &[u8], zero: u8) -> u32 {
+    use std::arch::x86_64::{
+        _mm512_cmpneq_epi8_mask, _mm512_loadu_si512, _mm512_mask_cmpneq_epi8_mask, _mm512_maskz_loadu_epi8,
+        _mm512_set1_epi8,
+    };
+    let zeros = _mm512_set1_epi8(zero.cast_signed());
+    let (lines, rest) = bytes.as_chunks::<64>();
+    let mut count = 0;
+    for line in lines {
+        // SAFETY: a line is 64 bytes.
+        let line = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+        count += _mm512_cmpneq_epi8_mask(line, zeros).count_ones();
+    }
+    if !rest.is_empty() {
+        let mask = u64::MAX >> (64 - rest.len());
+        // SAFETY: bytes behind the last are masked.
+        let line = unsafe { _mm512_maskz_loadu_epi8(mask, rest.as_ptr().cast()) };
+        count += _mm512_mask_cmpneq_epi8_mask(mask, line, zeros).count_ones();
+    }
+    count
+}
+
+impl Kernels {
+    /// How many of the `count` bytes from each place on differ from `zero`.
+    ///
+    /// # Panics
+    /// When they do not all lie in `bytes`.
+    pub(in crate::machine) fn count_nonzeros(
+        self,
+        bytes: &[u8],
+        (places, count): (impl Iterator<Item = usize>, usize),
+        zero: u8,
+        counts: &mut Vec<u32>,
+    ) {
+        let at = places.map(|place| &bytes[place..][..count]);
+        match self.extension() {
+            Extension::Portable => counts.extend(at.map(|bytes| nonzeros(bytes, zero))),
+            Extension::Avx2 => self.with_avx2(|| counts.extend(at.map(|bytes| nonzeros(bytes, zero)))),
+            #[cfg(target_arch = "x86_64")]
+            Extension::Avx512Vnni | Extension::Amx => self.with_avx512(|| {
+                // SAFETY: a `Kernels` has only what the processor has.
+                counts.extend(at.map(|bytes| unsafe { nonzeros_by_masks(bytes, zero) }));
+            }),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => counts.extend(at.map(|bytes| nonzeros(bytes, zero))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,18 +252,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn turned_twice_is_as_before(rows in 1usize..70, columns in 1usize..70, seed in any::<u64>()) {
+        fn turned_columns_are_rows(rows in 1usize..70, columns in 1usize..200, seed in any::<u64>()) {
             let mut word = seed;
             let mut next = || {
                 word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 word.to_be_bytes()[0]
             };
             let from: Vec<u8> = (0..rows * columns + TURN_SLACK).map(|_| next()).collect();
-            let mut to = vec![0; from.len()];
-            turn(&from, rows, columns, &mut to);
-            for r in 0..rows {
-                for c in 0..columns {
-                    prop_assert_eq!(to[c * rows + r], from[r * columns + c]);
+            for extension in Extension::available() {
+                let mut to = vec![0; from.len()];
+                Kernels::of(extension).turn(&from, rows, columns, &mut to);
+                for r in 0..rows {
+                    for c in 0..columns {
+                        prop_assert_eq!(to[c * rows + r], from[r * columns + c]);
+                    }
                 }
             }
         }
@@ -152,9 +281,16 @@ mod tests {
         }
 
         #[test]
-        fn nonzeros_are_counted(bytes in prop::collection::vec(126u8..=129, 0..200)) {
-            let counted = bytes.iter().filter(|&&b| b != 128).count();
-            prop_assert_eq!(usize::try_from(nonzeros(&bytes, 128)).unwrap(), counted);
+        fn nonzeros_are_counted(bytes in prop::collection::vec(126u8..=129, 0..400), count in 1usize..150) {
+            let places = || (0..bytes.len().saturating_sub(count)).step_by(7);
+            let counted = |place: usize| bytes[place..place + count].iter().filter(|&&b| b != 128).count();
+            let expected: Vec<usize> = places().map(counted).collect();
+            for extension in Extension::available() {
+                let mut counts = Vec::new();
+                Kernels::of(extension).count_nonzeros(&bytes, (places(), count), 128, &mut counts);
+                let counts: Vec<usize> = counts.iter().map(|&n| usize::try_from(n).unwrap()).collect();
+                prop_assert_eq!(&counts, &expected);
+            }
         }
     }
 }

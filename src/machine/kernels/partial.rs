@@ -4,119 +4,166 @@
 use super::{Kernels, STEPPED_LANES, compiled};
 use crate::number::AccumulatorRule;
 
-/// How far the sum of an output reaches, from the beginning of its reduction on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::machine) struct Reach {
-    /// The sum so far.
-    pub(in crate::machine) sum: i64,
-    /// The least a join came to; at most 0.
-    pub(in crate::machine) least: i64,
-    /// The greatest a join came to; at least 0.
-    pub(in crate::machine) greatest: i64,
+/// How far the sums of some columns reach, from the beginning of their reductions on.
+#[derive(Debug)]
+pub(in crate::machine) struct Reach<'a> {
+    /// The sums so far.
+    pub(in crate::machine) sums: &'a mut [i64],
+    /// The least that joins came to; at most 0.
+    pub(in crate::machine) least: &'a mut [i64],
+    /// The greatest that joins came to; at least 0.
+    pub(in crate::machine) greatest: &'a mut [i64],
+}
+
+/// [`STEPPED_LANES`] of them.
+struct Block<'a> {
+    sums: &'a mut [i64; STEPPED_LANES],
+    least: &'a mut [i64; STEPPED_LANES],
+    greatest: &'a mut [i64; STEPPED_LANES],
 }
 
 impl Kernels {
-    /// Adds the products of `row` with every column of `right` (`[index][column]`, as many columns as reaches), in order, to
+    /// Adds the products of `row` with every column of `right` (`[index][column]`, as many columns as sums), in order, to
     /// the sums. No product is greater than `greatest`.
     ///
     /// # Panics
-    /// When `right` is no whole number of rows of `reaches.len()`, or that no whole number of lanes.
+    /// When `right` is no whole number of rows of as many columns as there are sums, or that no whole number of lanes.
     pub(in crate::machine) fn partial_sums(
         self,
         rule: AccumulatorRule,
         greatest: i64,
         row: &[i16],
         right: &[i16],
-        reaches: &mut [Reach],
+        reach: Reach<'_>,
     ) {
-        assert!(right.len() == row.len() * reaches.len() && reaches.len().is_multiple_of(STEPPED_LANES));
-        let width = reaches.len();
-        let furthest = reaches.iter().map(|r| i128::from(r.sum.unsigned_abs())).max().unwrap_or(0);
+        let width = reach.sums.len();
+        assert!(right.len() == row.len() * width && width.is_multiple_of(STEPPED_LANES));
+        let furthest = reach.sums.iter().map(|s| i128::from(s.unsigned_abs())).max().unwrap_or(0);
         let narrow = i128::from(greatest) * row.len() as i128 + furthest < 1 << 31;
-        for column in (0..width).step_by(STEPPED_LANES) {
-            let reaches = reaches[column..].first_chunk_mut().expect("whole lanes");
-            let right = &right[column..];
+        let alone = rule.tree == 1 && rule.chunk == 0;
+        // Joins whose sum lanes of so many bits hold, counted from where it began.
+        let joins = |most: i64| usize::try_from(most / greatest.max(1)).unwrap_or(usize::MAX);
+        let (of_16, of_32) = (joins(i16::MAX.into()), joins(i32::MAX.into()));
+        let steps = if alone { nonzero(row) } else { Vec::new() };
+        let blocks = reach.sums.as_chunks_mut().0.iter_mut();
+        let blocks = blocks.zip(reach.least.as_chunks_mut().0).zip(reach.greatest.as_chunks_mut().0);
+        for (number, ((sums, least), greatest)) in blocks.enumerate() {
+            let block = Block { sums, least, greatest };
+            let right = &right[number * STEPPED_LANES..];
             compiled!(
                 self,
-                if narrow {
-                    narrow_sums(rule, row, right, width, reaches)
+                if alone && of_16 >= MANY {
+                    lone_sums_of_16(of_16, &steps, right, width, block)
+                } else if alone && of_32 > 0 {
+                    lone_sums_of_32(of_32, &steps, right, width, block)
+                } else if narrow {
+                    narrow_sums(rule, row, right, width, block)
                 } else {
-                    wide_sums(rule, row, right, width, reaches)
+                    wide_sums(rule, row, right, width, block)
                 }
             );
         }
     }
 }
 
-macro_rules! sums {
+/// Joins from which on lanes of 16 bits pay: what comes to be known of them is widened after so many.
+const MANY: usize = 16;
+
+/// The codes of a row that are not zero, and their places: a product of 0 changes no sum.
+fn nonzero(row: &[i16]) -> Vec<(u32, i16)> {
+    let mut steps = vec![(0, 0); row.len() + 1];
+    let mut count = 0;
+    for (place, &left) in (0u32..).zip(row) {
+        // Written in any case, kept if it counts: which are zero is past foreseeing.
+        steps[count] = (place, left);
+        count += usize::from(left != 0);
+    }
+    steps.truncate(count);
+    steps
+}
+
+macro_rules! lone_sums {
     ($name:ident, $lane:ty) => {
+        /// Each product a join, in lanes that begin from zero every `joins` joins.
         #[inline(always)]
-        fn $name(
-            rule: AccumulatorRule,
-            row: &[i16],
-            right: &[i16],
-            width: usize,
-            reaches: &mut [Reach; STEPPED_LANES],
-        ) {
-            let lane = |v: i64| <$lane>::try_from(v).unwrap_or(0);
-            let mut sum = reaches.map(|r| lane(r.sum));
-            let (mut least, mut greatest) = (sum, sum);
-            if rule.tree == 1 && rule.chunk == 0 {
-                for (&left, right) in row.iter().zip(right.chunks(width)) {
-                    // A product of 0 changes no sum.
-                    let Some(right) = right.first_chunk::<STEPPED_LANES>().filter(|_| left != 0) else {
-                        continue;
-                    };
+        fn $name(joins: usize, steps: &[(u32, i16)], right: &[i16], width: usize, block: Block<'_>) {
+            for steps in steps.chunks(joins) {
+                let zeros = [<$lane>::default(); STEPPED_LANES];
+                let (mut sum, mut least, mut greatest) = (zeros, zeros, zeros);
+                for &(place, left) in steps {
+                    let right: &[i16; STEPPED_LANES] = right
+                        [usize::try_from(place).unwrap_or(usize::MAX) * width..]
+                        .first_chunk()
+                        .expect("whole lanes");
                     let left = <$lane>::from(left);
                     for j in 0..STEPPED_LANES {
-                        sum[j] += left * <$lane>::from(right[j]);
+                        sum[j] = sum[j].wrapping_add(left.wrapping_mul(<$lane>::from(right[j])));
                         least[j] = least[j].min(sum[j]);
                         greatest[j] = greatest[j].max(sum[j]);
                     }
                 }
-            } else {
-                let tree = usize::try_from(rule.tree).unwrap_or(usize::MAX);
-                // The inner register's sum, where there are chunks.
-                let (mut inner, mut joins) = ([0; STEPPED_LANES], 0);
-                let mut rights = right.chunks(width);
-                let mut reach = |s: $lane, j: usize| {
-                    least[j] = least[j].min(s);
-                    greatest[j] = greatest[j].max(s);
-                };
-                for group in row.chunks(tree) {
-                    for (&left, right) in group.iter().zip(&mut rights) {
-                        for (s, &r) in inner.iter_mut().zip(right) {
-                            *s += <$lane>::from(left) * <$lane>::from(r);
-                        }
-                    }
-                    joins += 1;
-                    if rule.chunk == 0 {
-                        for j in 0..STEPPED_LANES {
-                            sum[j] += inner[j];
-                            reach(sum[j], j);
-                        }
-                        inner = [0; STEPPED_LANES];
-                        continue;
-                    }
-                    (0..STEPPED_LANES).for_each(|j| reach(inner[j], j));
-                    if joins == rule.chunk {
-                        for j in 0..STEPPED_LANES {
-                            sum[j] += inner[j];
-                            reach(sum[j], j);
-                        }
-                        (inner, joins) = ([0; STEPPED_LANES], 0);
-                    }
-                }
-                // A short chunk joins like a whole one.
                 for j in 0..STEPPED_LANES {
-                    sum[j] += inner[j];
-                    reach(sum[j], j);
+                    let start = block.sums[j];
+                    block.least[j] = block.least[j].min(start + i64::from(least[j]));
+                    block.greatest[j] = block.greatest[j].max(start + i64::from(greatest[j]));
+                    block.sums[j] = start + i64::from(sum[j]);
                 }
             }
-            for (j, r) in reaches.iter_mut().enumerate() {
-                r.sum = sum[j].into();
-                r.least = r.least.min(least[j].into());
-                r.greatest = r.greatest.max(greatest[j].into());
+        }
+    };
+}
+
+lone_sums!(lone_sums_of_16, i16);
+lone_sums!(lone_sums_of_32, i32);
+
+macro_rules! sums {
+    ($name:ident, $lane:ty) => {
+        #[inline(always)]
+        fn $name(rule: AccumulatorRule, row: &[i16], right: &[i16], width: usize, block: Block<'_>) {
+            let lane = |v: i64| <$lane>::try_from(v).unwrap_or(0);
+            let mut sum = block.sums.map(lane);
+            let (mut least, mut greatest) = (sum, sum);
+            let tree = usize::try_from(rule.tree).unwrap_or(usize::MAX);
+            // The inner register's sum, where there are chunks.
+            let (mut inner, mut joins) = ([0; STEPPED_LANES], 0);
+            let mut rights = right.chunks(width);
+            let mut reach = |s: $lane, j: usize| {
+                least[j] = least[j].min(s);
+                greatest[j] = greatest[j].max(s);
+            };
+            for group in row.chunks(tree) {
+                for (&left, right) in group.iter().zip(&mut rights) {
+                    for (s, &r) in inner.iter_mut().zip(right) {
+                        *s += <$lane>::from(left) * <$lane>::from(r);
+                    }
+                }
+                joins += 1;
+                if rule.chunk == 0 {
+                    for j in 0..STEPPED_LANES {
+                        sum[j] += inner[j];
+                        reach(sum[j], j);
+                    }
+                    inner = [0; STEPPED_LANES];
+                    continue;
+                }
+                (0..STEPPED_LANES).for_each(|j| reach(inner[j], j));
+                if joins == rule.chunk {
+                    for j in 0..STEPPED_LANES {
+                        sum[j] += inner[j];
+                        reach(sum[j], j);
+                    }
+                    (inner, joins) = ([0; STEPPED_LANES], 0);
+                }
+            }
+            // A short chunk joins like a whole one.
+            for j in 0..STEPPED_LANES {
+                sum[j] += inner[j];
+                reach(sum[j], j);
+            }
+            for j in 0..STEPPED_LANES {
+                block.sums[j] = sum[j].into();
+                block.least[j] = block.least[j].min(least[j].into());
+                block.greatest[j] = block.greatest[j].max(greatest[j].into());
             }
         }
     };
@@ -133,25 +180,25 @@ mod tests {
     proptest! {
         #[test]
         fn reaches_are_those_of_joins_in_order(
-            row in prop::collection::vec(prop_oneof![Just(0i16), -128i16..=127], 1..60), tree in 1u32..5, chunk in 0u32..5,
+            row in prop::collection::vec(prop_oneof![Just(0i16), -128i16..=127], 1..400), tree in prop_oneof![Just(1u32), 1u32..5], chunk in prop_oneof![Just(0u32), 0u32..5],
+            // Codes of few bits leave room for joins of 16.
+            most in prop_oneof![Just(1i64), Just(2), Just(8), Just(128)],
             start in prop_oneof![-1000i64..1000, Just(1i64 << 40)], seed in any::<u64>(),
         ) {
             let mut word = seed;
             let mut next = || {
                 word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                i16::from(word.to_be_bytes()[0].cast_signed())
+                i16::try_from(i64::from(word.to_be_bytes()[0].cast_signed()) * most / 128).unwrap()
             };
             let right: Vec<i16> = (0..row.len() * STEPPED_LANES).map(|_| next()).collect();
             let rule = AccumulatorRule { tree, chunk, ..AccumulatorRule::default() };
-            let from = Reach { sum: start, least: start.min(0), greatest: start.max(0) };
-            let mut reaches = vec![from; STEPPED_LANES];
-            Kernels::of(super::super::Extension::chosen()).partial_sums(rule, 1 << 14, &row, &right, &mut reaches);
-            for (j, &found) in reaches.iter().enumerate() {
-                let (mut outer, mut inner, mut n, mut expected) = (start, 0, 0, from);
-                let mut joined = |s: i64| {
-                    expected.least = expected.least.min(s);
-                    expected.greatest = expected.greatest.max(s);
-                };
+            let (mut sums, mut least, mut greatest) =
+                (vec![start; STEPPED_LANES], vec![start.min(0); STEPPED_LANES], vec![start.max(0); STEPPED_LANES]);
+            let reach = Reach { sums: &mut sums, least: &mut least, greatest: &mut greatest };
+            Kernels::of(super::super::Extension::chosen()).partial_sums(rule, 128 * most, &row, &right, reach);
+            for j in 0..STEPPED_LANES {
+                let (mut outer, mut inner, mut n, mut expected) = (start, 0, 0, (start.min(0), start.max(0)));
+                let mut joined = |s: i64| expected = (expected.0.min(s), expected.1.max(s));
                 let products: Vec<i64> =
                     row.iter().enumerate().map(|(k, &a)| i64::from(a) * i64::from(right[k * STEPPED_LANES + j])).collect();
                 for group in products.chunks(usize::try_from(tree).unwrap()) {
@@ -172,8 +219,7 @@ mod tests {
                 }
                 outer += inner;
                 joined(outer);
-                expected.sum = outer;
-                prop_assert_eq!(found, expected);
+                prop_assert_eq!((sums[j], (least[j], greatest[j])), (outer, expected));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
-use crate::machine::kernels::{TURN_SLACK, turn};
+use crate::machine::kernels::{Kernels, TURN_SLACK};
 
 /// The left operand of one layout.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Left {
 
     /// Takes the codes from memory, and turns them where that is how they are laid out.
     #[inline(always)]
-    pub(super) fn take(&mut self, layout: &Layout, codes: &[u8]) {
+    pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, codes: &[u8]) {
         let frame = &layout.frame;
         frame.fill(codes, &mut self.frame[..frame.len()]);
         match layout.turn {
@@ -31,10 +31,12 @@ impl Left {
             Turn::Places => {
                 let places = frame.rows * frame.columns;
                 for at in (0..frame.len()).step_by(frame.image()) {
-                    turn(&self.frame[at..], places, frame.channels(), &mut self.turned[at..]);
+                    kernels.turn(&self.frame[at..], places, frame.channels(), &mut self.turned[at..]);
                 }
             }
-            Turn::Images => turn(&self.frame, frame.covered.images.count, frame.image(), &mut self.turned),
+            Turn::Images => {
+                kernels.turn(&self.frame, frame.covered.images.count, frame.image(), &mut self.turned)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod nonzero;
 mod recount;
 mod right;
 mod rule;
+mod standing;
 mod stepped;
 mod under_way;
 mod wide;
@@ -30,7 +31,7 @@ use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
 use rule::{Output, associative, narrowest};
-use stepped::Stepped;
+use standing::Standing;
 use under_way::UnderWay;
 
 /// Instructions whose layouts are kept; more than the distinct matrix instructions of a training step.
@@ -45,10 +46,10 @@ pub(super) struct Array {
     number_of: HashMap<(Matrix, bool), usize>,
     last: usize,
     nonzero: Nonzero,
-    stepped: Stepped,
     narrow: Narrow,
     sums: Vec<u8>,
     under_way: UnderWay,
+    standing: Standing,
 }
 
 /// What is kept of a matrix instruction.
@@ -66,8 +67,8 @@ impl Prepared {
         let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
         compiled!(kernels, {
-            left.take(layout, codes);
-            right.take(layout, state);
+            left.take(kernels, layout, codes);
+            right.take(kernels, layout, state);
         });
     }
 }
@@ -94,21 +95,28 @@ impl Array {
             number_of: HashMap::new(),
             last: 0,
             nonzero: Nonzero::default(),
-            stepped: Stepped::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
             under_way: UnderWay::default(),
+            standing: Standing::default(),
         }
     }
 
     /// An instruction of another unit is executed.
     pub(super) fn overwritten(&mut self, instr: &Instr) {
         self.under_way.overwritten(instr);
+        self.standing.overwritten(instr);
     }
 
     /// A plan begins: nothing is under way.
     pub(super) fn begin(&mut self) {
         self.under_way = UnderWay::default();
+        self.look_anew();
+    }
+
+    /// Memory may be another than this array left: it is looked at.
+    pub(super) fn look_anew(&mut self) {
+        self.standing = Standing::default();
     }
 
     /// Executes a matrix instruction.
@@ -121,6 +129,7 @@ impl Array {
         match self.prepare(m, positions_reduced) {
             Some(number) => self.bytes(number, step, state),
             None => {
+                self.standing.put(m, None);
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
                 self.finish(step, m, positions_reduced, state, product, &sums)
             }
@@ -156,7 +165,11 @@ impl Array {
         let Prepared { layout, left, right } = &mut self.prepared[number];
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
-        let (start, words) = compiled!(kernels, greatest_start(&m, rule, state));
+        let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
+        let (start, words) = match known {
+            Some(greatest) => (greatest, true),
+            None => compiled!(kernels, greatest_start(&m, rule, state)),
+        };
         let start = self.under_way.is_empty().then_some(start);
         let safe = |greatest: i64, start: u64| {
             let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
@@ -190,12 +203,16 @@ impl Array {
             }
         };
         let extremes = kernels.product(&layout.shape, operands, out, accumulate);
-        let nonzero_products = compiled!(kernels, nonzero.products(layout, left, &right.nonzero));
+        let exact = exact(&extremes);
+        let in_memory = safe_start.is_some() && words;
+        self.standing
+            .put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
+        let nonzero_products = compiled!(kernels, nonzero.products(kernels, layout, left, &right.nonzero));
         if safe_start.is_some() {
             if !words {
                 compiled!(kernels, store_words(&m, state, &self.sums));
             }
-            let exact = (!m.partial).then(|| exact(&extremes));
+            let exact = (!m.partial).then_some(exact);
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
         let product = Product { nonzero_products, greatest };
@@ -211,7 +228,7 @@ impl Array {
                 let saturates = rule.overflow == Overflow::Saturate;
                 return Ok(Outcome {
                     nonzero_products,
-                    exact: (!m.partial).then(|| exact(&extremes)),
+                    exact: (!m.partial).then_some(exact),
                     wrong_outputs: if m.partial { 0 } else { found.wrong },
                     saturated_joins: if saturates { found.overflows } else { 0 },
                     first_overflow: found.first_overflow,
@@ -254,7 +271,7 @@ impl Array {
             let start = |i| starts.get(i).copied().unwrap_or_default();
             sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum)).collect()
         } else {
-            self.stepped.outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
+            stepped::outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
         };
         let columns = size(m.columns);
         let first = outputs.iter().position(|o: &Output| o.overflows > 0);
@@ -287,6 +304,11 @@ fn narrow(register: i64) -> i32 {
     i32::try_from(register).unwrap_or(0)
 }
 
+/// Whether every number of 32 bits that stands where outputs go is a register: outputs are words no wider than it.
+fn words_are_registers(m: &Matrix, rule: AccumulatorRule) -> bool {
+    m.out_format.bits() == 32 && rule.result_bits() >= 32
+}
+
 /// The greatest magnitude that the instruction goes on from, and whether memory holds every register as it is, in 32 bits.
 #[inline(always)]
 fn greatest_start(m: &Matrix, rule: AccumulatorRule, state: &State) -> (u64, bool) {
@@ -297,7 +319,10 @@ fn greatest_start(m: &Matrix, rule: AccumulatorRule, state: &State) -> (u64, boo
     if words {
         let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
         let words = state.memory(Memory::Accumulator)[at..].as_chunks::<4>().0;
-        let rows = (0..size(m.rows)).map(|r| &words[r * size(m.out_stride)..][..size(m.columns)]);
+        // Rows without gaps are one.
+        let dense = m.out_stride == m.columns;
+        let (rows, columns) = if dense { (1, m.rows * m.columns) } else { (m.rows, m.columns) };
+        let rows = (0..size(rows)).map(|r| &words[r * size(m.out_stride)..][..size(columns)]);
         let of_row =
             |row: &[[u8; 4]]| row.iter().map(|&w| i32::from_le_bytes(w).unsigned_abs()).max().unwrap_or(0);
         let greatest = u64::from(rows.map(of_row).max().unwrap_or(0));

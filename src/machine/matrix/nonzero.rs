@@ -6,7 +6,7 @@ use super::layout::{Layout, positions, tap_place, taps};
 use super::left::Left;
 use super::size;
 use crate::isa::Span;
-use crate::machine::kernels::nonzeros;
+use crate::machine::kernels::Kernels;
 
 /// Scratch of counts.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Nonzero {
 impl Nonzero {
     /// Products of the frame's codes with both operands not zero; `right` counts those of each reduction index.
     #[inline(always)]
-    pub(super) fn products(&mut self, layout: &Layout, left: &Left, right: &[u32]) -> u64 {
+    pub(super) fn products(&mut self, kernels: Kernels, layout: &Layout, left: &Left, right: &[u32]) -> u64 {
         let left = left.in_frame(layout);
         let at = layout.frame.covered;
         let positions = at.images.count * at.rows.count * at.columns.count;
@@ -29,8 +29,8 @@ impl Nonzero {
         match layout.positions_reduced {
             false if positions == rows => self.of_taps(layout, left, right),
             false => self.of_taps_each(layout, left, right),
-            true if taps == rows => self.of_positions(layout, left, right),
-            true => self.of_positions_each(layout, left, right),
+            true if taps == rows => self.of_positions(kernels, layout, left, right),
+            true => self.of_positions_each(kernels, layout, left, right),
         }
     }
 
@@ -38,36 +38,39 @@ impl Nonzero {
     #[inline(always)]
     fn of_taps(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        // How many images have a code not zero at each place.
-        self.places.clear();
-        self.places.resize(frame.image(), 0);
-        // As many as a byte counts, then all.
-        for images in left.chunks(255 * frame.image()) {
-            self.few.clear();
-            self.few.resize(frame.image(), 0);
-            for image in images.chunks_exact(frame.image()) {
-                self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
-            }
-            self.places.iter_mut().zip(&self.few).for_each(|(n, &few)| *n += u32::from(few));
-        }
         let (channels, tap_columns, tap_rows) = (frame.channels(), at.tap_columns.count, at.tap_rows.count);
-        // Along each row: `[row][tap_col][channel]`.
         let windows = Windows {
             outputs: at.columns,
             step: size(m.step_x),
             taps: tap_columns,
             dilate: size(m.dilate_x),
         };
-        self.rows.clear();
-        self.rows.resize(frame.rows * tap_columns * channels, 0);
+        // How many images have a code not zero at each place, as many as a byte counts; of those, along each row:
+        // `[row][tap_col][channel]`.
         let of_row = tap_columns * channels;
-        for (row, sums) in self.places.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row)) {
-            windows.sum(row, channels, sums);
+        self.rows.resize(frame.rows * of_row, 0);
+        for (number, images) in left.chunks(255 * frame.image()).enumerate() {
+            let (first, later) = images.split_at(frame.image());
+            self.few.clear();
+            self.few.extend(first.iter().map(|&b| u8::from(b != ZERO)));
+            for image in later.chunks_exact(frame.image()) {
+                self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
+            }
+            if number == 0 {
+                let rows = self.few.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row));
+                rows.for_each(|(row, sums)| windows.sum(row, channels, sums));
+            } else {
+                self.places.resize(of_row, 0);
+                for (row, sums) in self.few.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row))
+                {
+                    windows.sum(row, channels, &mut self.places);
+                    sums.iter_mut().zip(&self.places).for_each(|(s, &n)| *s += n);
+                }
+            }
         }
         // Down the rows: `[tap_row][tap_col][channel]`.
         let windows =
             Windows { outputs: at.rows, step: size(m.step_y), taps: tap_rows, dilate: size(m.dilate_y) };
-        self.windows.clear();
         self.windows.resize(tap_rows * of_row, 0);
         windows.sum(&self.rows, of_row, &mut self.windows);
         let mut right = right;
@@ -106,11 +109,11 @@ impl Nonzero {
 
     /// The taps are a box: each position's count is a sum over it.
     #[inline(always)]
-    fn of_positions(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
+    fn of_positions(&mut self, kernels: Kernels, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        let pixels = left.chunks_exact(frame.channels());
+        let channels = frame.channels();
         self.places.clear();
-        self.places.extend(pixels.map(|pixel| nonzeros(pixel, ZERO)));
+        kernels.count_nonzeros(left, ((0..left.len()).step_by(channels), channels), ZERO, &mut self.places);
         // A position's taps, as a tap's positions: the window's roles change.
         let whole = |count| Span { first: 0, count };
         let across = Windows {
@@ -119,7 +122,6 @@ impl Nonzero {
             taps: at.columns.count,
             dilate: size(m.step_x),
         };
-        self.rows.clear();
         self.rows.resize(at.images.count * frame.rows * at.columns.count, 0);
         let rows = self.places.chunks_exact(frame.columns);
         for (row, sums) in rows.zip(self.rows.chunks_exact_mut(at.columns.count)) {
@@ -132,7 +134,6 @@ impl Nonzero {
             dilate: size(m.step_y),
         };
         let of_image = at.rows.count * at.columns.count;
-        self.windows.clear();
         self.windows.resize(at.images.count * of_image, 0);
         let images = self.rows.chunks_exact(frame.rows * at.columns.count);
         for (image, sums) in images.zip(self.windows.chunks_exact_mut(of_image)) {
@@ -150,7 +151,7 @@ impl Nonzero {
     }
 
     /// Any taps: one after another.
-    fn of_positions_each(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
+    fn of_positions_each(&mut self, kernels: Kernels, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         let channels = frame.channels();
         let mut total = 0;
@@ -164,11 +165,10 @@ impl Nonzero {
                 let first = row * frame.columns + (x - at.columns.first) * size(m.step_x) + tap;
                 let (here, later) = right.split_at(count);
                 right = later;
-                for (i, &b) in here.iter().enumerate() {
-                    let pixel = (first + i * size(m.step_x)) * channels + c;
-                    let a = nonzeros(&left[pixel..pixel + channel_count], ZERO);
-                    total += u64::from(a) * u64::from(b);
-                }
+                let pixels = (0..count).map(|i| (first + i * size(m.step_x)) * channels + c);
+                self.places.clear();
+                kernels.count_nonzeros(left, (pixels, channel_count), ZERO, &mut self.places);
+                total += dot(&self.places, here);
             }
         }
         total
@@ -186,7 +186,7 @@ struct Windows {
 impl Windows {
     /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
     #[inline(always)]
-    fn sum(&self, places: &[u32], inner: usize, sums: &mut [u32]) {
+    fn sum<T: Copy + Into<u32>>(&self, places: &[T], inner: usize, sums: &mut [u32]) {
         let slides = self.step == self.dilate && self.step == 1;
         for tap in 0..self.taps {
             let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
@@ -196,13 +196,14 @@ impl Windows {
                 let before = &before[(tap - 1) * inner..];
                 let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs.count));
                 for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
-                    *sum = before + come - gone;
+                    *sum = before + come.into() - gone.into();
                 }
                 continue;
             }
-            for output in 0..self.outputs.count {
+            sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n.into());
+            for output in 1..self.outputs.count {
                 let places = at(output * self.step + tap * self.dilate);
-                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
+                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n.into());
             }
         }
     }

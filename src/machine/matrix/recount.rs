@@ -9,7 +9,7 @@ use super::wide::{self, Packed};
 use super::{rule, size};
 use crate::isa::{Format, Instr, Matrix};
 use crate::machine::State;
-use crate::machine::kernels::{self, Extension, Kernels, Reach};
+use crate::machine::kernels::{self, Extension, Kernels, Reach, compiled};
 use crate::number::{AccumulatorRule, Overflow, max_code};
 use crate::program::Step;
 
@@ -44,7 +44,7 @@ pub struct Recounter {
     kernels: Kernels,
     /// Reductions that later instructions go on with, the latest last: an instruction's outputs, as a rule gone on with as a
     /// whole.
-    under_way: Vec<(Matrix, Vec<Open>)>,
+    under_way: Vec<(Matrix, Opens)>,
     /// Those of them that were not, by bit of the accumulator memory.
     single: HashMap<u64, Open>,
 }
@@ -52,10 +52,65 @@ pub struct Recounter {
 /// An output under way.
 #[derive(Debug, Clone, Copy, Default)]
 struct Open {
-    reach: Reach,
+    sum: i64,
+    least: i64,
+    greatest: i64,
     register: i64,
     products: i64,
     norm: i64,
+}
+
+/// An instruction's outputs under way, `width` to a row: so many columns, and what fills lanes.
+#[derive(Debug)]
+struct Opens {
+    columns: usize,
+    width: usize,
+    sums: Vec<i64>,
+    least: Vec<i64>,
+    greatest: Vec<i64>,
+    registers: Vec<i64>,
+    /// Products of the output that has the most.
+    products: i64,
+    /// Sums of the right operand's magnitudes of each column; the greatest where rows differ.
+    norms: Vec<i64>,
+}
+
+impl Opens {
+    /// Of an instruction, all zero.
+    fn new(m: &Matrix) -> Opens {
+        let columns = size(m.columns);
+        let width = columns.next_multiple_of(kernels::STEPPED_LANES);
+        let zeros = || vec![0; size(m.rows) * width];
+        let [sums, least, greatest, registers] = [zeros(), zeros(), zeros(), zeros()];
+        Opens { columns, width, sums, least, greatest, registers, products: 0, norms: vec![0; columns] }
+    }
+
+    /// Places of the outputs, row by row.
+    fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        let (columns, width) = (self.columns, self.width);
+        (0..self.sums.len()).step_by(width).flat_map(move |row| row..row + columns)
+    }
+
+    fn get(&self, place: usize) -> Open {
+        Open {
+            sum: self.sums[place],
+            least: self.least[place],
+            greatest: self.greatest[place],
+            register: self.registers[place],
+            products: self.products,
+            norm: self.norms[place % self.width],
+        }
+    }
+
+    fn set(&mut self, place: usize, open: Open) {
+        self.sums[place] = open.sum;
+        self.least[place] = open.least;
+        self.greatest[place] = open.greatest;
+        self.registers[place] = open.register;
+        self.products = self.products.max(open.products);
+        let norm = &mut self.norms[place % self.width];
+        *norm = open.norm.max(*norm);
+    }
 }
 
 impl Default for Recounter {
@@ -78,42 +133,37 @@ impl Recounter {
             _ => return None,
         };
         let packed = wide::pack(m, positions_reduced, state);
-        let columns = size(m.columns);
-        let width = columns.next_multiple_of(kernels::STEPPED_LANES);
-        let mut right = vec![0i16; packed.length * width];
-        for (j, column) in packed.right.chunks(packed.length).enumerate() {
-            column.iter().enumerate().for_each(|(k, &v)| right[k * width + j] = v);
-        }
-        let norm = |column: &[i16]| column.iter().map(|&v| i64::from(v.unsigned_abs())).sum::<i64>();
-        let norms: Vec<i64> = packed.right.chunks(packed.length).map(norm).collect();
         let mut outputs = self.start(m);
-        let wrapped_joins = self.join(step.rule, &packed, &right, width, &mut outputs);
-        for row in outputs.chunks_mut(columns) {
-            for (open, norm) in row.iter_mut().zip(&norms) {
-                open.products += i64::from(m.length);
-                open.norm += norm;
-            }
+        let width = outputs.width;
+        let right = packed.right.by_index(width);
+        let wrapped_joins = self.join(step.rule, &packed, &right, &mut outputs);
+        outputs.products += i64::from(m.length);
+        for row in right.chunks_exact(width) {
+            outputs.norms.iter_mut().zip(row).for_each(|(n, &v)| *n += i64::from(v.unsigned_abs()));
         }
-        let greatest = |of: fn(&Open) -> i64| outputs.iter().map(of).max().unwrap_or(0);
         let left = greatest_code(m.left_format);
         let codes = left.saturating_mul(greatest_code(m.right_format));
-        let worst_case = greatest(|o| o.products).saturating_mul(codes);
-        let l1_bound = (!positions_reduced).then(|| greatest(|o| o.norm).saturating_mul(left));
+        let worst_case = outputs.products.saturating_mul(codes);
+        let greatest_norm = outputs.norms.iter().max().copied().unwrap_or(0);
+        let l1_bound = (!positions_reduced).then(|| greatest_norm.saturating_mul(left));
         if m.partial {
             self.under_way.retain(|(of, _)| rule::outputs_of(of) != rule::outputs_of(m));
             self.under_way.push((*m, outputs));
             return Some(Recount { wrapped_joins, worst_case, l1_bound, outputs: Vec::new() });
         }
-        let recounted =
-            |o: &Open| Recounted { exact: o.reach.sum, least: o.reach.least, greatest: o.reach.greatest };
-        let outputs = outputs.iter().map(recounted).collect();
+        let recounted = |place: usize| Recounted {
+            exact: outputs.sums[place],
+            least: outputs.least[place],
+            greatest: outputs.greatest[place],
+        };
+        let outputs = outputs.places().map(recounted).collect();
         Some(Recount { outputs, wrapped_joins, worst_case, l1_bound })
     }
 
     /// What an instruction goes on from.
-    fn start(&mut self, m: &Matrix) -> Vec<Open> {
+    fn start(&mut self, m: &Matrix) -> Opens {
         if !m.accumulate {
-            return vec![Open::default(); size(m.rows) * size(m.columns)];
+            return Opens::new(m);
         }
         if let Some(place) =
             self.under_way.iter().position(|(of, _)| rule::outputs_of(of) == rule::outputs_of(m))
@@ -121,39 +171,33 @@ impl Recounter {
             return self.under_way.remove(place).1;
         }
         for (of, outputs) in self.under_way.drain(..) {
-            self.single.extend(rule::keys(&of).zip(outputs));
+            self.single.extend(rule::keys(&of).zip(outputs.places().map(|place| outputs.get(place))));
         }
-        rule::keys(m).map(|key| self.single.remove(&key).unwrap_or_default()).collect()
+        let mut outputs = Opens::new(m);
+        for (key, place) in rule::keys(m).zip(outputs.places()) {
+            outputs.set(place, self.single.remove(&key).unwrap_or_default());
+        }
+        outputs
     }
 
     /// Joins the products of an instruction; how many joins wrapped.
-    fn join(
-        &self,
-        rule: AccumulatorRule,
-        packed: &Packed,
-        right: &[i16],
-        width: usize,
-        outputs: &mut [Open],
-    ) -> u64 {
-        let magnitude = |v: &[i16]| v.iter().map(|x| i64::from(x.unsigned_abs())).max().unwrap_or(0);
-        let greatest_right = magnitude(&packed.right);
-        let greatest = magnitude(&packed.left) * greatest_right;
+    fn join(&self, rule: AccumulatorRule, packed: &Packed, right: &[i16], outputs: &mut Opens) -> u64 {
+        let greatest = compiled!(self.kernels, wide::greatest(&packed.left) * wide::greatest(right));
         let lanes = kernels::stepped_lanes(rule, greatest).filter(|_| rule.overflow == Overflow::Wrap);
-        let columns = packed.right.len() / packed.length;
-        let rows = outputs.par_chunks_mut(columns).zip(packed.left.par_chunks(packed.length));
-        let each = |(outputs, row): (&mut [Open], &[i16])| {
-            let mut reaches = vec![Reach::default(); width];
-            reaches.iter_mut().zip(&*outputs).for_each(|(r, o)| *r = o.reach);
-            self.kernels.partial_sums(rule, greatest, row, right, &mut reaches);
-            outputs.iter_mut().zip(reaches).for_each(|(o, r)| o.reach = r);
-            let Some(lanes) = lanes else { return 0 };
-            let mut registers = vec![0i64; width];
-            registers.iter_mut().zip(&*outputs).for_each(|(r, o)| *r = o.register);
-            let mut overflows = vec![0u32; width];
-            self.kernels.stepped(lanes, rule, row, right, &mut registers, &mut overflows);
-            outputs.iter_mut().zip(registers).for_each(|(o, r)| o.register = r);
-            overflows[..outputs.len()].iter().map(|&n| u64::from(n)).sum()
-        };
-        rows.with_min_len(4).map(each).sum()
+        let (columns, width) = (outputs.columns, outputs.width);
+        let rows = outputs.sums.par_chunks_mut(width).zip(outputs.least.par_chunks_mut(width));
+        let rows = rows.zip(outputs.greatest.par_chunks_mut(width));
+        let rows =
+            rows.zip(outputs.registers.par_chunks_mut(width)).zip(packed.left.par_chunks(packed.length));
+        rows.with_min_len(4)
+            .map(|((((sums, least), greatest_sums), registers), row)| {
+                let reach = Reach { sums, least, greatest: greatest_sums };
+                self.kernels.partial_sums(rule, greatest, row, right, reach);
+                let Some(lanes) = lanes else { return 0 };
+                let mut overflows = vec![0u32; width];
+                self.kernels.stepped(lanes, rule, row, right, registers, &mut overflows);
+                overflows[..columns].iter().map(|&n| u64::from(n)).sum()
+            })
+            .sum()
     }
 }

@@ -5,7 +5,7 @@ use super::layout::Layout;
 use super::size;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
-    GROUP, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, interleave, nonzeros,
+    GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, interleave,
 };
 use crate::machine::{State, state::unsigned_element};
 
@@ -29,7 +29,7 @@ pub(super) struct Right {
 impl Right {
     /// Makes it what memory holds.
     #[inline(always)]
-    pub(super) fn take(&mut self, layout: &Layout, state: &State) {
+    pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, state: &State) {
         let m = &layout.m;
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
@@ -43,7 +43,7 @@ impl Right {
         }
         self.stepped.clear();
         self.unpack(m.right_format, bytes, count);
-        self.count_nonzero(layout);
+        self.count_nonzero(kernels, layout);
         self.pack(layout);
         self.correct(layout);
     }
@@ -104,13 +104,13 @@ impl Right {
     }
 
     #[inline(always)]
-    fn count_nonzero(&mut self, layout: &Layout) {
+    fn count_nonzero(&mut self, kernels: Kernels, layout: &Layout) {
         let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
         let codes = &self.codes;
         self.nonzero.clear();
         if stride == 1 {
-            let of_row = |&base: &usize| nonzeros(&codes[base..base + columns], 0);
-            return self.nonzero.extend(layout.right_of.iter().map(of_row));
+            let rows = (layout.right_of.iter().copied(), columns);
+            return kernels.count_nonzeros(codes, rows, 0, &mut self.nonzero);
         }
         self.nonzero.resize(layout.right_of.len(), 0);
         // Indices that lie side by side are counted side by side, column by column.

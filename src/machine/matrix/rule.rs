@@ -1,5 +1,7 @@
 //! The accumulator's rules: what is known of sums before any is stepped, and what reductions under way go on from.
 
+use std::ops::Range;
+
 use crate::isa::{Address, Format, Matrix, Memory};
 use crate::machine::{State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
@@ -59,6 +61,13 @@ pub(super) fn starts(m: &Matrix, rule: AccumulatorRule, state: &State, mut each:
 /// Where outputs lie: from an address, in a format, so many rows and columns, a stride apart.
 pub(super) fn outputs_of(m: &Matrix) -> (Address, Format, [u32; 3]) {
     (m.out, m.out_format, [m.rows, m.columns, m.out_stride])
+}
+
+/// From the first bit of an instruction's outputs to behind the last.
+pub(super) fn bits_of(m: &Matrix) -> Range<u64> {
+    let first = m.out.offset * 8;
+    let last = u64::from(m.rows - 1) * u64::from(m.out_stride) + u64::from(m.columns);
+    first..first + last * u64::from(m.out_format.bits())
 }
 
 /// First bit of each output, in row-major order.

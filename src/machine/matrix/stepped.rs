@@ -4,87 +4,72 @@ use rayon::prelude::*;
 
 use super::rule::{Output, Start, narrowest};
 use super::size;
-use super::wide::{self, Packed};
+use super::wide;
 use crate::isa::Matrix;
 use crate::machine::State;
-use crate::machine::kernels::{self, Kernels};
+use crate::machine::kernels::{self, Kernels, compiled};
 use crate::number::{Accumulator, AccumulatorRule, Overflow};
 
-/// Scratch of stepped outputs.
-#[derive(Debug, Default)]
-pub(super) struct Stepped {
-    /// The right operand, `[index][column]`, columns padded to whole blocks.
-    right: Vec<i16>,
-}
-
-impl Stepped {
-    #[expect(clippy::too_many_arguments, reason = "one instruction, taken apart")]
-    /// What becomes of every output whose exact sum, start left out, is in `sums`.
-    pub(super) fn outputs(
-        &mut self,
-        rule: AccumulatorRule,
-        m: &Matrix,
-        positions_reduced: bool,
-        state: &State,
-        starts: &[Start],
-        sums: &[i64],
-        kernels: Kernels,
-    ) -> Vec<Output> {
-        let packed = wide::pack(m, positions_reduced, state);
-        let columns = size(m.columns);
-        let width = columns.next_multiple_of(kernels::STEPPED_LANES);
-        self.right.clear();
-        self.right.resize(packed.length * width, 0);
-        for (j, column) in packed.right.chunks(packed.length).enumerate() {
-            column.iter().enumerate().for_each(|(k, &v)| self.right[k * width + j] = v);
+/// What becomes of every output whose exact sum, start left out, is in `sums`.
+pub(super) fn outputs(
+    rule: AccumulatorRule,
+    m: &Matrix,
+    positions_reduced: bool,
+    state: &State,
+    starts: &[Start],
+    sums: &[i64],
+    kernels: Kernels,
+) -> Vec<Output> {
+    let packed = wide::pack(m, positions_reduced, state);
+    let columns = size(m.columns);
+    let width = columns.next_multiple_of(kernels::STEPPED_LANES);
+    let right = packed.right.by_index(width);
+    let (greatest_left, greatest_right) =
+        compiled!(kernels, (wide::greatest(&packed.left), wide::greatest(&right)));
+    let greatest = greatest_left * greatest_right;
+    let lanes = kernels::stepped_lanes(rule, greatest);
+    let mut outputs = vec![Output { register: 0, exact: 0, overflows: 0 }; size(m.rows) * columns];
+    let rows = outputs.par_chunks_mut(columns).zip(sums.par_chunks(columns)).enumerate();
+    rows.with_min_len(4).for_each(|(r, (outputs, sums))| {
+        let row = &packed.left[r * packed.length..(r + 1) * packed.length];
+        let started = starts.get(r * columns..(r + 1) * columns);
+        let start = |j: usize| started.map_or(Start::default(), |s| s[j]);
+        let norm: i64 = row.iter().map(|v| i64::from(v.unsigned_abs())).sum();
+        let furthest = (0..columns).map(|j| start(j).register.unsigned_abs()).max().unwrap_or(0);
+        let bound = i128::from(norm) * i128::from(greatest_right) + i128::from(furthest);
+        if bound < 1 << (narrowest(rule) - 1) {
+            for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
+                let (start, sum) = (start(j), i128::from(sum));
+                let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);
+                *output = Output { register, exact: start.exact + sum, overflows: 0 };
+            }
+        } else if let Some(lanes) = lanes {
+            let mut registers = vec![0i64; width];
+            (0..columns).for_each(|j| registers[j] = start(j).register);
+            let mut overflows = vec![0u32; width];
+            kernels.stepped(lanes, rule, row, &right, &mut registers, &mut overflows);
+            for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
+                let exact = start(j).exact + i128::from(sum);
+                *output = Output { register: registers[j], exact, overflows: overflows[j].into() };
+            }
+        } else {
+            for (j, output) in outputs.iter_mut().enumerate() {
+                let right = right.iter().skip(j).step_by(width);
+                *output = one(rule, row, right, start(j));
+            }
         }
-        let magnitudes = |v: &[i16]| v.iter().map(|x| i64::from(x.unsigned_abs())).max().unwrap_or(0);
-        let greatest_right = magnitudes(&packed.right);
-        let greatest = magnitudes(&packed.left) * greatest_right;
-        let lanes = kernels::stepped_lanes(rule, greatest);
-        let mut outputs = vec![Output { register: 0, exact: 0, overflows: 0 }; size(m.rows) * columns];
-        let rows = outputs.par_chunks_mut(columns).zip(sums.par_chunks(columns)).enumerate();
-        rows.with_min_len(4).for_each(|(r, (outputs, sums))| {
-            let row = &packed.left[r * packed.length..(r + 1) * packed.length];
-            let started = starts.get(r * columns..(r + 1) * columns);
-            let start = |j: usize| started.map_or(Start::default(), |s| s[j]);
-            let norm: i64 = row.iter().map(|v| i64::from(v.unsigned_abs())).sum();
-            let furthest = (0..columns).map(|j| start(j).register.unsigned_abs()).max().unwrap_or(0);
-            let bound = i128::from(norm) * i128::from(greatest_right) + i128::from(furthest);
-            if bound < 1 << (narrowest(rule) - 1) {
-                for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
-                    let (start, sum) = (start(j), i128::from(sum));
-                    let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);
-                    *output = Output { register, exact: start.exact + sum, overflows: 0 };
-                }
-            } else if let Some(lanes) = lanes {
-                let mut registers = vec![0i64; width];
-                (0..columns).for_each(|j| registers[j] = start(j).register);
-                let mut overflows = vec![0u32; width];
-                kernels.stepped(lanes, rule, row, &self.right, &mut registers, &mut overflows);
-                for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
-                    let exact = start(j).exact + i128::from(sum);
-                    *output = Output { register: registers[j], exact, overflows: overflows[j].into() };
-                }
-            } else {
-                for (j, output) in outputs.iter_mut().enumerate() {
-                    *output = one(rule, row, &packed, j, start(j));
-                }
+        if rule.overflow == Overflow::Wrap {
+            for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
+                let whole = i128::from(start(j).register) + i128::from(sum);
+                output.overflows = u64::from(i128::from(output.register) != whole);
             }
-            if rule.overflow == Overflow::Wrap {
-                for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
-                    let whole = i128::from(start(j).register) + i128::from(sum);
-                    output.overflows = u64::from(i128::from(output.register) != whole);
-                }
-            }
-        });
-        outputs
-    }
+        }
+    });
+    outputs
 }
 
 /// One output by the definition.
-fn one(rule: AccumulatorRule, row: &[i16], packed: &Packed, column: usize, start: Start) -> Output {
-    let right = &packed.right[column * packed.length..(column + 1) * packed.length];
+fn one<'a>(rule: AccumulatorRule, row: &[i16], right: impl Iterator<Item = &'a i16>, start: Start) -> Output {
     let mut accumulator = Accumulator::new(rule, start.register, start.exact);
     row.iter().zip(right).for_each(|(&a, &b)| accumulator.product(i64::from(a) * i64::from(b)));
     let sum = accumulator.finish();

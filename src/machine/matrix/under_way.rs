@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::rule::{Output, Start, keys, outputs_of, starts};
+use super::rule::{Output, Start, bits_of, keys, outputs_of, starts};
 use super::size;
 use crate::isa::{Instr, Matrix};
 use crate::machine::State;
@@ -24,13 +24,6 @@ struct Tile {
     m: Matrix,
     /// In row-major order; nothing where the register is its exact sum.
     sums: Vec<Option<i128>>,
-}
-
-/// From the first bit of an instruction's outputs to behind the last.
-fn bits_of(m: &Matrix) -> Range<u64> {
-    let first = m.out.offset * 8;
-    let last = u64::from(m.rows - 1) * u64::from(m.out_stride) + u64::from(m.columns);
-    first..first + last * u64::from(m.out_format.bits())
 }
 
 impl UnderWay {

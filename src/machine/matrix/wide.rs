@@ -10,8 +10,41 @@ use crate::machine::{State, element, values};
 /// Operands of one instruction: rows of `length` codes each.
 pub(super) struct Packed {
     pub(super) left: Vec<i16>,
-    pub(super) right: Vec<i16>,
+    pub(super) right: RightCodes,
     pub(super) length: usize,
+}
+
+/// The right operand: where each reduction index finds the code of the first column, and bytes from column to column.
+pub(super) struct RightCodes {
+    codes: Vec<i16>,
+    first: Vec<i64>,
+    stride: i64,
+    pub(super) columns: usize,
+}
+
+impl RightCodes {
+    fn at(&self, first: i64, column: usize) -> i16 {
+        let place = first + self.stride * i64::try_from(column).unwrap_or(0);
+        self.codes[usize::try_from(place).unwrap_or(usize::MAX)]
+    }
+
+    /// `[column][index]`.
+    fn by_column(&self) -> Vec<i16> {
+        (0..self.columns).flat_map(|j| self.first.iter().map(move |&first| self.at(first, j))).collect()
+    }
+
+    /// `[index][column]`, rows of `width`.
+    pub(super) fn by_index(&self, width: usize) -> Vec<i16> {
+        let mut right = vec![0; self.first.len() * width];
+        for (row, &first) in right.chunks_exact_mut(width).zip(&self.first) {
+            let place = usize::try_from(first).unwrap_or(usize::MAX);
+            match self.codes.get(place..place + self.columns).filter(|_| self.stride == 1) {
+                Some(codes) => row[..self.columns].copy_from_slice(codes),
+                None => row[..self.columns].iter_mut().enumerate().for_each(|(j, v)| *v = self.at(first, j)),
+            }
+        }
+        right
+    }
 }
 
 fn code(value: i64) -> i16 {
@@ -111,7 +144,7 @@ fn pack_tap(m: &Matrix, codes: &[u8], ks: &[[i64; 3]], tap: [i64; 3], row: &mut 
     }
 }
 
-fn pack_right(m: &Matrix, ks: &[[i64; 3]], state: &State) -> Vec<i16> {
+fn pack_right(m: &Matrix, ks: &[[i64; 3]], state: &State) -> RightCodes {
     let strides = [m.right_stride_0, m.right_stride_1, m.right_stride_2].map(i64::from);
     let base: Vec<i64> =
         ks.iter().map(|k| m.right_first + k.iter().zip(strides).map(|(a, b)| a * b).sum::<i64>()).collect();
@@ -121,20 +154,23 @@ fn pack_right(m: &Matrix, ks: &[[i64; 3]], state: &State) -> Vec<i16> {
     let mut codes = Vec::new();
     let right = Address { memory: Memory::Weight, ..m.right };
     values::read(state.memory(Memory::Weight), right, m.right_format, count, &mut codes);
-    let codes: Vec<i16> = codes.into_iter().map(code).collect();
-    let mut packed = vec![0i16; size(m.columns) * ks.len()];
-    for (j, column) in packed.chunks_mut(ks.len()).enumerate() {
-        let shift = i64::from(m.column_stride) * i64::try_from(j).unwrap_or(0);
-        for (v, &b) in column.iter_mut().zip(&base) {
-            *v = codes[usize::try_from(b + shift).unwrap_or(usize::MAX)];
-        }
+    RightCodes {
+        codes: codes.into_iter().map(code).collect(),
+        first: base,
+        stride: m.column_stride.into(),
+        columns: size(m.columns),
     }
-    packed
+}
+
+/// The greatest magnitude of a code.
+#[inline(always)]
+pub(super) fn greatest(codes: &[i16]) -> i64 {
+    codes.iter().map(|code| code.unsigned_abs()).max().unwrap_or(0).into()
 }
 
 /// Products that sum to below 2^31 whatever the codes.
+#[inline(always)]
 fn safe_block(left: &[i16], right: &[i16]) -> (i64, usize) {
-    let greatest = |v: &[i16]| v.iter().map(|x| i64::from(x.unsigned_abs())).max().unwrap_or(0);
     let product = greatest(left) * greatest(right);
     (product, usize::try_from((i64::from(i32::MAX) / product.max(1)).max(1)).unwrap_or(1))
 }
@@ -158,15 +194,15 @@ fn row_sums(row: &[i16], right: &[i16], block: usize, sums: &mut [i64]) {
     }
 }
 
-fn nonzero_products(p: &Packed) -> u64 {
+fn nonzero_products(left: &[i16], right: &[i16], length: usize) -> u64 {
     let count = |v: &[i16]| {
-        let mut counts = vec![0u64; p.length];
-        for row in v.chunks(p.length) {
+        let mut counts = vec![0u64; length];
+        for row in v.chunks(length) {
             counts.iter_mut().zip(row).for_each(|(c, &x)| *c += u64::from(x != 0));
         }
         counts
     };
-    count(&p.left).iter().zip(count(&p.right)).map(|(a, b)| a * b).sum()
+    count(left).iter().zip(count(right)).map(|(a, b)| a * b).sum()
 }
 
 /// The exact sums of an instruction, start values left out.
@@ -176,13 +212,13 @@ pub(super) fn product(
     state: &State,
     kernels: Kernels,
 ) -> (Product, Vec<i64>) {
-    let packed = pack(m, positions_reduced, state);
-    let columns = size(m.columns);
-    let (greatest, block) = safe_block(&packed.left, &packed.right);
+    let Packed { left, right, length } = pack(m, positions_reduced, state);
+    let (columns, right) = (right.columns, right.by_column());
+    let (greatest, block) = compiled!(kernels, safe_block(&left, &right));
     let mut sums = vec![0i64; size(m.rows) * columns];
-    let rows = sums.par_chunks_mut(columns).zip(packed.left.par_chunks(packed.length));
+    let rows = sums.par_chunks_mut(columns).zip(left.par_chunks(length));
     rows.with_min_len(128).for_each(|(sums, row)| {
-        compiled!(kernels, row_sums(row, &packed.right, block, sums));
+        compiled!(kernels, row_sums(row, &right, block, sums));
     });
-    (Product { nonzero_products: nonzero_products(&packed), greatest }, sums)
+    (Product { nonzero_products: nonzero_products(&left, &right, length), greatest }, sums)
 }

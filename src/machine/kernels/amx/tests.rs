@@ -64,7 +64,7 @@ fn made(case: &Case) -> (Shape, Vec<u8>, Vec<u8>, Vec<i32>, Vec<u8>) {
                 segments.push(Segment { offset, groups, first_group });
             }
             // Pixels lie side by side; a row of them may not.
-            offset += GROUP * groups + if i % 2 == 0 { 0 } else { 9 };
+            offset += GROUP * groups + if i % 4 == 0 { 0 } else { 9 };
             first_group += groups;
         }
         classes.push(Class { first_row, rows, first_segment, segments: segments.len() - first_segment });
