@@ -6,10 +6,11 @@
 use super::trainer::{Ahead, beside};
 use super::{Checkpoint, CheckpointError, Score, TrainError, Trainer};
 use crate::data::{Batch, DataSet, Draw, order};
+use crate::isa::Instr;
 use crate::machine::{Engine, Observer, State};
 use crate::network::Recipe;
 use crate::observe::{Ledger, LedgerCounts, Statistics, StatisticsLine};
-use crate::program::Program;
+use crate::program::{Plan, Program, Step};
 use crate::spec::Machine;
 
 /// Codes are read for the statistics at the first step and at every step that is a multiple of this.
@@ -17,6 +18,10 @@ const LOOK_EVERY: u32 = 64;
 /// Accumulators are recounted at the first step and at every step that is a multiple of this: a recount takes as long as
 /// several steps.
 const RECOUNT_EVERY: u32 = 256;
+/// The same where a step has more than [`LONG`] products: a recount takes some fifty times as long as such a step.
+const RECOUNT_RARELY: u32 = 1024;
+/// Products of a step that is long.
+const LONG: u64 = 1 << 33;
 
 /// One epoch's outcome.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -74,6 +79,18 @@ pub struct Run<'a> {
     training: Ledger,
     evaluation: [Ledger; 2],
     statistics: Statistics<'a>,
+    recount_every: u32,
+}
+
+/// Products of a plan's matrix instructions.
+fn products(plan: &Plan) -> u64 {
+    let of = |step: &Step| match step.instr {
+        Instr::MTaps(m) | Instr::MPositions(m) => {
+            u64::from(m.rows) * u64::from(m.columns) * u64::from(m.length)
+        }
+        _ => 0,
+    };
+    plan.steps.iter().map(of).sum()
 }
 
 impl<'a> Run<'a> {
@@ -115,6 +132,7 @@ impl<'a> Run<'a> {
             training: ledger(&plans.train),
             evaluation: [ledger(&plans.quantise), ledger(&plans.evaluate)],
             statistics: Statistics::new(program),
+            recount_every: if products(&plans.train) > LONG { RECOUNT_RARELY } else { RECOUNT_EVERY },
             trainer,
         };
         match run.steps_per_epoch() {
@@ -280,7 +298,7 @@ impl<'a> Run<'a> {
         let ahead = (place != 0).then_some(Ahead { images, indices: &coming, draw: Some(&draw) });
         let (step, lr) = (self.step + 1, self.recipe.lr_log2(self.epoch()));
         let at = |every: u32| step == 1 || step.is_multiple_of(every);
-        self.statistics.begin(self.epoch(), at(LOOK_EVERY), at(RECOUNT_EVERY));
+        self.statistics.begin(self.epoch(), at(LOOK_EVERY), at(self.recount_every));
         let mut all: Vec<&mut dyn Observer> = vec![&mut self.training, &mut self.statistics];
         all.extend(observers.iter_mut().map(|o| &mut **o as &mut dyn Observer));
         let (score, next) = beside(ahead, || self.trainer.step(&fed, step, lr, &mut all));
@@ -351,7 +369,7 @@ impl<'a> Run<'a> {
 
     /// Accumulators were recounted at the first step and at every multiple of this.
     pub fn recount_every(&self) -> u32 {
-        RECOUNT_EVERY
+        self.recount_every
     }
 
     /// The program that is trained.

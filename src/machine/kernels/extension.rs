@@ -115,6 +115,11 @@ impl Kernels {
         self.0
     }
 
+    /// Whether products of few rows take as long as those of a tile's.
+    pub(in crate::machine) fn wants_many_rows(self) -> bool {
+        self.0 == Extension::Amx
+    }
+
     /// Does `work` compiled for AVX2, which the extension is.
     ///
     /// # Panics

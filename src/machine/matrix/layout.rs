@@ -7,7 +7,7 @@ use super::frame::Frame;
 use super::left::Left;
 use super::size;
 use crate::isa::{Covered, Matrix, TapOrder};
-use crate::machine::kernels::{Class, GROUP, Segment, Shape};
+use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape};
 
 /// How the frame is turned so that what is reduced lies side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub(super) fn positions(
 }
 
 impl Layout {
-    /// The layout of an instruction; none where its operands are no bytes or 32 bits do not hold every sum.
-    pub(super) fn new(m: &Matrix, positions_reduced: bool) -> Option<Layout> {
+    /// The layout of an instruction for some kernels; none where its operands are no bytes or 32 bits do not hold every sum.
+    pub(super) fn new(m: &Matrix, positions_reduced: bool, kernels: Kernels) -> Option<Layout> {
         let lone = m.out_rows == 1 && m.out_cols == 1;
         let wide = m.left_format.bits() != 8 || m.right_format.bits() > 8;
         if wide || m.length >= 1 << 17 || (positions_reduced && m.step_x != 1 && !lone) {
@@ -75,7 +75,7 @@ impl Layout {
             _ => Turn::None,
         };
         let (shape, pieces) =
-            if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame) };
+            if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame, kernels) };
         let runs = pieces.iter().map(|p| p.1).collect();
         let right_of = right_of(m, positions_reduced);
         Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, pieces, turn })
@@ -146,7 +146,7 @@ fn met(at: usize, step: u32, dilate: u32, pad: i32, taps: u32, extent: u32) -> (
 }
 
 /// Rows are positions, runs are taps that lie side by side.
-fn over_taps(m: &Matrix, frame: &Frame) -> (Shape, Vec<(usize, usize)>) {
+fn over_taps(m: &Matrix, frame: &Frame, kernels: Kernels) -> (Shape, Vec<(usize, usize)>) {
     let at = frame.covered;
     let places: Vec<((usize, usize), usize, usize)> =
         taps(m, m.first_k, m.length).map(|tap| ((tap.0, tap.1), tap_place(m, frame, tap), tap.3)).collect();
@@ -161,21 +161,26 @@ fn over_taps(m: &Matrix, frame: &Frame) -> (Shape, Vec<(usize, usize)>) {
     let channels = size(m.channels);
     let whole_groups = places.iter().all(|p| p.2 == channels) && channels.is_multiple_of(GROUP);
     let leave_out = whole_groups && m.widen_y == 1 && m.widen_x == 1;
-    // By tap rows and columns met: base and number of each row.
+    // By tap rows and columns met: base and number of each row. Where only many rows at once are fast, all columns count as met.
+    let by_column = leave_out && !kernels.wants_many_rows();
     let mut rows_of = BTreeMap::<_, Vec<(usize, usize)>>::new();
     let mut row = 0;
     for (n, y, x, count) in positions(m, m.first_row, m.rows) {
         let base = (n - at.images.first) * frame.image() + (y - at.rows.first) * size(m.step_y) * frame.row();
         for x in x..x + count {
             let base = base + (x - at.columns.first) * size(m.step_x) * frame.channels();
-            let class = if leave_out {
-                [
-                    met(y, m.step_y, m.dilate_y, m.pad_top, m.tap_rows, m.height),
-                    met(x, m.step_x, m.dilate_x, m.pad_left, m.tap_cols, m.width),
-                ]
-            } else {
-                [(0, m.tap_rows), (0, m.tap_cols)]
-            };
+            let class = [
+                if leave_out {
+                    met(y, m.step_y, m.dilate_y, m.pad_top, m.tap_rows, m.height)
+                } else {
+                    (0, m.tap_rows)
+                },
+                if by_column {
+                    met(x, m.step_x, m.dilate_x, m.pad_left, m.tap_cols, m.width)
+                } else {
+                    (0, m.tap_cols)
+                },
+            ];
             rows_of.entry(class).or_default().push((base, row));
             row += 1;
         }

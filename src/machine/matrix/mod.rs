@@ -146,7 +146,7 @@ impl Array {
             self.last = number;
             return Some(number);
         }
-        let layout = Layout::new(m, positions_reduced)?;
+        let layout = Layout::new(m, positions_reduced, self.kernels)?;
         if self.prepared.len() == LAYOUTS {
             self.prepared.clear();
             self.number_of.clear();

@@ -1,6 +1,8 @@
 //! How many products have both operands not zero: for each reduction index, left operands not zero times right operands
 //! not zero. The left ones are counted once a place of the frame and summed over windows axis by axis.
 
+use std::ops::{Add, Sub};
+
 use super::frame::ZERO;
 use super::layout::{Layout, positions, tap_place, taps};
 use super::left::Left;
@@ -12,6 +14,7 @@ use crate::machine::kernels::Kernels;
 #[derive(Debug, Default)]
 pub(super) struct Nonzero {
     few: Vec<u8>,
+    along: Vec<u16>,
     places: Vec<u32>,
     rows: Vec<u32>,
     windows: Vec<u32>,
@@ -27,7 +30,9 @@ impl Nonzero {
         let taps = at.tap_rows.count * at.tap_columns.count * at.channels.count;
         let rows = size(layout.m.rows);
         match layout.positions_reduced {
-            false if positions == rows => self.of_taps(layout, left, right),
+            false if positions == rows && at.columns.count <= usize::from(u16::MAX) => {
+                self.of_taps(layout, left, right)
+            }
             false => self.of_taps_each(layout, left, right),
             true if taps == rows => self.of_positions(kernels, layout, left, right),
             true => self.of_positions_each(kernels, layout, left, right),
@@ -39,47 +44,39 @@ impl Nonzero {
     fn of_taps(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         let (channels, tap_columns, tap_rows) = (frame.channels(), at.tap_columns.count, at.tap_rows.count);
-        let windows = Windows {
+        let of_row = tap_columns * channels;
+        let across = Windows {
             outputs: at.columns,
             step: size(m.step_x),
             taps: tap_columns,
             dilate: size(m.dilate_x),
         };
-        // How many images have a code not zero at each place, as many as a byte counts; of those, along each row:
-        // `[row][tap_col][channel]`.
-        let of_row = tap_columns * channels;
-        self.rows.resize(frame.rows * of_row, 0);
-        for (number, images) in left.chunks(255 * frame.image()).enumerate() {
+        let down =
+            Windows { outputs: at.rows, step: size(m.step_y), taps: tap_rows, dilate: size(m.dilate_y) };
+        self.along.resize(frame.rows * of_row, 0);
+        self.windows.resize(tap_rows * of_row, 0);
+        // As many images as a byte counts, and 16 bits along a row.
+        let images = (usize::from(u16::MAX) / at.columns.count).clamp(1, 255);
+        let mut total = 0;
+        for images in left.chunks(images * frame.image()) {
+            // How many have a code not zero at each place.
             let (first, later) = images.split_at(frame.image());
             self.few.clear();
             self.few.extend(first.iter().map(|&b| u8::from(b != ZERO)));
             for image in later.chunks_exact(frame.image()) {
                 self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
             }
-            if number == 0 {
-                let rows = self.few.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row));
-                rows.for_each(|(row, sums)| windows.sum(row, channels, sums));
-            } else {
-                self.places.resize(of_row, 0);
-                for (row, sums) in self.few.chunks_exact(frame.row()).zip(self.rows.chunks_exact_mut(of_row))
-                {
-                    windows.sum(row, channels, &mut self.places);
-                    sums.iter_mut().zip(&self.places).for_each(|(s, &n)| *s += n);
-                }
+            // Along each row: `[row][tap_col][channel]`; down the rows: `[tap_row][tap_col][channel]`.
+            let rows = self.few.chunks_exact(frame.row()).zip(self.along.chunks_exact_mut(of_row));
+            rows.for_each(|(row, sums)| across.sum(row, channels, sums));
+            down.sum(&self.along, of_row, &mut self.windows);
+            let mut right = right;
+            for (y, x, c, count) in taps(m, m.first_k, m.length) {
+                let (y, x, c) = (y - at.tap_rows.first, x - at.tap_columns.first, c - at.channels.first);
+                let (here, later) = right.split_at(count);
+                right = later;
+                total += dot(&self.windows[(y * tap_columns + x) * channels + c..][..count], here);
             }
-        }
-        // Down the rows: `[tap_row][tap_col][channel]`.
-        let windows =
-            Windows { outputs: at.rows, step: size(m.step_y), taps: tap_rows, dilate: size(m.dilate_y) };
-        self.windows.resize(tap_rows * of_row, 0);
-        windows.sum(&self.rows, of_row, &mut self.windows);
-        let mut right = right;
-        let mut total = 0;
-        for (y, x, c, count) in taps(m, m.first_k, m.length) {
-            let (y, x, c) = (y - at.tap_rows.first, x - at.tap_columns.first, c - at.channels.first);
-            let (here, later) = right.split_at(count);
-            right = later;
-            total += dot(&self.windows[(y * tap_columns + x) * channels + c..][..count], here);
         }
         total
     }
@@ -186,7 +183,11 @@ struct Windows {
 impl Windows {
     /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
     #[inline(always)]
-    fn sum<T: Copy + Into<u32>>(&self, places: &[T], inner: usize, sums: &mut [u32]) {
+    fn sum<T, S>(&self, places: &[T], inner: usize, sums: &mut [S])
+    where
+        T: Copy,
+        S: Copy + From<T> + Add<Output = S> + Sub<Output = S>,
+    {
         let slides = self.step == self.dilate && self.step == 1;
         for tap in 0..self.taps {
             let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
@@ -196,14 +197,14 @@ impl Windows {
                 let before = &before[(tap - 1) * inner..];
                 let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs.count));
                 for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
-                    *sum = before + come.into() - gone.into();
+                    *sum = before - gone.into() + come.into();
                 }
                 continue;
             }
             sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n.into());
             for output in 1..self.outputs.count {
                 let places = at(output * self.step + tap * self.dilate);
-                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n.into());
+                sums.iter_mut().zip(places).for_each(|(s, &n)| *s = *s + n.into());
             }
         }
     }
