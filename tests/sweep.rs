@@ -179,13 +179,14 @@ fn points_the_data_cannot_tell_apart_are_trained_once_and_priced_each() {
             serde_json::from_slice(&std::fs::read(dir.join(out).join("report.json")).unwrap()).unwrap();
         let file = dir.join("s/points").join(name).join("report.json");
         let shared: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-        for part in ["epochs", "statistics", "layers", "phases", "events"] {
+        for part in ["epochs", "statistics", "layers", "phases", "events", "area"] {
             assert_eq!(shared[part], own[part], "{name}: {part}");
         }
         for key in ["cycles", "energy_pj", "wrong_outputs", "saturated_joins", "nonzero_products", "units"] {
             assert_eq!(shared["totals"][key], own["totals"][key], "{name}: {key}");
             assert_eq!(shared["evaluation"][key], own["evaluation"][key], "{name}: evaluation, {key}");
         }
+        assert_eq!(point["area_um2"], own["area"]["total_um2"], "{name}");
     }
 }
 
@@ -300,10 +301,24 @@ fn a_search_finds_the_least_width_that_passes_and_says_why() {
         .unwrap();
     let report: Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(report["epochs"][1]["test_error"], last[1]["test_errors"][0]);
+    assert_eq!(report["area"]["total_um2"], last[1]["area_um2"]);
+    let area = |trial: &Value| trial["area_um2"].as_f64().unwrap();
+    assert!(area(&last[1]) < area(&found["wide"]), "{found}");
+    // Every trial is a row, once.
+    let tried: usize = targets.iter().map(|t| t["trials"].as_object().unwrap().len()).sum();
+    let joint = found["joint"].as_array().unwrap().len();
+    assert_eq!(results(dir, "e")["points"].as_array().unwrap().len(), 1 + tried + joint);
     // Again, from what was kept.
     assert_eq!(explore(&["--json", "--out", "e"]), text);
     let by_layer = explore(&["--by", "layer", "--overflow", "wrap", "--out", "l"]);
-    for line in ["forward of conv0", "error of fc1", "gradient of fc1", "together"] {
+    for line in [
+        "forward of conv0",
+        "error of fc1",
+        "gradient of fc1",
+        "together",
+        "area saved",
+        "area is of the logic",
+    ] {
         assert!(by_layer.contains(line), "{line}: {by_layer}");
     }
 }
@@ -344,7 +359,18 @@ fn pages_are_whole_in_themselves() {
             assert!(!html.contains(outside), "{page} has {outside}");
         }
     }
-    for picture in ["error-by-width.png", "error-by-energy.svg", "curves.png"] {
+    // Results of another version are written again, not guessed at.
+    let path = dir.join("s/results.json");
+    let older = std::fs::read_to_string(&path).unwrap().replacen("\"version\": 2", "\"version\": 1", 1);
+    std::fs::write(&path, older).unwrap();
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_wagesim")).args(["report", "s"]).current_dir(dir).output().unwrap();
+    let error = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        !out.status.success() && error.contains("its version is 1, not 2; `wagesim sweep --collect"),
+        "{error}"
+    );
+    for picture in ["error-by-width.png", "error-by-energy.svg", "error-by-area.png", "curves.png"] {
         assert!(dir.join("s").join(picture).exists(), "{picture}");
     }
     for picture in ["needed-bits.png", "width-map.svg", "training.png"] {

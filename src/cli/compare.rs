@@ -7,7 +7,7 @@ use clap::Args;
 use super::sweep::explored;
 use super::{Failure, failed, print};
 use crate::explore::{comparison, comparison_page, run_report};
-use crate::report::plain;
+use crate::report::{AREA_NOTE, plain};
 
 /// Show runs side by side
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl Compare {
         rows.into_iter().for_each(|row| {
             table.add_row(row);
         });
-        print(&(table.trim_fmt() + "\n"))
+        print(&(table.trim_fmt() + "\n\nnote: " + AREA_NOTE + "\n"))
     }
 }
 

@@ -10,8 +10,8 @@ use clap::Args;
 use super::load::Choice;
 use super::progress::SweepDisplay;
 use super::sweep::explored;
-use super::{Failure, failed, given, print, stop_on_ctrl_c};
-use crate::explore::{Found, Means, Narrate, Search, Watch};
+use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
+use crate::explore::{self, FOUND_NOTES, Found, FoundSummary, Means, Narrate, Search, Watch};
 use crate::report::plain;
 use crate::spec::{Machine, Setting};
 use crate::train::RunDirectory;
@@ -20,8 +20,8 @@ use crate::train::RunDirectory;
 ///
 /// Trains the machine as it is, predicts from its bit statistics what width each phase needs, then finds for each phase the
 /// least width whose test error stays within the tolerance of the worst seed of the wide machine; then trains the three
-/// together and widens them until they pass. Every trial is a run directory in the search's folder; the same command again
-/// goes on where a search was stopped.
+/// together and widens them until they pass. Every trial is a run directory in the search's folder, and a row of its results as
+/// in a sweep; the same command again goes on where a search was stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -101,12 +101,18 @@ impl Explore {
         let stop = Arc::new(AtomicBool::new(false));
         stop_on_ctrl_c(&stop)?;
         let means = Means { dir: &dir, jobs: self.jobs.map(usize::from), stop: &stop };
-        let Some(found) = search.run(&means, &Narrator { quiet: self.json }).map_err(explored)? else {
+        let Some((found, results)) = search.run(&means, &Narrator { quiet: self.json }).map_err(explored)?
+        else {
             eprintln!("stopped; the same command goes on");
             return Err(Failure::Stopped);
         };
         let json = serde_json::to_string_pretty(&found).map_err(failed)? + "\n";
         directory.write(&dir.join("explore.json"), json.as_bytes()).map_err(failed)?;
+        results.write(&dir).map_err(explored)?;
+        let wide = explore::wide_report(&results, &dir).map_err(explored)?;
+        explore::pictures(&results, wide.as_ref(), &dir).map_err(failed)?;
+        let page = explore::found_page(&found, &layers, &results, wide.as_ref()).map_err(failed)?;
+        show::write(&page, &dir)?;
         let settings: Result<Vec<Setting>, _> = found.settings.iter().map(|s| Setting::parse(s)).collect();
         let machine = search.base.inputs(&settings.map_err(failed)?).map_err(explored)?.machine;
         let machine = Machine { name: "explored".to_owned(), ..machine };
@@ -115,65 +121,26 @@ impl Explore {
         if self.json {
             return print(&json);
         }
-        print(&format!("\n{}\nthe machine is in {}\n", table(&found, &layers), path.display()))
+        print(&format!(
+            "\n{}\nthe machine is in {}; results.csv, results.json, report.html and pictures of all trials are beside it\n",
+            table(&found, &layers),
+            path.display()
+        ))
     }
-}
-
-fn percents(errors: &[f64]) -> String {
-    errors.iter().map(|e| format!("{:.2}", 100.0 * e)).collect::<Vec<_>>().join(" ") + " %"
-}
-
-fn saved(wide: f64, narrow: f64) -> String {
-    format!("{:.1} %", 100.0 * (1.0 - narrow / wide.max(f64::MIN_POSITIVE)))
 }
 
 /// What was found and why.
 fn table(found: &Found, layers: &[String]) -> String {
-    let head = [
-        "",
-        "predicted",
-        "but 1e-3",
-        "measured",
-        "test error",
-        "wrong outputs",
-        "below it",
-        "energy saved",
-        "together",
-    ];
+    let FoundSummary { bound, head, rows, together } = FoundSummary::of(found, layers);
     let mut table = plain(&head, 1..);
-    let wide = found.wide.energy_per_image_pj;
-    for target in &found.targets {
-        let trial = target.trials.get(&target.measured);
-        let below = target.measured.checked_sub(1).and_then(|bits| target.trials.get(&bits));
-        table.add_row([
-            target.name(layers),
-            target.predicted.to_string(),
-            target.predicted_but_1e3.to_string(),
-            target.measured.to_string(),
-            trial.map_or("-".to_owned(), |t| percents(&t.test_errors)),
-            format!("{:.1e}", target.wrong_share(target.measured)),
-            below.map_or("-".to_owned(), |t| percents(&t.test_errors)),
-            trial.map_or("-".to_owned(), |t| saved(wide, t.energy_per_image_pj)),
-            target.joint.to_string(),
-        ]);
-    }
-    let mut out = format!(
-        "{} registers, seeds {}; the wide machine has {}, so a mean of {:.2} % passes\n\n{}\n",
-        found.overflow,
-        found.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
-        percents(&found.wide.test_errors),
-        100.0 * found.bound,
-        table.trim_fmt(),
-    );
-    for (widths, trial) in &found.joint {
-        let widths = widths.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-        let verdict = if trial.passed { "passed" } else { "too narrow together" };
-        let line = format!(
-            "\ntogether {widths}: test error {}, energy saved {}: {verdict}",
-            percents(&trial.test_errors),
-            saved(wide, trial.energy_per_image_pj)
-        );
-        out.push_str(&line);
-    }
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    let mut out = format!("{bound}\n\n{}\n", table.trim_fmt());
+    let notes = FOUND_NOTES.map(|note| format!("note: {note}"));
+    together.iter().chain([&String::new()]).chain(&notes).for_each(|line| {
+        out.push('\n');
+        out.push_str(line);
+    });
     out + "\n"
 }

@@ -40,7 +40,7 @@ impl Show {
             let wide = explore::wide_report(&results, &self.run).map_err(explored)?;
             explore::pictures(&results, wide.as_ref(), &self.run).map_err(failed)?;
             write(&explore::page(&results, wide.as_ref()).map_err(failed)?, &self.run)?;
-            return print(&(sweep::table(&results) + "\n"));
+            return print(&sweep::table(&results));
         }
         let report = run_report(&self.run).map_err(explored)?;
         report::plots(&report, &self.run).map_err(failed)?;

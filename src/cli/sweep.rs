@@ -11,7 +11,7 @@ use super::load::{Choice, read};
 use super::progress::SweepDisplay;
 use super::{Failure, failed, given, print, show, stop_on_ctrl_c};
 use crate::explore::{self, Axis, Base, ExploreError, Finish, Grid, Plan, Results, Study};
-use crate::report::plain;
+use crate::report::{AREA_NOTE, plain};
 use crate::spec::Setting;
 use crate::train::RunDirectory;
 
@@ -186,7 +186,7 @@ impl Sweep {
             print(&(serde_json::to_string_pretty(&results).map_err(failed)? + "\n"))?;
         } else {
             print(&format!(
-                "\n{}\nresults.csv, results.json, report.html and pictures in {path}\n",
+                "\n{}results.csv, results.json, report.html and pictures in {path}\n",
                 table(&results)
             ))?;
         }
@@ -238,9 +238,9 @@ pub(super) const PLAN: &str = "plan.json";
 pub(super) fn table(results: &Results) -> String {
     let (head, rows) = explore::summary(results);
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    let mut table = plain(&head, results.keys.len()..);
+    let mut table = plain(&head, explore::naming_columns(results)..);
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });
-    table.trim_fmt()
+    table.trim_fmt() + "\n\nnote: " + AREA_NOTE + "\n"
 }

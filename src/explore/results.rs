@@ -8,7 +8,7 @@ use crate::report::Report;
 use crate::train::{Epoch, RunDirectory};
 
 /// Version of `results.json`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// The phases that have accumulators.
 const PHASES: [&str; 3] = ["forward", "error", "gradient"];
 
@@ -60,6 +60,8 @@ pub struct Row {
     pub seconds: f64,
     /// Energy of training.
     pub energy_pj: f64,
+    /// Area of the logic of its array and vector unit; 0 of a point that is missing.
+    pub area_um2: f64,
     /// Images trained on.
     pub images: u64,
 }
@@ -89,6 +91,7 @@ impl Row {
             cycles: 0,
             seconds: 0.0,
             energy_pj: 0.0,
+            area_um2: 0.0,
             images: 0,
         }
     }
@@ -151,7 +154,13 @@ pub fn wide_report(results: &Results, dir: &Path) -> Result<Option<Report>, Expl
 }
 
 pub(super) fn report(path: &Path) -> Result<Report, ExploreError> {
-    /// What reports of every version have.
+    let again = "`wagesim train --resume --out` and its folder write it again";
+    read(path, crate::report::VERSION, again)
+}
+
+/// Reads a file of a known version; `again` says what writes it where it is of another.
+fn read<T: serde::de::DeserializeOwned>(path: &Path, known: u32, again: &str) -> Result<T, ExploreError> {
+    /// What files of every version have.
     #[derive(serde::Deserialize)]
     struct Version {
         version: u32,
@@ -160,11 +169,8 @@ pub(super) fn report(path: &Path) -> Result<Report, ExploreError> {
         std::fs::read_to_string(path).map_err(|error| ExploreError::File { path: path.to_owned(), error })?;
     let content = |what: String| ExploreError::Content { path: path.to_owned(), what };
     let Version { version } = serde_json::from_str(&text).map_err(|e| content(e.to_string()))?;
-    if version != crate::report::VERSION {
-        let known = crate::report::VERSION;
-        return Err(content(format!(
-            "its version is {version}, not {known}; `wagesim train --resume --out` and its folder write it again"
-        )));
+    if version != known {
+        return Err(content(format!("its version is {version}, not {known}; {again}")));
     }
     serde_json::from_str(&text).map_err(|e| content(e.to_string()))
 }
@@ -174,6 +180,7 @@ fn fill(row: &mut Row, report: &Report) {
     row.epochs.clone_from(&report.epochs);
     (row.cycles, row.seconds) = (report.totals.cycles, report.totals.seconds);
     (row.energy_pj, row.images) = (report.totals.energy_pj, report.totals.images);
+    row.area_um2 = report.area.total_um2;
     for phase in PHASES {
         let class = format!("acc_{phase}");
         let of_class = report.statistics.iter().filter(|s| s.class.name() == class);
@@ -190,12 +197,9 @@ impl Results {
     /// Reads the file of a sweep's folder.
     ///
     /// # Errors
-    /// When there is none or it is not what was written.
+    /// When there is none, or it is of another version.
     pub fn load(path: &Path) -> Result<Results, ExploreError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ExploreError::File { path: path.to_owned(), error })?;
-        serde_json::from_str(&text)
-            .map_err(|e| ExploreError::Content { path: path.to_owned(), what: e.to_string() })
+        read(path, VERSION, "`wagesim sweep --collect --out` and its folder write it again")
     }
 
     /// Results of these rows.
@@ -239,9 +243,8 @@ impl Results {
         head.extend((1..=epochs).map(|n| format!("test_error_{n}")));
         head.extend(PHASES.map(|phase| format!("wrong_share_{phase}")));
         head.extend(PHASES.map(|phase| format!("saturated_joins_{phase}")));
-        head.extend(
-            ["cycles", "seconds", "energy_pj", "images", "machine", "trained_in", "why"].map(str::to_owned),
-        );
+        let of_run = ["cycles", "seconds", "energy_pj", "area_um2", "images"];
+        head.extend(of_run.into_iter().chain(["machine", "trained_in", "why"]).map(str::to_owned));
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(&head).map_err(|e| e.to_string())?;
         for p in &self.points {
@@ -255,8 +258,8 @@ impl Results {
             row.extend((0..epochs).map(|i| or_nothing(p.epochs.get(i).map(|e| e.test_error))));
             row.extend(PHASES.map(|phase| share(&p.wrong_share, phase)));
             row.extend(PHASES.map(|phase| share(&p.saturated_joins, phase)));
-            let of_run =
-                [p.cycles.to_string(), p.seconds.to_string(), p.energy_pj.to_string(), p.images.to_string()];
+            let of_run = [p.cycles.to_string(), p.seconds.to_string(), p.energy_pj.to_string()];
+            let of_run = of_run.into_iter().chain([p.area_um2.to_string(), p.images.to_string()]);
             row.extend(of_run.map(|v| if p.machine.is_empty() { String::new() } else { v }));
             row.extend([
                 p.machine.clone(),

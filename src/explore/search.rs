@@ -60,6 +60,8 @@ pub struct Trial {
     pub wrong_share: BTreeMap<String, f64>,
     /// Training energy an image.
     pub energy_per_image_pj: f64,
+    /// Area of the logic of array and vector unit.
+    pub area_um2: f64,
 }
 
 /// What a search found.
@@ -185,6 +187,16 @@ struct Bounds {
 }
 
 impl Search {
+    /// Machines, by their settings, each with every seed.
+    fn plan(&self, machines: &[Vec<String>], stops: f64) -> Result<Plan, ExploreError> {
+        let grid = |settings: &Vec<String>| {
+            let set: Result<Vec<Setting>, _> = settings.iter().map(|s| Setting::parse(s)).collect();
+            Ok(Grid { set: set?, axes: Vec::new(), seeds: self.seeds.clone() })
+        };
+        let grids: Result<Vec<Grid>, ExploreError> = machines.iter().map(grid).collect();
+        Plan::new(&self.name, self.base.clone(), Some(stops), &grids?)
+    }
+
     /// Trains machines, each with every seed; their trials in order, nothing when stopped.
     fn trials(
         &self,
@@ -194,12 +206,7 @@ impl Search {
         narrate: &dyn Narrate,
         words: &str,
     ) -> Result<Option<(Vec<Trial>, Results)>, ExploreError> {
-        let grid = |settings: &Vec<String>| {
-            let set: Result<Vec<Setting>, _> = settings.iter().map(|s| Setting::parse(s)).collect();
-            Ok(Grid { set: set?, axes: Vec::new(), seeds: self.seeds.clone() })
-        };
-        let grids: Result<Vec<Grid>, ExploreError> = machines.iter().map(grid).collect();
-        let plan = Plan::new(&self.name, self.base.clone(), Some(stops), &grids?)?;
+        let plan = self.plan(machines, stops)?;
         let all: Vec<usize> = (0..plan.trainings.len()).collect();
         let most = means.jobs.map_or_else(|| jobs(&plan), Ok)?;
         let watch = narrate.round(words, all.len());
@@ -214,11 +221,15 @@ impl Search {
         Ok(Some(((0..machines.len()).map(trial).collect(), results)))
     }
 
-    /// Searches; nothing when stopped, and the same call goes on.
+    /// Searches: what was found, and a row for each training. Nothing when stopped, and the same call goes on.
     ///
     /// # Errors
     /// What a sweep meets; a wide machine that does not train.
-    pub fn run(&self, means: &Means<'_>, narrate: &dyn Narrate) -> Result<Option<Found>, ExploreError> {
+    pub fn run(
+        &self,
+        means: &Means<'_>,
+        narrate: &dyn Narrate,
+    ) -> Result<Option<(Found, Results)>, ExploreError> {
         let first = self.trials(
             &[Vec::new()],
             Bounds { passes: f64::INFINITY, stops: f64::INFINITY },
@@ -243,6 +254,7 @@ impl Search {
         let stops = begins.fold(0.5, f64::max).max(bound) + self.tolerance;
         let bounds = Bounds { passes: bound, stops };
         let mut targets = targets(&report, self);
+        let mut tried = vec![Vec::new()];
         loop {
             let wanted: Vec<(usize, u32)> =
                 targets.iter().enumerate().filter_map(|(i, t)| Some((i, t.next()?))).collect();
@@ -257,6 +269,7 @@ impl Search {
             let Some((trials, _)) = self.trials(&machines, bounds, means, narrate, &words)? else {
                 return Ok(None);
             };
+            tried.extend(machines);
             for ((i, bits), trial) in wanted.into_iter().zip(trials) {
                 targets[i].trials.insert(bits, trial);
             }
@@ -281,19 +294,13 @@ impl Search {
             let Some(trial) = trials.into_iter().next() else { return Ok(None) };
             let passed = trial.passed;
             joint.push((widths, trial));
+            tried.push(settings.clone());
             let widest = targets.iter().all(|t| t.joint >= t.predicted.max(t.measured));
             if passed || widest {
                 let (name, overflow) = (self.name.clone(), self.overflow.clone());
-                return Ok(Some(Found {
-                    name,
-                    overflow,
-                    seeds: self.seeds.clone(),
-                    wide,
-                    bound,
-                    targets,
-                    joint,
-                    settings,
-                }));
+                let seeds = self.seeds.clone();
+                let found = Found { name, overflow, seeds, wide, bound, targets, joint, settings };
+                return Ok(Some((found, collect(&self.plan(&tried, stops)?, means.dir)?)));
             }
             // Together they meet other sums than alone: the one most often wrong is given a bit.
             let narrow = targets.iter_mut().filter(|t| t.joint < t.predicted.max(t.measured));
@@ -316,6 +323,7 @@ fn trial(rows: &[Row], bound: f64) -> Trial {
         passed: rows.iter().all(|row| row.status == "done") && error <= bound,
         wrong_share: phases.into_iter().map(|phase| (phase.to_owned(), share(phase))).collect(),
         energy_per_image_pj: mean(&Row::energy_per_image_pj),
+        area_um2: mean(&|row| row.area_um2),
     }
 }
 
@@ -342,6 +350,7 @@ mod tests {
                 passed: bits >= least,
                 wrong_share: BTreeMap::new(),
                 energy_per_image_pj: 0.0,
+                area_um2: 0.0,
             };
             target.trials.insert(bits, trial);
         }

@@ -2,13 +2,23 @@
 
 use std::path::Path;
 
+use super::pictures::words;
 use super::{Results, Row, elements};
-use crate::report::{Page, PageTable, PlotError, Report};
+use crate::report::{AREA_NOTE, Page, PageTable, PlotError, Report, area};
 use crate::train::Epoch;
+
+/// Keys that have a column each, at most: more of them are told in words.
+const COLUMNS: usize = 3;
+
+/// Columns of a summary that say which point it is.
+pub fn naming_columns(results: &Results) -> usize {
+    if results.keys.len() > COLUMNS { 1 } else { results.keys.len() }
+}
 
 /// Heads and rows: the settings, then what became of them.
 pub fn summary(results: &Results) -> (Vec<String>, Vec<Vec<String>>) {
-    let mut head = results.keys.clone();
+    let in_words = results.keys.len() > COLUMNS;
+    let mut head = if in_words { vec!["point".to_owned()] } else { results.keys.clone() };
     let outcome = [
         "seeds",
         "status",
@@ -18,18 +28,22 @@ pub fn summary(results: &Results) -> (Vec<String>, Vec<Vec<String>>) {
         "gradient",
         "cycles an image",
         "energy an image",
+        "area of logic",
     ];
     head.extend(outcome.map(str::to_owned));
-    let mut places: Vec<(Vec<String>, Vec<&Row>)> = Vec::new();
+    let mut places: Vec<Vec<&Row>> = Vec::new();
     for row in &results.points {
-        let of = |key: &String| row.settings.get(key).cloned().unwrap_or_else(|| "-".to_owned());
-        let place: Vec<String> = results.keys.iter().map(of).collect();
-        match places.iter_mut().find(|(p, _)| *p == place) {
-            Some((_, rows)) => rows.push(row),
-            None => places.push((place, vec![row])),
+        match places.iter_mut().find(|rows| rows.iter().any(|other| other.settings == row.settings)) {
+            Some(rows) => rows.push(row),
+            None => places.push(vec![row]),
         }
     }
-    let rows = places.into_iter().map(|(place, rows)| cells(place, &rows)).collect();
+    let of = |row: &Row, key: &String| row.settings.get(key).cloned().unwrap_or_else(|| "-".to_owned());
+    let naming = |row: &Row| match in_words {
+        true => vec![words(&row.settings, |_| true)],
+        false => results.keys.iter().map(|key| of(row, key)).collect(),
+    };
+    let rows = places.into_iter().map(|rows| cells(naming(rows[0]), &rows)).collect();
     (head, rows)
 }
 
@@ -48,11 +62,12 @@ fn cells(mut cells: Vec<String>, rows: &[&Row]) -> Vec<String> {
     cells.extend([rows.len().to_string(), statuses.join(", "), error]);
     for phase in ["forward", "error", "gradient"] {
         let share = rows.iter().filter_map(|row| row.wrong_share.get(phase)).copied().fold(0.0, f64::max);
-        cells.push(if share == 0.0 { "0".to_owned() } else { format!("{share:.1e}") });
+        cells.push(super::found::share(share));
     }
     let done = rows.iter().find(|row| row.images > 0);
     cells.push(done.map_or("-".to_owned(), |row| (row.cycles / row.images).to_string()));
     cells.push(done.map_or("-".to_owned(), |row| format!("{:.2} µJ", 1e-6 * row.energy_per_image_pj())));
+    cells.push(done.map_or("-".to_owned(), |row| area(row.area_um2)));
     cells
 }
 
@@ -76,6 +91,7 @@ pub fn page(results: &Results, wide: Option<&Report>) -> Result<Page, PlotError>
     let mut notes = vec![
         "seeds of a place stand side by side: the least and the greatest test error of the last epoch; shares of wrong outputs are the greatest"
             .to_owned(),
+        AREA_NOTE.to_owned(),
     ];
     if let Some(bound) = results.stop_above {
         notes
@@ -128,6 +144,7 @@ pub fn comparison(runs: &[(String, Report)]) -> (Vec<String>, Vec<Vec<String>>) 
         row("cycles an image", &|r| format!("{:.0}", an_image(r, r.totals.cycles as f64))),
         row("time at the clock", &|r| format!("{:.3} s", r.totals.seconds)),
         row("energy an image", &|r| format!("{:.2} µJ", 1e-6 * an_image(r, r.totals.energy_pj))),
+        row("area of logic", &|r| area(r.area.total_um2)),
         row("utilisation", &|r| format!("{:.2} %", 100.0 * r.totals.utilisation)),
         row("DRAM bytes", &|r| (r.totals.dram_read_bytes + r.totals.dram_written_bytes).to_string()),
     ];
@@ -156,7 +173,7 @@ pub fn comparison_page(runs: &[(String, Report)]) -> Result<Page, PlotError> {
         facts: Vec::new(),
         figures,
         tables: vec![PageTable { title: "Side by side".to_owned(), head, rows }],
-        notes: Vec::new(),
+        notes: vec![AREA_NOTE.to_owned()],
     })
 }
 

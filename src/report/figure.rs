@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use plotters::coord::{CoordTranslate, Shift};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
@@ -100,22 +100,6 @@ pub(crate) fn chart<'a, 'b, B: DrawingBackend>(
     let mut chart = ChartBuilder::on(area);
     chart.caption(title, ("sans-serif", 24)).margin(16).x_label_area_size(44).y_label_area_size(64);
     chart
-}
-
-/// Draws a chart's legend: names of `size` pixels, `margin` from the frame.
-pub(crate) fn legend<'a, B: DrawingBackend + 'a, C: CoordTranslate>(
-    chart: &mut ChartContext<'a, B, C>,
-    place: SeriesLabelPosition,
-    (size, margin): (u32, u32),
-) -> Drawn<B> {
-    chart
-        .configure_series_labels()
-        .position(place)
-        .label_font(("sans-serif", size))
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.3))
-        .margin(margin)
-        .draw()
 }
 
 /// Text at a place: `across` and `down` say which point of it stands there.

@@ -4,6 +4,7 @@ mod build;
 mod estimate;
 mod evaluation;
 pub(crate) mod figure;
+pub(crate) mod legend;
 mod page;
 mod parts;
 mod plots;
@@ -19,8 +20,8 @@ pub use figure::PlotError;
 pub use page::{Page, PageTable};
 pub use parts::{Area, ElementArea, EventCount, Layer, Part, Peak, Totals, Whole};
 pub use plots::{plots, roofline};
-pub(crate) use table::plain;
-pub use table::{estimate_table, evaluation_table, price_table, table, topology_table};
+pub use table::{AREA_NOTE, estimate_table, evaluation_table, price_table, table, topology_table};
+pub(crate) use table::{area, plain};
 pub use topology::{Drains, Flow, ShapeEstimate, TopologyEstimate, estimate_topology};
 
 use crate::observe::{ClassStatistics, Sufficient};

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::Report;
-use super::figure::{COLOURS, Drawn, Figure, PlotError, chart, inline, legend, save};
+use super::figure::{COLOURS, Drawn, Figure, PlotError, chart, inline, save};
+use super::legend::{Legend, Mark};
 use super::widths::{NeededBitsFigure, WidthMap};
+use super::{Layer, Report};
 use roofline::Roofline;
 
 /// Draws `training` (error and loss by epoch), `cycles` (by layer and phase), `roofline`, `needed-bits` and `width-map` into a folder;
@@ -58,7 +59,11 @@ impl Figure for Training<'_> {
         let errors = report.epochs.iter().flat_map(|e| [e.test_error, e.train_error]);
         let top = 110.0 * errors.fold(0.001, f64::max);
         let title = format!("{} on {}, seed {}", report.program, report.machine, report.seed);
-        let mut chart = chart(area, &title).build_cartesian_2d(1..last, 0.0..top)?;
+        let lines = [("test error", COLOURS[3]), ("training error, as seen", COLOURS[1])];
+        let mut legend = Legend::default();
+        lines.into_iter().for_each(|(name, colour)| legend.add(name, Mark::Line, colour));
+        let area = legend.beneath(area)?;
+        let mut chart = chart(&area, &title).build_cartesian_2d(1..last, 0.0..top)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -68,19 +73,14 @@ impl Figure for Training<'_> {
             .label_style(("sans-serif", 16))
             .axis_desc_style(("sans-serif", 18))
             .draw()?;
-        let lines = [("test error", COLOURS[3]), ("training error, as seen", COLOURS[1])];
-        for (i, (name, colour)) in lines.into_iter().enumerate() {
+        for (i, (_, colour)) in lines.into_iter().enumerate() {
             let points = report
                 .epochs
                 .iter()
                 .map(move |e| (e.epoch, 100.0 * if i == 0 { e.test_error } else { e.train_error }));
-            let style = colour.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(points, style).point_size(4))?
-                .label(name)
-                .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(4))?;
         }
-        legend(&mut chart, SeriesLabelPosition::UpperRight, (16, 10))
+        Ok(())
     }
 }
 
@@ -95,11 +95,22 @@ impl Figure for Cycles<'_> {
         let report = self.0;
         #[expect(clippy::cast_precision_loss, reason = "shares of a picture")]
         let share = |cycles: u64| 100.0 * cycles as f64 / report.totals.cycles.max(1) as f64;
-        let top = 1.15 * report.layers.iter().map(|l| share(l.cycles)).fold(1.0, f64::max);
+        let top = 1.05 * report.layers.iter().map(|l| share(l.cycles)).fold(1.0, f64::max);
         let title = format!("Cycles of training by layer and phase, {}", report.machine);
         let count = report.layers.len().max(1);
         let right = i32::try_from(count).unwrap_or(i32::MAX);
-        let mut chart = chart(area, &title).build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
+        let names = crate::program::Phase::ALL.map(crate::program::Phase::name);
+        let cycles = |layer: &Layer, name: &str| -> u64 {
+            layer.phases.iter().filter(|p| p.phase == name).map(|p| p.cycles).sum()
+        };
+        let mut legend = Legend::default();
+        for (name, colour) in names.into_iter().zip(COLOURS) {
+            if report.layers.iter().any(|layer| cycles(layer, name) > 0) {
+                legend.add(name, Mark::Bar, colour);
+            }
+        }
+        let area = legend.beneath(area)?;
+        let mut chart = chart(&area, &title).build_cartesian_2d((0..right - 1).into_segmented(), 0.0..top)?;
         let label = |place: &SegmentValue<i32>| match place {
             SegmentValue::CenterOf(i) => {
                 let layer = usize::try_from(*i).ok().and_then(|i| report.layers.get(i));
@@ -117,13 +128,11 @@ impl Figure for Cycles<'_> {
             .label_style(("sans-serif", 16))
             .axis_desc_style(("sans-serif", 18))
             .draw()?;
-        let names = crate::program::Phase::ALL.map(crate::program::Phase::name);
         let mut bases = vec![0.0; report.layers.len()];
         for (name, colour) in names.into_iter().zip(COLOURS) {
             let mut bars = Vec::new();
             for ((i, layer), base) in (0i32..).zip(&report.layers).zip(&mut bases) {
-                let cycles = layer.phases.iter().filter(|p| p.phase == name).map(|p| p.cycles).sum();
-                let height = share(cycles);
+                let height = share(cycles(layer, name));
                 if height > 0.0 {
                     let (left, right) = (SegmentValue::Exact(i), SegmentValue::Exact(i + 1));
                     let mut bar = Rectangle::new([(left, *base), (right, *base + height)], colour.filled());
@@ -132,13 +141,8 @@ impl Figure for Cycles<'_> {
                     *base += height;
                 }
             }
-            if !bars.is_empty() {
-                chart
-                    .draw_series(bars)?
-                    .label(name)
-                    .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled()));
-            }
+            chart.draw_series(bars)?;
         }
-        legend(&mut chart, SeriesLabelPosition::UpperRight, (16, 10))
+        Ok(())
     }
 }

@@ -7,7 +7,8 @@ use plotters::coord::combinators::LogCoord;
 use plotters::prelude::*;
 
 use crate::program::Phase;
-use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, legend, save_as};
+use crate::report::figure::{COLOURS, Drawn, Figure, PlotError, save_as};
+use crate::report::legend::{Legend, Mark};
 use crate::report::{Layer, Peak, Report};
 
 /// A phase of a layer in the roofline.
@@ -92,6 +93,13 @@ fn draw<B: DrawingBackend>(
     let (left, right) = ends(&|p| p.intensity, ridge, ridge);
     let (low, _) = ends(&|p| p.rate, top, top);
     let (left, right, low) = (left / 2.0, right * 3.0, low / 2.5);
+    let mut legend = Legend::default();
+    for (phase, colour) in COLOURS.into_iter().enumerate() {
+        if points.iter().any(|p| p.phase == phase) {
+            legend.add(Phase::ALL[phase].name(), Mark::Dot, colour);
+        }
+    }
+    let area = &legend.beneath(area)?;
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 24))
         .margin(16)
@@ -113,16 +121,9 @@ fn draw<B: DrawingBackend>(
     let edge = [(left, roof(peak, left)), (ridge.clamp(left, right), top), (right, top)];
     chart.draw_series(LineSeries::new(edge, BLACK.stroke_width(2)))?;
     for (phase, colour) in COLOURS.into_iter().enumerate() {
-        let of_phase: Vec<&Point> = points.iter().filter(|p| p.phase == phase).collect();
-        if !of_phase.is_empty() {
-            let dots = of_phase.iter().map(|p| Circle::new((p.intensity, p.rate), 5, colour.filled()));
-            chart
-                .draw_series(dots)?
-                .label(Phase::ALL[phase].name())
-                .legend(move |(x, y)| Circle::new((x + 8, y), 5, colour.filled()));
-        }
+        let of_phase = points.iter().filter(|p| p.phase == phase);
+        chart.draw_series(of_phase.map(|p| Circle::new((p.intensity, p.rate), 5, colour.filled())))?;
     }
-    legend(&mut chart, SeriesLabelPosition::LowerRight, (16, 10))?;
     labels(&chart, points, peak, (left, right))
 }
 
@@ -132,6 +133,7 @@ type Chart<'a, B> = ChartContext<'a, B, Cartesian2d<LogCoord<f64>, LogCoord<f64>
 const LETTER: (i32, i32) = (8, 16);
 
 /// Names points and roofs; a name stands where it covers no other point or name, as near as it can.
+#[expect(clippy::cast_precision_loss, reason = "places in a picture")]
 fn labels<B: DrawingBackend>(
     chart: &Chart<'_, B>,
     points: &[Point],
@@ -149,7 +151,6 @@ fn labels<B: DrawingBackend>(
         .map(|p| inside(at(p.intensity, p.rate)))
         .map(|(x, y)| [x - 6, y - 6, x + 6, y + 6])
         .collect();
-    #[expect(clippy::cast_precision_loss, reason = "a place in a picture")]
     let top = peak.products_per_cycle as f64;
     // Names keep off the roof's line too.
     let steps = 200;
@@ -163,11 +164,14 @@ fn labels<B: DrawingBackend>(
     let width = LETTER.0 * i32::try_from(array.len()).unwrap_or(0);
     root.draw_text(&array, &plain.clone().into(), (x - width, y - 22))?;
     taken.push([x - width, y - 24, x, y]);
-    let (x, y) = inside(at(left, roof(peak, left)));
+    // Above the slope, where no point can be.
+    let slope = (top / peak.dram_bytes_per_cycle as f64).min(right);
+    let middle = left * (slope / left).powf(0.75);
+    let (x, y) = inside(at(middle, roof(peak, middle)));
     let dram = format!("DRAM: {} bytes a cycle", peak.dram_bytes_per_cycle);
     let width = LETTER.0 * i32::try_from(dram.len()).unwrap_or(0);
-    root.draw_text(&dram, &plain.clone().into(), (x + 34, y - 22))?;
-    taken.push([x + 30, y - 24, x + 34 + width, y - 4]);
+    root.draw_text(&dram, &plain.clone().into(), (x - width - 8, y - 18))?;
+    taken.push([x - width - 8, y - 18, x - 8, y - 2]);
     for point in points {
         let (x, y) = inside(at(point.intensity, point.rate));
         let width = LETTER.0 * i32::try_from(point.name.chars().count()).unwrap_or(0);

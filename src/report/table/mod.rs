@@ -15,9 +15,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::NOTHING};
 
 use super::{Estimate, Report, Totals};
 use crate::spec::Preset;
+pub(crate) use numbers::area;
 use numbers::counted;
 pub(super) use numbers::{grouped, joules, percent, scaled};
 use parts::{areas, costs, energies, units};
+
+/// What an area is of.
+pub const AREA_NOTE: &str =
+    "area is of the logic of array and vector unit; not modelled: memories, control, the way to DRAM, wires";
 
 /// The end of a run in a terminal.
 pub fn table(report: &Report) -> String {
@@ -61,7 +66,7 @@ fn price_notes(preset: &Preset) -> [String; 2] {
             "energy by {name} ({technology}): logic, registers, scratchpads and DRAM; not modelled: {}",
             preset.not_modelled()
         ),
-        "area is of the logic of array and vector unit; not modelled: memories, control, the way to DRAM, wires".to_owned(),
+        AREA_NOTE.to_owned(),
     ]
 }
 

@@ -55,7 +55,7 @@ pub(in crate::report) fn percent(share: f64) -> String {
 }
 
 /// Square micrometres, from a tenth of a square millimetre on as such.
-pub(in crate::report) fn area(um2: f64) -> String {
+pub(crate) fn area(um2: f64) -> String {
     if um2 >= 1e5 { format!("{:.3} mm²", um2 / 1e6) } else { format!("{um2:.0} µm²") }
 }
 
