@@ -38,8 +38,8 @@ pub(super) struct EngineChoice {
     /// at a time; both slow, the same bits
     #[arg(long, value_enum, default_value = "fast", value_name = "ENGINE")]
     engine: EngineName,
-    /// What the fast engine's kernels are compiled for: portable, avx2, avx512-vnni or amx (tested on emulated tiles, not
-    /// timed); the same bits. What WAGESIM_ISA_EXTENSION names, or the best of this processor, if left out
+    /// What the fast engine's kernels are compiled for: portable, avx2, avx512-vnni or amx; the same
+    /// bits. What WAGESIM_ISA_EXTENSION names, or the best of this processor, if left out
     #[arg(long, value_name = "NAME", value_parser = Extension::named)]
     isa_extension: Option<Extension>,
 }

@@ -20,6 +20,8 @@ pub(in crate::machine::kernels) struct Gather {
     takes: Vec<Take>,
     /// The first group that each block meets.
     groups: Vec<usize>,
+    /// Groups of the whole reduction.
+    depth: usize,
 }
 
 /// Bytes that one block takes from near each other.
@@ -53,7 +55,8 @@ const MANY: usize = 3;
 impl Gather {
     /// Of a class that meets these segments.
     pub(in crate::machine::kernels) fn of(segments: &[Segment]) -> Gather {
-        let mut gather = Gather { takes: Vec::new(), groups: Vec::new() };
+        let depth = segments.iter().map(|s| s.groups).sum();
+        let mut gather = Gather { takes: Vec::new(), groups: Vec::new(), depth };
         // Runs of segments whose groups lie side by side in the panels.
         for run in segments.chunk_by(|a, b| a.first_group + a.groups == b.first_group) {
             let sources: Vec<usize> =
@@ -94,8 +97,13 @@ impl Gather {
         }
     }
 
+    /// Groups of the whole reduction.
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
     /// Blocks of the reduction.
-    pub(super) fn blocks(&self) -> usize {
+    fn blocks(&self) -> usize {
         self.groups.len()
     }
 
