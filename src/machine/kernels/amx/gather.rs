@@ -30,13 +30,9 @@ struct Take {
     block: usize,
     /// The first byte, from a row's base on.
     from: usize,
-    /// Which of 64 bytes are wanted there.
-    wanted: u64,
-    /// Which bytes of the line they become.
+    /// Which bytes of the line they become; what is before them the block has already.
     lanes: u64,
     scattered: Option<Box<Scattered>>,
-    /// Whether the block has bytes already.
-    adds: bool,
 }
 
 /// Bytes that do not lie as the line has them.
@@ -45,8 +41,8 @@ struct Take {
 struct Scattered {
     /// Which of 128 bytes each byte of the line is.
     order: [u8; LINE],
-    /// Which of the second 64 bytes are wanted.
-    wanted: u64,
+    /// Which of the first and of the second 64 bytes are wanted.
+    wanted: [u64; 2],
 }
 
 /// Runs of bytes side by side from which on a take that reorders is worth its two loads.
@@ -80,19 +76,19 @@ impl Gather {
             let near = &sources[lane..lane + near];
             let beside = near.iter().zip(first..).take_while(|(s, at)| **s == *at).count();
             let runs = 1 + near.windows(2).filter(|w| w[1] != w[0] + 1).count();
-            let (count, scattered, wanted) = if runs >= MANY {
+            let (count, scattered) = if runs >= MANY {
                 let (mut order, mut wanted) = ([0; LINE], [0u64; 2]);
                 for (place, source) in order[lane..].iter_mut().zip(near) {
                     let at = source - first;
                     *place = u8::try_from(at).unwrap_or(0);
                     wanted[at / LINE] |= 1 << (at % LINE);
                 }
-                (near.len(), Some(Box::new(Scattered { order, wanted: wanted[1] })), wanted[0])
+                (near.len(), Some(Box::new(Scattered { order, wanted })))
             } else {
-                (beside, None, ones(beside))
+                (beside, None)
             };
             let lanes = ones(count) << lane;
-            self.takes.push(Take { block, from: first, wanted, lanes, scattered, adds: lane > 0 });
+            self.takes.push(Take { block, from: first, lanes, scattered });
             lane += count;
         }
     }
@@ -146,12 +142,13 @@ impl Gather {
                         }
                         Some(scattered) => {
                             let order = _mm512_load_si512(scattered.order.as_ptr().cast());
+                            let [low_wanted, high_wanted] = scattered.wanted;
                             let from = left.as_ptr().wrapping_add(take.from);
                             for (&base, line) in to {
                                 let from = from.wrapping_add(base);
-                                let low = _mm512_maskz_loadu_epi8(take.wanted, from.cast());
+                                let low = _mm512_maskz_loadu_epi8(low_wanted, from.cast());
                                 let high =
-                                    _mm512_maskz_loadu_epi8(scattered.wanted, from.wrapping_add(LINE).cast());
+                                    _mm512_maskz_loadu_epi8(high_wanted, from.wrapping_add(LINE).cast());
                                 let bytes = _mm512_maskz_permutex2var_epi8(take.lanes, low, order, high);
                                 take.put(bytes, line);
                             }
@@ -171,7 +168,7 @@ impl Take {
     unsafe fn put(&self, bytes: __m512i, line: &mut [u8; LINE]) {
         // SAFETY: it has 64 bytes and begins where a cache line does.
         unsafe {
-            if self.adds {
+            if self.lanes & 1 == 0 {
                 _mm512_mask_storeu_epi8(line.as_mut_ptr().cast(), self.lanes, bytes);
             } else {
                 _mm512_store_si512(line.as_mut_ptr().cast(), bytes);
