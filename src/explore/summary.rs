@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::pictures::words;
+use super::pictures::{places_of, words};
 use super::{Results, Row, elements};
 use crate::report::{AREA_NOTE, Page, PageTable, PlotError, Report, area};
 use crate::train::Epoch;
@@ -31,19 +31,13 @@ pub fn summary(results: &Results) -> (Vec<String>, Vec<Vec<String>>) {
         "area of logic",
     ];
     head.extend(outcome.map(str::to_owned));
-    let mut places: Vec<Vec<&Row>> = Vec::new();
-    for row in &results.points {
-        match places.iter_mut().find(|rows| rows.iter().any(|other| other.settings == row.settings)) {
-            Some(rows) => rows.push(row),
-            None => places.push(vec![row]),
-        }
-    }
     let of = |row: &Row, key: &String| row.settings.get(key).cloned().unwrap_or_else(|| "-".to_owned());
     let naming = |row: &Row| match in_words {
         true => vec![words(&row.settings, |_| true)],
         false => results.keys.iter().map(|key| of(row, key)).collect(),
     };
-    let rows = places.into_iter().map(|rows| cells(naming(rows[0]), &rows)).collect();
+    let places = places_of(results.points.iter()).into_iter();
+    let rows = places.map(|place| cells(naming(place.rows[0]), &place.rows)).collect();
     (head, rows)
 }
 

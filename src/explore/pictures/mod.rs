@@ -45,9 +45,9 @@ fn colours(count: usize) -> Vec<RGBColor> {
 }
 
 /// Points with the same settings: seeds side by side.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     settings: &'a BTreeMap<String, String>,
-    rows: Vec<&'a Row>,
+    pub(super) rows: Vec<&'a Row>,
 }
 
 impl Place<'_> {
@@ -99,9 +99,15 @@ pub(super) fn words(settings: &BTreeMap<String, String>, wanted: impl Fn(&str) -
     words.join(" ")
 }
 
+/// Places of the points that were trained.
 fn places(results: &Results) -> Vec<Place<'_>> {
+    places_of(results.points.iter().filter(|row| !row.epochs.is_empty()))
+}
+
+/// Rows by their settings, in the order they are first met.
+pub(super) fn places_of<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Place<'a>> {
     let mut places: Vec<Place<'_>> = Vec::new();
-    for row in results.points.iter().filter(|row| !row.epochs.is_empty()) {
+    for row in rows {
         match places.iter_mut().find(|p| *p.settings == row.settings) {
             Some(place) => place.rows.push(row),
             None => places.push(Place { settings: &row.settings, rows: vec![row] }),
