@@ -426,7 +426,7 @@ pub(crate) fn random_case(seed: u64) -> Case {
         });
     }
     for scale in 1..4 {
-        state.scales[scale] = d.within(-10, 30);
+        state.scales[scale] = if d.one_in(20) { d.of(&[i64::MIN, i64::MAX]) } else { d.within(-10, 30) };
     }
     let (control_after, mut steps) = (d.count(1, 3), Vec::new());
     let wanted = usize::try_from(d.count(1, 14)).unwrap();

@@ -10,7 +10,7 @@ pub(in crate::machine) type Clipped = (i64, bool);
 
 /// `v.shift`, with what its scale register holds.
 pub(in crate::machine) fn shift(i: &VShift, scale: i64, x: i64) -> Clipped {
-    let n = (i64::from(i.shift) + scale).clamp(-200, 200);
+    let n = scale.saturating_add(i.shift.into()).clamp(-200, 200);
     let shifted = rsh(x.into(), i32::try_from(n).unwrap_or(0), i.rounding);
     let code = clip(shifted, i.bits);
     (code, i128::from(code) != shifted)

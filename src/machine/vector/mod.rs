@@ -232,7 +232,7 @@ impl Vector {
     }
 
     fn shift(&mut self, i: &VShift, state: &mut State) -> u64 {
-        let n = i64::from(i.shift) + state.scales[usize::from(i.scale.0)];
+        let n = state.scales[usize::from(i.scale.0)].saturating_add(i.shift.into());
         let n = i32::try_from(n.clamp(-200, 200)).unwrap_or(0);
         let (dst, src) = (run(i.dst, i.dst_format, i.count), run(i.src, i.src_format, i.count));
         let right = u32::try_from(n).ok().filter(|&n| n < 32 && i.rounding == Rounding::Even);
