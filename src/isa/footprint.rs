@@ -38,6 +38,9 @@ impl Registers {
         self.0 |= 1 << (Scale::COUNT + counter.0);
     }
 
+    /// How many registers there are.
+    pub const COUNT: usize = (Scale::COUNT + Counter::COUNT) as usize;
+
     /// The scale registers, in order.
     pub fn scales(self) -> impl Iterator<Item = Scale> {
         (0..Scale::COUNT).filter(move |n| self.0 >> n & 1 == 1).map(Scale)
@@ -48,9 +51,9 @@ impl Registers {
         (0..Counter::COUNT).filter(move |n| self.0 >> (Scale::COUNT + n) & 1 == 1).map(Counter)
     }
 
-    /// Those of both.
-    pub fn with(self, other: Registers) -> Registers {
-        Registers(self.0 | other.0)
+    /// Places among all registers: scale registers, then counters.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        (0..Self::COUNT).filter(move |n| self.0 >> n & 1 == 1)
     }
 
     /// Whether there are none.

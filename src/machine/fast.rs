@@ -1,16 +1,16 @@
 //! The engine that runs programs: each instruction as a whole, on runs of elements; strands of a plan side by side.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::engine::in_order;
-use super::kernels::{Extension, Kernels, Window, execute};
+use super::kernels::{Extension, Hand, Kernels, Window, execute};
 use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
-use crate::program::{Plan, Shares, Step, Strands};
+use crate::program::{Plan, Step, Strand, Strands};
 
 /// Executes instructions a whole instruction at a time; keeps its scratch between them.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ struct Worker {
     units: Units,
     /// Scratchpads and registers, no DRAM.
     state: State,
-    /// What became of its turns.
-    outcomes: Vec<Outcome>,
+    /// What became of the steps it has executed.
+    outcomes: Vec<(usize, Outcome)>,
 }
 
 /// What is known of a plan.
@@ -46,11 +46,15 @@ struct Known {
     /// The least time of each instruction, in nanoseconds, by its place in the program.
     least: HashMap<u32, u64>,
     runs: u32,
-    shares: Option<Shares>,
+    shared: Option<Shared>,
 }
 
-/// Scale registers and counters.
-type RegisterFile = ([i64; 16], [u128; 8]);
+/// A plan that is executed side by side.
+#[derive(Debug)]
+struct Shared {
+    strands: Strands,
+    urgency: Vec<u64>,
+}
 
 /// Plans of which something is kept.
 const PLANS: usize = 8;
@@ -58,6 +62,15 @@ const PLANS: usize = 8;
 const TIMED_RUNS: u32 = 2;
 /// Nanoseconds that side by side must spare: threads are begun and ended for it.
 const SPARED: u64 = 200_000;
+
+impl Shared {
+    /// A plan each of whose steps takes so long.
+    fn of(plan: &Plan, nanoseconds: &[u64]) -> Shared {
+        let strands = Strands::of(plan);
+        let urgency = strands.urgency(nanoseconds);
+        Shared { strands, urgency }
+    }
+}
 
 impl Units {
     /// Executes an instruction on a state, moving bytes of DRAM through a window.
@@ -87,43 +100,62 @@ impl Worker {
     }
 
     /// Ready for a plan on this state.
-    fn begin(&mut self, state: &State, scratchpads: bool) {
+    fn begin(&mut self, state: &State) {
         (self.state.seed, self.state.step, self.state.source) = (state.seed, state.step, state.source);
         for memory in Memory::SCRATCHPADS {
-            let own = &mut self.state.memories[memory.index()];
-            own.resize(state.memory(memory).len(), 0);
-            if scratchpads {
-                own.copy_from_slice(state.memory(memory));
-            }
+            self.state.memories[memory.index()].resize(state.memory(memory).len(), 0);
         }
         self.outcomes.clear();
     }
+}
 
-    /// Executes an instruction on its own state, moving bytes of DRAM through a window; it touches these of the registers that
-    /// all share.
-    fn turn(
-        &mut self,
-        step: &Step,
-        window: Window<'_>,
-        touched: Registers,
-        shared: &Mutex<RegisterFile>,
-    ) -> Result<(), Fault> {
-        let shared = || shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if !touched.is_empty() {
-            (self.state.scales, self.state.counters) = *shared();
+/// A worker beside others, on a state whose DRAM is elsewhere.
+struct Beside<'a> {
+    worker: &'a mut Worker,
+    plan: &'a Plan,
+    strands: &'a Strands,
+    /// The scratchpads as they were before the plan, where that may be read.
+    before: Option<&'a [Vec<u8>]>,
+    /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
+    numbers: &'a Mutex<Vec<u128>>,
+    /// The state whose scratchpads are as the plan leaves them.
+    left: &'a Mutex<&'a mut State>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hand for Beside<'_> {
+    type Error = Fault;
+
+    fn begin(&mut self, _: &Strand) {
+        self.worker.units.array.begin();
+        for (own, before) in self.worker.state.memories.iter_mut().zip(self.before.unwrap_or_default()) {
+            own.copy_from_slice(before);
         }
-        let outcome = self.units.execute(step, &mut self.state, window)?;
-        self.outcomes.push(outcome);
-        if !touched.is_empty() {
-            let (scales, counters) = &mut *shared();
-            for place in touched.scales().map(|s| usize::from(s.0)) {
-                scales[place] = self.state.scales[place];
-            }
-            for place in touched.counters().map(|c| usize::from(c.0)) {
-                counters[place] = self.state.counters[place];
-            }
+    }
+
+    fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Fault> {
+        let Worker { units, state, outcomes } = &mut *self.worker;
+        let registers = self.strands.registers(step);
+        if !registers.read.is_empty() {
+            let numbers = locked(self.numbers);
+            registers.read.iter().for_each(|&(place, number)| state.set_register(place, numbers[number]));
+        }
+        outcomes.push((step, units.execute(&self.plan.steps[step], state, window)?));
+        if !registers.written.is_empty() {
+            let mut numbers = locked(self.numbers);
+            registers.written.iter().for_each(|&(place, number)| numbers[number] = state.register(place));
         }
         Ok(())
+    }
+
+    fn end(&mut self, strand: &Strand) {
+        for left in &strand.left {
+            let from = &self.worker.state.memory(left.memory)[left.bytes.clone()];
+            locked(self.left).memory_mut(left.memory)[left.bytes.clone()].copy_from_slice(from);
+        }
     }
 }
 
@@ -168,10 +200,10 @@ impl Fast {
         if self.plans.len() == PLANS && !self.plans.contains_key(&place) {
             self.plans.clear();
         }
-        let (workers, shares_all) = (self.workers.len(), self.shares_all);
+        let shares_all = self.shares_all;
         self.plans.entry(place).or_insert_with(|| {
-            let shares = shares_all.then(|| Strands::of(plan).share(&vec![1000; plan.steps.len()], workers));
-            Known { _steps: Arc::clone(&plan.steps), least: HashMap::new(), runs: 0, shares }
+            let shared = shares_all.then(|| Shared::of(plan, &vec![1000; plan.steps.len()]));
+            Known { _steps: Arc::clone(&plan.steps), least: HashMap::new(), runs: 0, shared }
         })
     }
 
@@ -205,14 +237,16 @@ impl Fast {
             least.entry(step.pc).and_modify(|least| *least = took.min(*least)).or_insert(took);
             Ok(outcome)
         })?;
-        let workers = self.workers.len();
+        let workers = self.workers.len() as u64;
         let known = self.known(plan);
         known.runs += 1;
         if known.runs == TIMED_RUNS {
             let nanoseconds: Vec<u64> = plan.steps.iter().map(|step| least[&step.pc]).collect();
-            let shares = Strands::of(plan).share(&nanoseconds, workers);
-            let pays = shares.nanoseconds() + SPARED < nanoseconds.iter().sum();
-            known.shares = pays.then_some(shares);
+            let shared = Shared::of(plan, &nanoseconds);
+            let alone: u64 = nanoseconds.iter().sum();
+            let longest = shared.urgency.iter().max().copied().unwrap_or(0);
+            let pays = longest.max(alone / workers) + SPARED < alone;
+            known.shared = pays.then_some(shared);
         }
         known.least = least;
         Ok(())
@@ -227,27 +261,39 @@ impl Fast {
     ) -> Result<(), Fault> {
         let Fast { workers, plans, .. } = self;
         let known = plans.get(&plan.steps.as_ptr().addr());
-        let Some(shares) = known.and_then(|known| known.shares.as_ref()) else { return Ok(()) };
-        let strands = shares.strands();
-        workers.iter_mut().for_each(|worker| worker.begin(state, strands.reads_before()));
-        let registers = Mutex::new((state.scales, state.counters));
-        let done =
-            execute(shares, workers, &mut state.memories[Memory::Dram.index()], |worker, step, window| {
-                worker.turn(&plan.steps[step], window, strands.registers(step), &registers)
-            });
-        (state.scales, state.counters) = registers.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for (left, worker) in shares.left() {
-            let from = &workers[worker].state.memory(left.memory)[left.bytes.clone()];
-            state.memory_mut(left.memory)[left.bytes.clone()].copy_from_slice(from);
+        let Some(Shared { strands, urgency }) = known.and_then(|known| known.shared.as_ref()) else {
+            return Ok(());
+        };
+        let mut dram = std::mem::take(&mut state.memories[Memory::Dram.index()]);
+        let before = strands.reads_before().then(|| state.memories.to_vec());
+        workers.iter_mut().for_each(|worker| worker.begin(state));
+        let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
+        numbers.resize(strands.numbers(), 0);
+        let (numbers, left) = (Mutex::new(numbers), Mutex::new(&mut *state));
+        let hands = workers.iter_mut().map(|worker| Beside {
+            worker,
+            plan,
+            strands,
+            before: before.as_deref(),
+            numbers: &numbers,
+            left: &left,
+        });
+        let done = execute(strands, urgency, hands.collect(), &mut dram);
+        state.memories[Memory::Dram.index()] = dram;
+        for (place, &number) in strands.registers_left().iter().enumerate() {
+            state.set_register(place, locked(&numbers)[number]);
         }
         let (told, fault) = match done {
             Ok(()) => (plan.steps.len(), None),
             Err((step, fault)) => (step, Some(fault)),
         };
-        for (number, step) in plan.steps.iter().enumerate().take(told) {
-            let (worker, turn) = shares.turn_of(number);
+        let mut outcomes = vec![Outcome::default(); plan.steps.len()];
+        for &(step, outcome) in workers.iter().flat_map(|worker| &worker.outcomes) {
+            outcomes[step] = outcome;
+        }
+        for (step, outcome) in plan.steps.iter().zip(&outcomes).take(told) {
             for observer in observers.iter_mut() {
-                observer.executed(plan, step, &workers[worker].outcomes[turn], state);
+                observer.executed(plan, step, outcome, state);
             }
         }
         if let Some(fault) = fault {
@@ -288,10 +334,10 @@ impl Engine for Fast {
             return in_order(plan, state, observers, |step, state| self.advance(step, state));
         }
         let known = self.known(plan);
-        let is_timed = known.shares.is_none() && known.runs < TIMED_RUNS;
+        let is_timed = known.shared.is_none() && known.runs < TIMED_RUNS;
         if is_timed {
             self.timed(plan, state, observers)
-        } else if known.shares.is_some() && !observers.iter().any(|observer| observer.looks()) {
+        } else if known.shared.is_some() && !observers.iter().any(|observer| observer.looks()) {
             self.side_by_side(plan, state, observers)
         } else {
             in_order(plan, state, observers, |step, state| self.advance(step, state))

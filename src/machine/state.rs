@@ -39,6 +39,22 @@ impl State {
         RoundingWords::new(self.source, self.seed, self.step)
     }
 
+    /// The bits of a register, by its place among [`crate::isa::Registers`].
+    pub(super) fn register(&self, place: usize) -> u128 {
+        match place.checked_sub(self.scales.len()) {
+            None => i128::from(self.scales[place]).cast_unsigned(),
+            Some(counter) => self.counters[counter],
+        }
+    }
+
+    /// Has a register hold bits that one of its kind held.
+    pub(super) fn set_register(&mut self, place: usize, bits: u128) {
+        match place.checked_sub(self.scales.len()) {
+            None => self.scales[place] = i64::try_from(bits.cast_signed()).unwrap_or(0),
+            Some(counter) => self.counters[counter] = bits,
+        }
+    }
+
     /// Bytes of a memory.
     pub fn memory(&self, memory: Memory) -> &[u8] {
         &self.memories[memory.index()]

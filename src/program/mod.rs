@@ -19,7 +19,7 @@ pub use file::FileError;
 pub(crate) use file::hex;
 pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
-pub use strands::{Left, Moved, Shares, Strands, Turn};
+pub use strands::{Left, Moved, Renamed, Strand, Strands};
 pub use text::{Assembled, TextError, TextErrors};
 
 use std::collections::BTreeMap;

@@ -1,13 +1,16 @@
-//! Workers that execute a plan's strands side by side, each in its turns, on one DRAM.
+//! Hands that execute a plan's strands side by side on one DRAM, each taking the next that may begin.
 //!
-//! A worker is handed the bytes of DRAM that its step moves and nothing else of it. Knows nothing of what a step does.
+//! A hand is given the bytes of DRAM that its step moves and nothing else of it. Knows nothing of what a step does.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::program::{Moved, Shares, Turn};
+use crate::program::{Moved, Strand, Strands};
 
 /// Turns of a spin before whoever waits lets others have the processor.
 const SPINS: u32 = 2000;
@@ -23,10 +26,23 @@ pub(in crate::machine) enum Window<'a> {
     Write(&'a mut [u8], usize),
 }
 
-/// How many turns of a worker are over; on a cache line of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Over(AtomicUsize);
+/// Who executes strands.
+pub(in crate::machine) trait Hand: Send {
+    /// Why a step failed.
+    type Error: Send;
+
+    /// A strand begins: its steps follow, in order.
+    fn begin(&mut self, strand: &Strand);
+
+    /// Executes a step.
+    ///
+    /// # Errors
+    /// What makes the step the last that is executed.
+    fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Self::Error>;
+
+    /// All steps of a strand are executed.
+    fn end(&mut self, strand: &Strand);
+}
 
 /// Bytes shared by threads.
 struct Dram<'a> {
@@ -65,47 +81,66 @@ impl<'a> Dram<'a> {
     }
 }
 
-/// A step that stopped all, by its number; it is told whatever became of the worker.
-struct Stop<'a> {
-    stopped: &'a AtomicUsize,
-    step: usize,
+/// What strands have neither ended nor may begin, and those that may.
+#[derive(Debug)]
+struct Board {
+    /// The most urgent first, of those the one that the program has first.
+    ready: BinaryHeap<(u64, Reverse<usize>)>,
+    /// How many begins and ends of others each strand still comes after.
+    missing: Vec<usize>,
+    /// Strands that have not begun.
+    left: usize,
 }
 
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.stopped.fetch_min(self.step, Ordering::Relaxed);
-    }
+/// What the hands have in common.
+struct Crew<'a> {
+    strands: &'a Strands,
+    urgency: &'a [u64],
+    board: Mutex<Board>,
+    /// Changes whenever a strand becomes ready.
+    news: AtomicUsize,
+    /// Which of the steps that write registers are over.
+    over: Vec<AtomicBool>,
+    /// The first step that failed: none behind it need be executed. 0 where a hand panicked.
+    stopped: AtomicUsize,
+    dram: Dram<'a>,
 }
 
-/// Has each worker execute its turns on a thread of its own; `work` executes a step. Where a step fails no step behind it need
-/// be executed, all before it are: the first that failed and why.
+/// Has hands execute strands, each the most urgent one that may begin, until all are executed. Where a step fails no step behind it
+/// need be executed, all before it are.
 ///
 /// # Errors
-/// The first step whose `work` failed, and what it said.
+/// The first step that failed, and why.
 ///
 /// # Panics
-/// When `work` does, or when there are fewer workers than shares.
-pub(in crate::machine) fn execute<W: Send, E: Send>(
-    shares: &Shares,
-    workers: &mut [W],
+/// When a hand does.
+pub(in crate::machine) fn execute<H: Hand>(
+    strands: &Strands,
+    urgency: &[u64],
+    hands: Vec<H>,
     dram: &mut [u8],
-    work: impl Fn(&mut W, usize, Window<'_>) -> Result<(), E> + Sync,
-) -> Result<(), (usize, E)> {
-    let turns = shares.turns();
-    assert!(workers.len() >= turns.len(), "a share without a worker");
-    let (over, stopped) =
-        (turns.iter().map(|_| Over::default()).collect::<Vec<_>>(), AtomicUsize::new(usize::MAX));
-    let dram = Dram::new(dram);
-    let crew = Crew { shares, over: &over, stopped: &stopped, dram: &dram };
-    let (crew, work) = (&crew, &work);
+) -> Result<(), (usize, H::Error)> {
+    let missing: Vec<usize> = strands.all().iter().map(|strand| strand.comes_after).collect();
+    let free = (0..missing.len()).filter(|&strand| missing[strand] == 0);
+    let ready = free.map(|strand| (urgency[strand], Reverse(strand))).collect();
+    let board = Board { ready, left: missing.len(), missing };
+    let crew = Crew {
+        strands,
+        urgency,
+        board: Mutex::new(board),
+        news: AtomicUsize::new(0),
+        over: strands.steps().map(|_| AtomicBool::new(false)).collect(),
+        stopped: AtomicUsize::new(usize::MAX),
+        dram: Dram::new(dram),
+    };
+    let crew = &crew;
     let failed = thread::scope(|scope| {
-        let mut shared = workers.iter_mut().enumerate().take(turns.len());
-        let own = shared.next();
-        let others: Vec<_> =
-            shared.map(|(n, worker)| scope.spawn(move || crew.share(n, worker, work))).collect();
-        let own = own.and_then(|(n, worker)| crew.share(n, worker, work).err());
+        let mut hands = hands.into_iter();
+        let own = hands.next();
+        let others: Vec<_> = hands.map(|hand| scope.spawn(move || crew.work(hand))).collect();
+        let own = own.and_then(|hand| crew.work(hand));
         let others = others.into_iter().filter_map(|other| match other.join() {
-            Ok(done) => done.err(),
+            Ok(failed) => failed,
             Err(panic) => std::panic::resume_unwind(panic),
         });
         own.into_iter().chain(others).min_by_key(|(step, _)| *step)
@@ -113,53 +148,121 @@ pub(in crate::machine) fn execute<W: Send, E: Send>(
     failed.map_or(Ok(()), Err)
 }
 
-/// What the workers have in common.
-struct Crew<'a> {
-    shares: &'a Shares,
-    over: &'a [Over],
-    stopped: &'a AtomicUsize,
-    dram: &'a Dram<'a>,
+/// Stops all, whatever becomes of a hand.
+struct Stop<'a>(&'a AtomicUsize);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Lets time pass, for oneself at first, later for others.
+#[derive(Default)]
+struct Pause(u32);
+
+impl Pause {
+    fn pause(&mut self) {
+        self.0 += 1;
+        if self.0 < SPINS {
+            std::hint::spin_loop();
+        } else {
+            thread::yield_now();
+        }
+    }
 }
 
 impl Crew<'_> {
-    /// One worker's turns.
-    fn share<W, E>(
-        &self,
-        number: usize,
-        worker: &mut W,
-        work: &(impl Fn(&mut W, usize, Window<'_>) -> Result<(), E> + Sync),
-    ) -> Result<(), (usize, E)> {
-        for (over, turn) in (1..).zip(&self.shares.turns()[number]) {
-            if !self.wait(turn) {
+    /// One hand's work: the first of its steps that failed, and why.
+    fn work<H: Hand>(&self, mut hand: H) -> Option<(usize, H::Error)> {
+        let stop = Stop(&self.stopped);
+        let mut failed: Option<(usize, H::Error)> = None;
+        let mut ended = None;
+        while let Some(number) = self.next(ended) {
+            // One that failed has ended for others: what comes after it has steps before the failed one.
+            ended = Some(number);
+            let strand = &self.strands.all()[number];
+            hand.begin(strand);
+            if let Err((step, error)) = self.strand(&mut hand, strand)
+                && failed.as_ref().is_none_or(|(first, _)| step < *first)
+            {
+                failed = Some((step, error));
+            }
+        }
+        std::mem::forget(stop);
+        failed
+    }
+
+    /// The next strand for a hand that has ended one; none where no more begin.
+    fn next(&self, mut ended: Option<usize>) -> Option<usize> {
+        let mut pause = Pause::default();
+        loop {
+            let news = {
+                let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(ended) = ended.take() {
+                    self.frees(&mut board, &self.strands.all()[ended].once_ended);
+                }
+                if let Some((_, Reverse(strand))) = board.ready.pop() {
+                    board.left -= 1;
+                    self.frees(&mut board, &self.strands.all()[strand].once_begun);
+                    return Some(strand);
+                }
+                if board.left == 0 {
+                    return None;
+                }
+                self.news.load(Ordering::Relaxed)
+            };
+            while self.news.load(Ordering::Relaxed) == news {
+                if self.stopped.load(Ordering::Relaxed) == 0 {
+                    return None;
+                }
+                pause.pause();
+            }
+        }
+    }
+
+    /// Of what these strands come after, one is over.
+    fn frees(&self, board: &mut Board, strands: &[usize]) {
+        for &strand in strands {
+            board.missing[strand] -= 1;
+            if board.missing[strand] == 0 {
+                board.ready.push((self.urgency[strand], Reverse(strand)));
+                self.news.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The steps of a strand, up to one that stopped all.
+    fn strand<H: Hand>(&self, hand: &mut H, strand: &Strand) -> Result<(), (usize, H::Error)> {
+        for &step in &strand.steps {
+            if !self.wait(step) {
                 return Ok(());
             }
-            let moved = self.shares.strands().moved()[turn.step].as_ref();
-            // SAFETY: of two steps that meet in DRAM, one of them writing, the younger comes after the older (`Strands`); here
-            // that turn is over, being this worker's own or waited for, and with it its window.
-            let window = unsafe { self.dram.window(moved) };
-            let stop = Stop { stopped: self.stopped, step: turn.step };
-            work(worker, turn.step, window).map_err(|error| (turn.step, error))?;
-            std::mem::forget(stop);
-            self.over[number].0.store(over, Ordering::Release);
+            // SAFETY: of two steps that meet in DRAM, one of them writing, the younger's strand comes after the older's end if it is
+            // another (`Strands`), and with it the older's window; steps of one strand are executed one after the other.
+            let window = unsafe { self.dram.window(self.strands.moved(step)) };
+            if let Err(error) = hand.execute(step, window) {
+                self.stopped.fetch_min(step, Ordering::Relaxed);
+                return Err((step, error));
+            }
+            if !self.strands.registers(step).written.is_empty() {
+                self.over[step].store(true, Ordering::Release);
+            }
         }
+        hand.end(strand);
         Ok(())
     }
 
-    /// Waits for all that a turn comes after; false where a step before it stopped all.
-    fn wait(&self, turn: &Turn) -> bool {
-        let goes_on = || self.stopped.load(Ordering::Relaxed) > turn.step;
-        for &(worker, count) in &turn.waits {
-            let mut spins = 0;
-            while self.over[worker].0.load(Ordering::Acquire) < count {
+    /// Waits for the steps that wrote what a step reads in registers: their strands have begun. False where a step before it stopped all.
+    fn wait(&self, step: usize) -> bool {
+        let goes_on = || self.stopped.load(Ordering::Relaxed) > step;
+        for &older in self.strands.registers_after(step) {
+            let mut pause = Pause::default();
+            while !self.over[older].load(Ordering::Acquire) {
                 if !goes_on() {
                     return false;
                 }
-                spins += 1;
-                if spins < SPINS {
-                    std::hint::spin_loop();
-                } else {
-                    thread::yield_now();
-                }
+                pause.pause();
             }
         }
         goes_on()

@@ -24,7 +24,7 @@ mod vnni;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 pub(super) use amx::emulated_products;
 pub(super) use bytes::{TURN_SLACK, interleave};
-pub(super) use crew::{Window, execute};
+pub(super) use crew::{Hand, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub(super) use lines::{Lines, prefetch};

@@ -1,0 +1,239 @@
+//! What of a plan may be executed side by side, and what must be over before what begins.
+//!
+//! A *strand* is a set of steps that hand each other values in scratchpads: a tile from its loads to its stores. Steps that
+//! only put there what DRAM or the instruction says (`load`, `v.fill`) belong to every strand that reads what they put. Given
+//! scratchpads of its own, a worker that executes whole strands, one after the other and each one's steps in program order,
+//! reads what the program's order has it read: the last writer of every byte is among a strand's own steps. Strands meet in
+//! DRAM and in registers alone. In DRAM whole strands come one after the other; in registers a step comes after
+//! the one that wrote what it reads, for there all tiles of a layer add to the same few. Knows neither threads nor what instructions compute.
+
+mod weave;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::DiGraph;
+
+use super::Plan;
+use crate::isa::{Memory, Registers};
+use weave::{Weaver, Woven};
+
+/// The bytes of DRAM that a step moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// From the first to behind the last.
+    pub bytes: Range<usize>,
+    /// Whether it writes them.
+    pub writes: bool,
+}
+
+/// Bytes of a scratchpad as the plan leaves them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The scratchpad.
+    pub memory: Memory,
+    /// The bytes.
+    pub bytes: Range<usize>,
+}
+
+/// Registers as a step sees them. Whatever a plan writes to a register is a number of its own, kept for those who read it, so a
+/// register that is written anew makes nobody wait. The first [`Registers::COUNT`] are what registers hold before the plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renamed {
+    /// Registers that it reads, by [`Registers::places`], and which number each of them holds.
+    pub read: Vec<(usize, usize)>,
+    /// Registers that it writes, and which number that becomes.
+    pub written: Vec<(usize, usize)>,
+}
+
+/// Steps that one worker executes.
+#[derive(Debug, Default)]
+pub struct Strand {
+    /// The steps in program order.
+    pub steps: Vec<usize>,
+    /// How many begins and ends of other strands come before it begins.
+    pub comes_after: usize,
+    /// Strands that come after its beginning: a step of theirs reads a register that one of its own writes.
+    pub once_begun: Vec<usize>,
+    /// Strands that come after its end: they meet in DRAM.
+    pub once_ended: Vec<usize>,
+    /// What of the plan's end is in the scratchpads of a worker when it has executed this strand.
+    pub left: Vec<Left>,
+}
+
+/// A plan's strands. Each comes after strands of lower numbers only.
+#[derive(Debug)]
+pub struct Strands {
+    strands: Vec<Strand>,
+    moved: Vec<Option<Moved>>,
+    registers: Vec<Renamed>,
+    /// The steps that wrote what a step reads in registers.
+    registers_after: Vec<Vec<usize>>,
+    registers_left: [usize; Registers::COUNT],
+    numbers: usize,
+    reads_before: bool,
+}
+
+impl Strands {
+    /// The strands of a plan whose instructions are verified.
+    pub fn of(plan: &Plan) -> Strands {
+        let mut weaver = Weaver::new(plan);
+        for step in 0..plan.steps.len() {
+            weaver.add(step);
+        }
+        let woven = weaver.finish();
+        let (registers_left, numbers, reads_before) =
+            (woven.registers_left, woven.numbers, woven.reads_before);
+        let Woven { mut members, left, dram_after, registers_after, moved, registers, .. } = woven;
+        merge(&mut members, &dram_after, &registers_after);
+        let strands = in_order(&members, &dram_after, &registers_after);
+        let mut strands =
+            Strands { strands, moved, registers, registers_after, registers_left, numbers, reads_before };
+        for (left, writers) in left {
+            let has =
+                |strand: &&mut Strand| writers.iter().all(|step| strand.steps.binary_search(step).is_ok());
+            if let Some(strand) = strands.strands.iter_mut().find(has) {
+                strand.left.push(left);
+            }
+        }
+        strands
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[Strand] {
+        &self.strands
+    }
+
+    /// Numbers of the plan's steps.
+    pub fn steps(&self) -> Range<usize> {
+        0..self.moved.len()
+    }
+
+    /// Bytes of DRAM that a step moves.
+    pub fn moved(&self, step: usize) -> Option<&Moved> {
+        self.moved[step].as_ref()
+    }
+
+    /// Registers that a step reads and writes.
+    pub fn registers(&self, step: usize) -> &Renamed {
+        &self.registers[step]
+    }
+
+    /// The steps that wrote what a step reads in registers.
+    pub fn registers_after(&self, step: usize) -> &[usize] {
+        &self.registers_after[step]
+    }
+
+    /// The number that each register holds in the end, by [`Registers::places`].
+    pub fn registers_left(&self) -> &[usize; Registers::COUNT] {
+        &self.registers_left
+    }
+
+    /// How many numbers registers hold in all, those before the plan among them.
+    pub fn numbers(&self) -> usize {
+        self.numbers
+    }
+
+    /// Whether a step may read, or the plan leave, a byte of a scratchpad as it was before the plan among those it writes.
+    pub fn reads_before(&self) -> bool {
+        self.reads_before
+    }
+
+    /// How long it takes from each strand's beginning to the plan's end with workers without number, given what each step takes;
+    /// in the units of that.
+    pub fn urgency(&self, times: &[u64]) -> Vec<u64> {
+        let mut urgency = vec![0; self.strands.len()];
+        for (number, strand) in self.strands.iter().enumerate().rev() {
+            let own: u64 = strand.steps.iter().map(|&step| times[step]).sum();
+            let longest = |of: &[usize]| of.iter().map(|&later| urgency[later]).max().unwrap_or(0);
+            urgency[number] = (own + longest(&strand.once_ended)).max(longest(&strand.once_begun));
+        }
+        urgency
+    }
+}
+
+/// The strands that each step is in.
+fn strands_of(members: &[Vec<usize>], steps: usize) -> Vec<Vec<usize>> {
+    let mut strands_of = vec![Vec::new(); steps];
+    for (strand, steps) in members.iter().enumerate() {
+        steps.iter().for_each(|&step| strands_of[step].push(strand));
+    }
+    strands_of
+}
+
+/// The other strands that a strand of these steps comes after.
+fn met(number: usize, steps: &[usize], after: &[Vec<usize>], strands_of: &[Vec<usize>]) -> Vec<usize> {
+    let older = steps.iter().flat_map(|&step| &after[step]);
+    let mut met: Vec<usize> = older.flat_map(|&older| strands_of[older].iter().copied()).collect();
+    met.sort_unstable();
+    met.dedup();
+    met.retain(|&older| older != number);
+    met
+}
+
+/// Makes strands that come after each other one.
+fn merge(members: &mut Vec<Vec<usize>>, dram_after: &[Vec<usize>], registers_after: &[Vec<usize>]) {
+    let strands_of = strands_of(members, dram_after.len());
+    let mut comes_after = DiGraph::<(), (), usize>::default();
+    for _ in members.iter() {
+        comes_after.add_node(());
+    }
+    for (number, steps) in members.iter().enumerate() {
+        for after in [dram_after, registers_after] {
+            for older in met(number, steps, after, &strands_of) {
+                comes_after.add_edge(number.into(), older.into(), ());
+            }
+        }
+    }
+    let whole = tarjan_scc(&comes_after).into_iter().map(|component| {
+        let mut steps: Vec<usize> =
+            component.into_iter().flat_map(|strand| std::mem::take(&mut members[strand.index()])).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    });
+    *members = whole.collect();
+}
+
+/// Strands of these steps, each behind all it comes after, else as the program has them.
+fn in_order(
+    members: &[Vec<usize>],
+    dram_after: &[Vec<usize>],
+    registers_after: &[Vec<usize>],
+) -> Vec<Strand> {
+    let strands_of = strands_of(members, dram_after.len());
+    let mut strands: Vec<Strand> = members.iter().map(|_| Strand::default()).collect();
+    for (number, steps) in members.iter().enumerate() {
+        let ends = met(number, steps, dram_after, &strands_of);
+        let begins = met(number, steps, registers_after, &strands_of);
+        strands[number].comes_after = ends.len() + begins.len();
+        ends.into_iter().for_each(|older| strands[older].once_ended.push(number));
+        begins.into_iter().for_each(|older| strands[older].once_begun.push(number));
+    }
+    let mut missing: Vec<usize> = strands.iter().map(|strand| strand.comes_after).collect();
+    let place = |strand: usize| Reverse((members[strand].first().copied(), strand));
+    let mut ready: BinaryHeap<_> = (0..members.len()).filter(|&s| missing[s] == 0).map(place).collect();
+    let mut order = Vec::with_capacity(members.len());
+    while let Some(Reverse((_, strand))) = ready.pop() {
+        order.push(strand);
+        for &later in strands[strand].once_begun.iter().chain(&strands[strand].once_ended) {
+            missing[later] -= 1;
+            if missing[later] == 0 {
+                ready.push(place(later));
+            }
+        }
+    }
+    let mut number = vec![0; members.len()];
+    order.iter().enumerate().for_each(|(n, &strand)| number[strand] = n);
+    let ordered = order.into_iter().map(|strand| {
+        let mut ordered = std::mem::take(&mut strands[strand]);
+        ordered.steps.clone_from(&members[strand]);
+        for later in ordered.once_begun.iter_mut().chain(&mut ordered.once_ended) {
+            *later = number[*later];
+        }
+        ordered
+    });
+    ordered.collect()
+}

@@ -1,0 +1,279 @@
+//! Weaves a plan's steps into strands: who reads what whom wrote.
+
+use std::ops::Range;
+
+use super::{Left, Moved, Renamed};
+use crate::isa::{Footprint, Instr, Memory, Registers};
+use crate::program::Plan;
+use crate::program::spans::Spans;
+
+/// Sets of steps that must be executed by one worker, and what steps come after.
+pub(super) struct Woven {
+    /// The steps of each strand in program order.
+    pub(super) members: Vec<Vec<usize>>,
+    /// What the plan leaves, and the steps that wrote it; one strand has them all.
+    pub(super) left: Vec<(Left, Vec<usize>)>,
+    /// The steps that a step comes after because they meet in DRAM.
+    pub(super) dram_after: Vec<Vec<usize>>,
+    /// The same of registers.
+    pub(super) registers_after: Vec<Vec<usize>>,
+    pub(super) moved: Vec<Option<Moved>>,
+    pub(super) registers: Vec<Renamed>,
+    /// The number that each register has in the end.
+    pub(super) registers_left: [usize; Registers::COUNT],
+    /// How many numbers there are.
+    pub(super) numbers: usize,
+    pub(super) reads_before: bool,
+}
+
+/// The last step that wrote a byte of DRAM, and those that read it since.
+#[derive(Debug, Clone, Default)]
+struct Met {
+    writer: Option<usize>,
+    readers: Vec<usize>,
+}
+
+impl Met {
+    /// The step reads it: what the step comes after.
+    fn read(&mut self, step: usize, after: &mut Vec<usize>) {
+        after.extend(self.writer);
+        self.readers.push(step);
+    }
+
+    /// The step writes it.
+    fn write(&mut self, step: usize, after: &mut Vec<usize>) {
+        after.extend(self.writer.replace(step));
+        after.append(&mut self.readers);
+    }
+}
+
+/// The steps that wrote among some bytes of a scratchpad since one wrote them all.
+#[derive(Debug, Clone, Default)]
+struct Held {
+    writers: Vec<usize>,
+    /// Whether one wrote them all.
+    whole: bool,
+}
+
+/// Strands under way.
+pub(super) struct Weaver<'a> {
+    plan: &'a Plan,
+    /// A step of the same strand before it, or itself.
+    parent: Vec<usize>,
+    /// Repeatable steps that a step's strand has too.
+    shared: Vec<Vec<usize>>,
+    dram_after: Vec<Vec<usize>>,
+    registers_after: Vec<Vec<usize>>,
+    moved: Vec<Option<Moved>>,
+    registers: Vec<Renamed>,
+    dram: Spans<Met>,
+    scratchpads: [Spans<Held>; 4],
+    /// The step that each number in a register is of; none where the plan did not write it.
+    writer_of: Vec<Option<usize>>,
+    /// The number that each register has.
+    numbers: [usize; Registers::COUNT],
+    reads_before: bool,
+}
+
+/// Whether what a step does depends on nothing in scratchpads and registers, so that it may be done more than once.
+fn is_repeatable(instr: &Instr) -> bool {
+    matches!(instr, Instr::Load(_) | Instr::VFill(_))
+}
+
+/// Whether an instruction writes every bit from the first byte of what it writes to the last; false where nobody asked.
+fn is_whole(instr: &Instr) -> bool {
+    let bytes = |count: u64, bits: u32| (count * u64::from(bits)).is_multiple_of(8);
+    match instr {
+        Instr::Load(m) => {
+            let row = u64::from(m.pad_left) + u64::from(m.bytes) + u64::from(m.pad_right);
+            let rows = u64::from(m.pad_top) + u64::from(m.rows) + u64::from(m.pad_bottom);
+            (rows == 1 || u64::from(m.dst_row) == row)
+                && (m.planes == 1 || u64::from(m.dst_plane) == row * rows)
+        }
+        Instr::MTaps(m) | Instr::MPositions(m) => {
+            (m.rows == 1 || m.out_stride == m.columns)
+                && bytes(u64::from(m.rows) * u64::from(m.columns), m.out_format.bits())
+        }
+        Instr::VArgmax(_) => true,
+        Instr::VReduce(i) => bytes(i.rows.into(), i.dst_format.bits()),
+        Instr::VOnehot(i) => bytes(u64::from(i.rows) * u64::from(i.columns), i.dst_format.bits()),
+        Instr::VExp(i) => bytes(u64::from(i.rows) * u64::from(i.columns), i.dst_format.bits()),
+        Instr::VDivide(i) => bytes(u64::from(i.rows) * u64::from(i.columns), i.dst_format.bits()),
+        Instr::VFill(i) => bytes(i.count.into(), i.dst_format.bits()),
+        Instr::VLookup(i) => bytes(i.count.into(), i.dst_format.bits()),
+        Instr::VShift(i) => bytes(i.count.into(), i.dst_format.bits()),
+        Instr::VStochastic(i) => bytes(i.count.into(), i.dst_format.bits()),
+        Instr::VRelu(i) => bytes(i.count.into(), i.format.bits()),
+        Instr::VMask(i) => bytes(i.count.into(), i.format.bits()),
+        Instr::VAdd(i) => bytes(i.count.into(), i.format.bits()),
+        Instr::VSub(i) => bytes(i.count.into(), i.format.bits()),
+        Instr::VState(i) => bytes(i.count.into(), 2),
+        Instr::VUnpool(i) => i.format.bits().is_multiple_of(8),
+        Instr::VPool(i) => {
+            let outputs = [i.images, i.out_rows, i.out_cols, i.channels].map(u64::from).iter().product();
+            bytes(outputs, i.format.bits()) && bytes(outputs, i.place_format.bits())
+        }
+        _ => false,
+    }
+}
+
+fn size(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+impl<'a> Weaver<'a> {
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        let steps = plan.steps.len();
+        Weaver {
+            plan,
+            parent: (0..steps).collect(),
+            shared: vec![Vec::new(); steps],
+            dram_after: Vec::with_capacity(steps),
+            registers_after: Vec::with_capacity(steps),
+            moved: Vec::with_capacity(steps),
+            registers: Vec::with_capacity(steps),
+            dram: Spans::default(),
+            scratchpads: Default::default(),
+            writer_of: vec![None; Registers::COUNT],
+            numbers: std::array::from_fn(|register| register),
+            reads_before: false,
+        }
+    }
+
+    /// The first step known of a step's strand.
+    fn first(&mut self, mut step: usize) -> usize {
+        while self.parent[step] != step {
+            self.parent[step] = self.parent[self.parent[step]];
+            step = self.parent[step];
+        }
+        step
+    }
+
+    /// The next step: what it reads, then what it writes.
+    pub(super) fn add(&mut self, step: usize) {
+        let instr = &self.plan.steps[step].instr;
+        let footprint = Footprint::of(instr);
+        let (mut dram_after, mut registers_after, mut moved) = (Vec::new(), Vec::new(), None);
+        for range in &footprint.reads {
+            let bytes = range.first..range.end;
+            if range.memory == Memory::Dram {
+                moved = Some(Moved { bytes: size(bytes.start)..size(bytes.end), writes: false });
+                self.dram.all(bytes).for_each(|met| met.read(step, &mut dram_after));
+            } else {
+                self.read(step, range.memory, bytes);
+            }
+        }
+        for range in &footprint.writes {
+            let bytes = range.first..range.end;
+            if range.memory == Memory::Dram {
+                moved = Some(Moved { bytes: size(bytes.start)..size(bytes.end), writes: true });
+                self.dram.all(bytes.clone()).for_each(|met| met.write(step, &mut dram_after));
+                self.dram.replace(bytes, Met { writer: Some(step), readers: Vec::new() });
+                continue;
+            }
+            let spans = &mut self.scratchpads[range.memory.index()];
+            if is_whole(instr) {
+                spans.replace(bytes, Held { writers: vec![step], whole: true });
+            } else {
+                spans.all(bytes).for_each(|held| held.writers.push(step));
+            }
+        }
+        let registers = self.rename(step, &footprint);
+        registers_after.extend(registers.read.iter().filter_map(|&(_, number)| self.writer_of[number]));
+        for after in [&mut dram_after, &mut registers_after] {
+            after.retain(|&older| older != step);
+            after.sort_unstable();
+            after.dedup();
+        }
+        self.dram_after.push(dram_after);
+        self.registers_after.push(registers_after);
+        self.moved.push(moved);
+        self.registers.push(registers);
+    }
+
+    /// The numbers that a step finds in registers, and those that it puts there.
+    fn rename(&mut self, step: usize, footprint: &Footprint) -> Renamed {
+        let read = footprint.registers_read.places().map(|place| (place, self.numbers[place])).collect();
+        let mut written = Vec::new();
+        for place in footprint.registers_written.places() {
+            self.numbers[place] = self.writer_of.len();
+            self.writer_of.push(Some(step));
+            written.push((place, self.numbers[place]));
+        }
+        Renamed { read, written }
+    }
+
+    /// Bytes that a step reads put it into the strands of those that wrote them.
+    fn read(&mut self, step: usize, memory: Memory, bytes: Range<u64>) {
+        let (mut writers, mut covered, mut whole) = (Vec::new(), bytes.start, true);
+        for (span, held) in self.scratchpads[memory.index()].meeting(bytes.clone()) {
+            whole &= span.start <= covered && held.whole;
+            covered = span.end;
+            writers.extend_from_slice(&held.writers);
+        }
+        self.reads_before |= !whole || covered < bytes.end;
+        self.join(step, writers);
+    }
+
+    /// Puts a step and others into one strand, repeatable ones in it as in others.
+    fn join(&mut self, step: usize, mut others: Vec<usize>) {
+        others.sort_unstable();
+        others.dedup();
+        for other in others.into_iter().filter(|&other| other != step) {
+            if is_repeatable(&self.plan.steps[other].instr) {
+                self.shared[step].push(other);
+            } else {
+                let (a, b) = (self.first(step), self.first(other));
+                self.parent[a.max(b)] = a.min(b);
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Woven {
+        // What is left of bytes that several steps wrote among is left where all of them are done.
+        let mut left = Vec::new();
+        for memory in Memory::SCRATCHPADS {
+            let spans = std::mem::take(&mut self.scratchpads[memory.index()]);
+            for (bytes, held) in spans.iter() {
+                self.reads_before |= !held.whole;
+                let is_alone = |step: &usize| !is_repeatable(&self.plan.steps[*step].instr);
+                let step = held.writers.iter().copied().find(is_alone).or(held.writers.first().copied());
+                let Some(step) = step else { continue };
+                self.join(step, held.writers.clone());
+                left.push((Left { memory, bytes: size(bytes.start)..size(bytes.end) }, held.writers.clone()));
+            }
+        }
+        let steps = self.plan.steps.len();
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); steps];
+        let (repeatable, alone): (Vec<usize>, Vec<usize>) = (0..steps)
+            .partition(|&step| is_repeatable(&self.plan.steps[step].instr) && self.shared[step].is_empty());
+        let mut is_read = vec![false; steps];
+        for step in alone {
+            let first = self.first(step);
+            let shared = std::mem::take(&mut self.shared[step]);
+            shared.iter().for_each(|&step| is_read[step] = true);
+            members[first].push(step);
+            members[first].extend(shared);
+        }
+        // One that nobody reads is a strand of its own.
+        for step in repeatable.into_iter().filter(|&step| !is_read[step]) {
+            members[step].push(step);
+        }
+        members.retain(|steps| !steps.is_empty());
+        for steps in &mut members {
+            steps.sort_unstable();
+            steps.dedup();
+        }
+        Woven {
+            members,
+            left,
+            dram_after: self.dram_after,
+            registers_after: self.registers_after,
+            moved: self.moved,
+            registers: self.registers,
+            registers_left: self.numbers,
+            numbers: self.writer_of.len(),
+            reads_before: self.reads_before,
+        }
+    }
+}
