@@ -245,6 +245,55 @@ impl Kernels {
     }
 }
 
+/// Adds to each sum its four codes of every group of a panel.
+#[inline(always)]
+fn add_fours(panel: &[u8], sums: &mut [i32]) {
+    for group in panel.chunks_exact(4 * sums.len()) {
+        for (sum, four) in sums.iter_mut().zip(group.as_chunks::<4>().0) {
+            *sum += four.iter().map(|c| i32::from(c.cast_signed())).sum::<i32>();
+        }
+    }
+}
+
+/// The same as products with ones.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_fours_by_products(panel: &[u8], sums: &mut [i32]) {
+    use std::arch::x86_64::{_mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_storeu_si512};
+    let (ones, group) = (_mm512_set1_epi8(1), 4 * sums.len());
+    for (number, lanes) in sums.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+        // SAFETY: sixteen lanes.
+        let mut sum = unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) };
+        for group in panel.chunks_exact(group) {
+            let codes = &group[64 * number..][..64];
+            // SAFETY: 64 bytes.
+            sum = _mm512_dpbusd_epi32(sum, ones, unsafe { _mm512_loadu_si512(codes.as_ptr().cast()) });
+        }
+        // SAFETY: sixteen lanes.
+        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sum) };
+    }
+}
+
+impl Kernels {
+    /// Adds to each sum its four codes of every group of a panel, whose groups have four codes for each sum.
+    ///
+    /// # Panics
+    /// When sums are no whole registers of sixteen.
+    pub(in crate::machine) fn add_fours(self, panel: &[u8], sums: &mut [i32]) {
+        assert!(sums.len().is_multiple_of(16) && !sums.is_empty());
+        match self.extension() {
+            Extension::Portable => add_fours(panel, sums),
+            Extension::Avx2 => self.with_avx2(|| add_fours(panel, sums)),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Kernels` has only what the processor has.
+            Extension::Avx512Vnni | Extension::Amx => unsafe { add_fours_by_products(panel, sums) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => add_fours(panel, sums),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +326,20 @@ mod tests {
             interleave(rows.map(|r| r.try_into().unwrap()), &mut to);
             for j in 0..16 {
                 prop_assert_eq!(&to[4 * j..4 * j + 4], &rows.map(|r| r[j])[..]);
+            }
+        }
+
+        #[test]
+        fn fours_are_added(bytes in prop::collection::vec(any::<u8>(), 0..2000), registers in 1usize..=4) {
+            let sums: Vec<i32> = (0..i32::try_from(16 * registers).unwrap()).map(|n| 1000 * n).collect();
+            let mut expected = sums.clone();
+            for (at, &code) in bytes[..bytes.len() / (64 * registers) * 64 * registers].iter().enumerate() {
+                expected[at % (64 * registers) / 4] += i32::from(code.cast_signed());
+            }
+            for extension in Extension::available() {
+                let mut found = sums.clone();
+                Kernels::of(extension).add_fours(&bytes, &mut found);
+                prop_assert_eq!(&found, &expected);
             }
         }
 

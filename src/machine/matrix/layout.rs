@@ -31,6 +31,8 @@ pub(super) struct Layout {
     pub(super) runs: Vec<usize>,
     /// Where each reduction index finds its first code in the right operand.
     pub(super) right_of: Vec<usize>,
+    /// Codes of the right operand up to the last that is met.
+    pub(super) right_count: usize,
     /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
     pieces: Vec<(usize, usize)>,
     pub(super) turn: Turn,
@@ -78,7 +80,10 @@ impl Layout {
             if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame, kernels) };
         let runs = pieces.iter().map(|p| p.1).collect();
         let right_of = right_of(m, positions_reduced);
-        Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, pieces, turn })
+        let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
+        let span = usize::try_from(last_column.max(0)).unwrap_or(0);
+        let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;
+        Some(Layout { m: *m, positions_reduced, frame, shape, runs, right_of, right_count, pieces, turn })
     }
 
     /// The codes of a row of the shape, in the order of the reduction.

@@ -31,9 +31,7 @@ impl Right {
     #[inline(always)]
     pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, state: &State) {
         let m = &layout.m;
-        let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
-        let span = usize::try_from(last_column.max(0)).unwrap_or(0);
-        let count = layout.right_of.iter().max().copied().unwrap_or(0) + span + 1;
+        let count = layout.right_count;
         let length = usize::try_from(m.right_format.bytes(count as u64)).unwrap_or(usize::MAX);
         let at = usize::try_from(m.right.offset).unwrap_or(usize::MAX);
         let bytes = &state.memory(Memory::Weight)[at..at + length];
@@ -45,7 +43,7 @@ impl Right {
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
         self.pack(layout);
-        self.correct(layout);
+        self.correct(kernels, layout);
     }
 
     /// Codes in the order of the reduction, `[index][column]`, columns padded with zeros to whole blocks of lanes.
@@ -153,7 +151,7 @@ impl Right {
 
     /// 128 times the sum of codes of every class and column.
     #[inline(always)]
-    fn correct(&mut self, layout: &Layout) {
+    fn correct(&mut self, kernels: Kernels, layout: &Layout) {
         let (shape, groups) = (&layout.shape, layout.shape.groups());
         let registers = shape.registers();
         let lanes = registers * LANES;
@@ -178,12 +176,7 @@ impl Right {
             for first in (0..registers).step_by(MAX_REGISTERS) {
                 let width = MAX_REGISTERS.min(registers - first) * GROUP * LANES;
                 let panel = &self.panels[first * groups * GROUP * LANES..][unit[0] * width..unit[1] * width];
-                let sums = &mut sums[first * LANES..][..width / GROUP];
-                for group in panel.chunks_exact(width) {
-                    for (sum, four) in sums.iter_mut().zip(group.as_chunks::<GROUP>().0) {
-                        *sum += four.iter().map(|c| i32::from(c.cast_signed())).sum::<i32>();
-                    }
-                }
+                kernels.add_fours(panel, &mut sums[first * LANES..][..width / GROUP]);
             }
         }
         self.corrections.clear();
