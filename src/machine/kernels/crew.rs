@@ -81,7 +81,7 @@ impl<'a> Dram<'a> {
     }
 }
 
-/// What strands have neither ended nor may begin, and those that may.
+/// Which strands may begin, and what the others still come after.
 #[derive(Debug)]
 struct Board {
     /// The most urgent first, of those the one that the program has first.
