@@ -10,7 +10,7 @@ use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
-use crate::program::{Plan, Step, Strand, Strands};
+use crate::program::{Place, Plan, Step, Strand, Strands};
 
 /// Executes instructions a whole instruction at a time; keeps its scratch between them.
 #[derive(Debug)]
@@ -114,8 +114,8 @@ struct Beside<'a> {
     worker: &'a mut Worker,
     plan: &'a Plan,
     strands: &'a Strands,
-    /// The scratchpads as they were before the plan, where that may be read.
-    before: Option<&'a [Vec<u8>]>,
+    /// The scratchpads as they were before the plan; empty where nobody reads them.
+    before: &'a [Vec<u8>],
     /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
     numbers: &'a Mutex<Vec<u128>>,
     /// The state whose scratchpads are as the plan leaves them.
@@ -129,10 +129,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hand for Beside<'_> {
     type Error = Fault;
 
-    fn begin(&mut self, _: &Strand) {
+    fn begin(&mut self, strand: &Strand) {
         self.worker.units.array.begin();
-        for (own, before) in self.worker.state.memories.iter_mut().zip(self.before.unwrap_or_default()) {
-            own.copy_from_slice(before);
+        for Place { memory, bytes } in &strand.before {
+            let before = &self.before[memory.index()][bytes.clone()];
+            self.worker.state.memory_mut(*memory)[bytes.clone()].copy_from_slice(before);
         }
     }
 
@@ -152,9 +153,9 @@ impl Hand for Beside<'_> {
     }
 
     fn end(&mut self, strand: &Strand) {
-        for left in &strand.left {
-            let from = &self.worker.state.memory(left.memory)[left.bytes.clone()];
-            locked(self.left).memory_mut(left.memory)[left.bytes.clone()].copy_from_slice(from);
+        for Place { memory, bytes } in &strand.left {
+            let from = &self.worker.state.memory(*memory)[bytes.clone()];
+            locked(self.left).memory_mut(*memory)[bytes.clone()].copy_from_slice(from);
         }
     }
 }
@@ -265,7 +266,8 @@ impl Fast {
             return Ok(());
         };
         let mut dram = std::mem::take(&mut state.memories[Memory::Dram.index()]);
-        let before = strands.reads_before().then(|| state.memories.to_vec());
+        let reads_before = strands.all().iter().any(|strand| !strand.before.is_empty());
+        let before = if reads_before { state.memories.to_vec() } else { Vec::new() };
         workers.iter_mut().for_each(|worker| worker.begin(state));
         let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
         numbers.resize(strands.numbers(), 0);
@@ -274,7 +276,7 @@ impl Fast {
             worker,
             plan,
             strands,
-            before: before.as_deref(),
+            before: &before,
             numbers: &numbers,
             left: &left,
         });

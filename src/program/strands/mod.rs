@@ -29,9 +29,9 @@ pub struct Moved {
     pub writes: bool,
 }
 
-/// Bytes of a scratchpad as the plan leaves them.
+/// Bytes of a scratchpad.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct Place {
     /// The scratchpad.
     pub memory: Memory,
     /// The bytes.
@@ -59,8 +59,10 @@ pub struct Strand {
     pub once_begun: Vec<usize>,
     /// Strands that come after its end: they meet in DRAM.
     pub once_ended: Vec<usize>,
-    /// What of the plan's end is in the scratchpads of a worker when it has executed this strand.
-    pub left: Vec<Left>,
+    /// What its steps may read as it was before the plan.
+    pub before: Vec<Place>,
+    /// What is in a worker's scratchpads, when it has executed this strand, as the plan leaves it.
+    pub left: Vec<Place>,
 }
 
 /// A plan's strands. Each comes after strands of lower numbers only.
@@ -73,7 +75,6 @@ pub struct Strands {
     registers_after: Vec<Vec<usize>>,
     registers_left: [usize; Registers::COUNT],
     numbers: usize,
-    reads_before: bool,
 }
 
 impl Strands {
@@ -84,21 +85,32 @@ impl Strands {
             weaver.add(step);
         }
         let woven = weaver.finish();
-        let (registers_left, numbers, reads_before) =
-            (woven.registers_left, woven.numbers, woven.reads_before);
-        let Woven { mut members, left, dram_after, registers_after, moved, registers, .. } = woven;
+        let (registers_left, numbers) = (woven.registers_left, woven.numbers);
+        let Woven { mut members, before, left, dram_after, registers_after, moved, registers, .. } = woven;
         merge(&mut members, &dram_after, &registers_after);
         let strands = in_order(&members, &dram_after, &registers_after);
-        let mut strands =
-            Strands { strands, moved, registers, registers_after, registers_left, numbers, reads_before };
-        for (left, writers) in left {
-            let has =
-                |strand: &&mut Strand| writers.iter().all(|step| strand.steps.binary_search(step).is_ok());
-            if let Some(strand) = strands.strands.iter_mut().find(has) {
-                strand.left.push(left);
+        let mut strands = Strands { strands, moved, registers, registers_after, registers_left, numbers };
+        let mut strand_of = vec![0; plan.steps.len()];
+        for (number, strand) in strands.strands.iter().enumerate() {
+            strand.steps.iter().for_each(|&step| strand_of[step] = number);
+        }
+        for (place, step) in before {
+            strands.strands[strand_of[step]].before.push(place);
+        }
+        for (place, whole, writers) in left {
+            let strand = strands.with(&writers);
+            if !whole {
+                strand.before.push(place.clone());
             }
+            strand.left.push(place);
         }
         strands
+    }
+
+    /// A strand that has all of some steps.
+    fn with(&mut self, steps: &[usize]) -> &mut Strand {
+        let has = |strand: &&mut Strand| steps.iter().all(|step| strand.steps.binary_search(step).is_ok());
+        self.strands.iter_mut().find(has).expect("those who write among the same bytes are one strand")
     }
 
     /// All of them.
@@ -134,11 +146,6 @@ impl Strands {
     /// How many numbers registers hold in all, those before the plan among them.
     pub fn numbers(&self) -> usize {
         self.numbers
-    }
-
-    /// Whether a step may read, or the plan leave, a byte of a scratchpad as it was before the plan among those it writes.
-    pub fn reads_before(&self) -> bool {
-        self.reads_before
     }
 
     /// How long it takes from each strand's beginning to the plan's end with workers without number, given what each step takes;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Left, Moved, Renamed};
+use super::{Moved, Place, Renamed};
 use crate::isa::{Footprint, Instr, Memory, Registers};
 use crate::program::Plan;
 use crate::program::spans::Spans;
@@ -11,8 +11,10 @@ use crate::program::spans::Spans;
 pub(super) struct Woven {
     /// The steps of each strand in program order.
     pub(super) members: Vec<Vec<usize>>,
-    /// What the plan leaves, and the steps that wrote it; one strand has them all.
-    pub(super) left: Vec<(Left, Vec<usize>)>,
+    /// What is read as it was before the plan, and a step of the only strand that does; more may be named than is.
+    pub(super) before: Vec<(Place, usize)>,
+    /// What the plan leaves, whether all of it was written, and the steps that wrote it; one strand has them all.
+    pub(super) left: Vec<(Place, bool, Vec<usize>)>,
     /// The steps that a step comes after because they meet in DRAM.
     pub(super) dram_after: Vec<Vec<usize>>,
     /// The same of registers.
@@ -23,7 +25,6 @@ pub(super) struct Woven {
     pub(super) registers_left: [usize; Registers::COUNT],
     /// How many numbers there are.
     pub(super) numbers: usize,
-    pub(super) reads_before: bool,
 }
 
 /// The last step that wrote a byte of DRAM, and those that read it since.
@@ -72,7 +73,7 @@ pub(super) struct Weaver<'a> {
     writer_of: Vec<Option<usize>>,
     /// The number that each register has.
     numbers: [usize; Registers::COUNT],
-    reads_before: bool,
+    before: Vec<(Place, usize)>,
 }
 
 /// Whether what a step does depends on nothing in scratchpads and registers, so that it may be done more than once.
@@ -117,6 +118,10 @@ fn is_whole(instr: &Instr) -> bool {
     }
 }
 
+fn place(memory: Memory, bytes: &Range<u64>) -> Place {
+    Place { memory, bytes: size(bytes.start)..size(bytes.end) }
+}
+
 fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -136,7 +141,7 @@ impl<'a> Weaver<'a> {
             scratchpads: Default::default(),
             writer_of: vec![None; Registers::COUNT],
             numbers: std::array::from_fn(|register| register),
-            reads_before: false,
+            before: Vec::new(),
         }
     }
 
@@ -211,7 +216,9 @@ impl<'a> Weaver<'a> {
             covered = span.end;
             writers.extend_from_slice(&held.writers);
         }
-        self.reads_before |= !whole || covered < bytes.end;
+        if !whole || covered < bytes.end {
+            self.before.push((place(memory, &bytes), step));
+        }
         self.join(step, writers);
     }
 
@@ -235,12 +242,11 @@ impl<'a> Weaver<'a> {
         for memory in Memory::SCRATCHPADS {
             let spans = std::mem::take(&mut self.scratchpads[memory.index()]);
             for (bytes, held) in spans.iter() {
-                self.reads_before |= !held.whole;
                 let is_alone = |step: &usize| !is_repeatable(&self.plan.steps[*step].instr);
                 let step = held.writers.iter().copied().find(is_alone).or(held.writers.first().copied());
                 let Some(step) = step else { continue };
                 self.join(step, held.writers.clone());
-                left.push((Left { memory, bytes: size(bytes.start)..size(bytes.end) }, held.writers.clone()));
+                left.push((place(memory, &bytes), held.whole, held.writers.clone()));
             }
         }
         let steps = self.plan.steps.len();
@@ -273,7 +279,7 @@ impl<'a> Weaver<'a> {
             registers: self.registers,
             registers_left: self.numbers,
             numbers: self.writer_of.len(),
-            reads_before: self.reads_before,
+            before: self.before,
         }
     }
 }
