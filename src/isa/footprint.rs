@@ -56,11 +56,6 @@ impl Registers {
         (0..Self::COUNT).filter(move |n| self.0 >> n & 1 == 1)
     }
 
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
     /// Whether the two have a register in common.
     pub fn meets(self, other: Registers) -> bool {
         self.0 & other.0 != 0
