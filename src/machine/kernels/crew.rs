@@ -84,7 +84,7 @@ impl<'a> Dram<'a> {
 /// Which strands may begin, and what the others still come after.
 #[derive(Debug)]
 struct Board {
-    /// The most urgent first, of those the one that the program has first.
+    /// The most urgent first.
     ready: BinaryHeap<(u64, Reverse<usize>)>,
     /// How many begins and ends of others each strand still comes after.
     missing: Vec<usize>,
@@ -176,18 +176,14 @@ impl Crew<'_> {
     /// One hand's work: the first of its steps that failed, and why.
     fn work<H: Hand>(&self, mut hand: H) -> Option<(usize, H::Error)> {
         let stop = Stop(&self.stopped);
-        let mut failed: Option<(usize, H::Error)> = None;
-        let mut ended = None;
+        let (mut failed, mut ended) = (None, None);
         while let Some(number) = self.next(ended) {
             // One that failed has ended for others: what comes after it has steps before the failed one.
             ended = Some(number);
             let strand = &self.strands.all()[number];
             hand.begin(strand);
-            if let Err((step, error)) = self.strand(&mut hand, strand)
-                && failed.as_ref().is_none_or(|(first, _)| step < *first)
-            {
-                failed = Some((step, error));
-            }
+            // One that fails later is before the first: none behind that is executed.
+            failed = self.strand(&mut hand, strand).err().or(failed);
         }
         std::mem::forget(stop);
         failed

@@ -9,8 +9,6 @@
 
 mod weave;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use petgraph::algo::tarjan_scc;
@@ -84,11 +82,19 @@ impl Strands {
         for step in 0..plan.steps.len() {
             weaver.add(step);
         }
-        let woven = weaver.finish();
-        let (registers_left, numbers) = (woven.registers_left, woven.numbers);
-        let Woven { mut members, before, left, dram_after, registers_after, moved, registers, .. } = woven;
-        merge(&mut members, &dram_after, &registers_after);
-        let strands = in_order(&members, &dram_after, &registers_after);
+        let Woven {
+            members,
+            before,
+            left,
+            dram_after,
+            registers_after,
+            moved,
+            registers,
+            registers_left,
+            numbers,
+        } = weaver.finish();
+        let members = merged(members, &dram_after, &registers_after);
+        let strands = linked(members, &dram_after, &registers_after);
         let mut strands = Strands { strands, moved, registers, registers_after, registers_left, numbers };
         let mut strand_of = vec![0; plan.steps.len()];
         for (number, strand) in strands.strands.iter().enumerate() {
@@ -180,11 +186,15 @@ fn met(number: usize, steps: &[usize], after: &[Vec<usize>], strands_of: &[Vec<u
     met
 }
 
-/// Makes strands that come after each other one.
-fn merge(members: &mut Vec<Vec<usize>>, dram_after: &[Vec<usize>], registers_after: &[Vec<usize>]) {
-    let strands_of = strands_of(members, dram_after.len());
+/// Strands that come after each other made one; each behind all it comes after.
+fn merged(
+    mut members: Vec<Vec<usize>>,
+    dram_after: &[Vec<usize>],
+    registers_after: &[Vec<usize>],
+) -> Vec<Vec<usize>> {
+    let strands_of = strands_of(&members, dram_after.len());
     let mut comes_after = DiGraph::<(), (), usize>::default();
-    for _ in members.iter() {
+    for _ in &members {
         comes_after.add_node(());
     }
     for (number, steps) in members.iter().enumerate() {
@@ -194,53 +204,33 @@ fn merge(members: &mut Vec<Vec<usize>>, dram_after: &[Vec<usize>], registers_aft
             }
         }
     }
-    let whole = tarjan_scc(&comes_after).into_iter().map(|component| {
+    // A component follows all that its edges lead to.
+    let components = tarjan_scc(&comes_after).into_iter();
+    let merged = components.map(|component| {
         let mut steps: Vec<usize> =
             component.into_iter().flat_map(|strand| std::mem::take(&mut members[strand.index()])).collect();
         steps.sort_unstable();
         steps.dedup();
         steps
     });
-    *members = whole.collect();
+    merged.collect()
 }
 
-/// Strands of these steps, each behind all it comes after, else as the program has them.
-fn in_order(
-    members: &[Vec<usize>],
+/// Strands of these steps, and which come after which.
+fn linked(
+    members: Vec<Vec<usize>>,
     dram_after: &[Vec<usize>],
     registers_after: &[Vec<usize>],
 ) -> Vec<Strand> {
-    let strands_of = strands_of(members, dram_after.len());
-    let mut strands: Vec<Strand> = members.iter().map(|_| Strand::default()).collect();
-    for (number, steps) in members.iter().enumerate() {
-        let ends = met(number, steps, dram_after, &strands_of);
-        let begins = met(number, steps, registers_after, &strands_of);
+    let strands_of = strands_of(&members, dram_after.len());
+    let strand = |steps| Strand { steps, ..Strand::default() };
+    let mut strands: Vec<Strand> = members.into_iter().map(strand).collect();
+    for number in 0..strands.len() {
+        let ends = met(number, &strands[number].steps, dram_after, &strands_of);
+        let begins = met(number, &strands[number].steps, registers_after, &strands_of);
         strands[number].comes_after = ends.len() + begins.len();
         ends.into_iter().for_each(|older| strands[older].once_ended.push(number));
         begins.into_iter().for_each(|older| strands[older].once_begun.push(number));
     }
-    let mut missing: Vec<usize> = strands.iter().map(|strand| strand.comes_after).collect();
-    let place = |strand: usize| Reverse((members[strand].first().copied(), strand));
-    let mut ready: BinaryHeap<_> = (0..members.len()).filter(|&s| missing[s] == 0).map(place).collect();
-    let mut order = Vec::with_capacity(members.len());
-    while let Some(Reverse((_, strand))) = ready.pop() {
-        order.push(strand);
-        for &later in strands[strand].once_begun.iter().chain(&strands[strand].once_ended) {
-            missing[later] -= 1;
-            if missing[later] == 0 {
-                ready.push(place(later));
-            }
-        }
-    }
-    let mut number = vec![0; members.len()];
-    order.iter().enumerate().for_each(|(n, &strand)| number[strand] = n);
-    let ordered = order.into_iter().map(|strand| {
-        let mut ordered = std::mem::take(&mut strands[strand]);
-        ordered.steps.clone_from(&members[strand]);
-        for later in ordered.once_begun.iter_mut().chain(&mut ordered.once_ended) {
-            *later = number[*later];
-        }
-        ordered
-    });
-    ordered.collect()
+    strands
 }
