@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wagesim::compiler::compile;
 use wagesim::data::Images;
-use wagesim::isa::{Instr, Sizes, decode, encode};
+use wagesim::isa::{Instr, Memory, Sizes, decode, encode};
 use wagesim::machine::{Engine, Fast, Observer, Reference, State, run};
 use wagesim::network::load;
 use wagesim::observe::{Statistics, TensorDump};
@@ -128,7 +128,7 @@ fn prove_and_execute(program: &Program) {
         }
         Schedule::of(&plan, &Machine::default());
         let mut state = State::new(sizes.map(|n| usize::try_from(n).unwrap()), 1);
-        state.memories[4] = program.initial_dram(1);
+        program.fill_dram(1, state.memory_mut(Memory::Dram));
         // A trap or a value out of range is the run's to tell.
         let _ = run(&plan, &mut Fast::new(), &mut state, &mut []);
     }

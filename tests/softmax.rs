@@ -17,7 +17,9 @@ fn powers() -> Vec<u8> {
     let (network, recipe, _) = network::load(net, "net.toml", &[]).unwrap();
     let program = compile(&network, &recipe, &Machine::default(), net).unwrap();
     let range = program.tensor("powers").unwrap().range();
-    program.initial_dram(1)[range].to_vec()
+    let mut dram = vec![0; usize::try_from(program.dram_bytes).unwrap()];
+    program.fill_dram(1, &mut dram);
+    dram[range].to_vec()
 }
 
 /// Shares of the outputs, with so many bits of fraction.

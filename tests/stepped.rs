@@ -96,10 +96,11 @@ fn both_agree(
     what: &str,
 ) {
     let bytes = machine.memory.bytes();
-    let sizes = bytes.map(|n| usize::try_from(n).unwrap());
-    let mut state = State::new([sizes[0], sizes[1], sizes[2], sizes[3], 0], 1);
-    state.memories[Memory::Dram.index()] = program.initial_dram(1);
-    for (n, byte) in (0u64..).zip(&mut state.memories[Memory::Dram.index()][filled]) {
+    let [operand, weight, accumulator, mask] = bytes;
+    let sizes = [operand, weight, accumulator, mask, program.dram_bytes];
+    let mut state = State::new(sizes.map(|n| usize::try_from(n).unwrap()), 1);
+    program.fill_dram(1, state.memory_mut(Memory::Dram));
+    for (n, byte) in (0u64..).zip(&mut state.memory_mut(Memory::Dram)[filled]) {
         *byte = u8::try_from(n * n % 251).unwrap();
     }
     let mut expected = state.clone();

@@ -105,9 +105,9 @@ impl Begin {
             return Err(refuse(path, anyhow!("its DRAM is {dram} bytes: {what}")));
         }
         let seed = self.seed.unwrap_or(1);
-        let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
+        let mut state = State::new([operand, weight, accumulator, mask, dram], seed);
         state.source = machine.word_source();
-        state.memories[Memory::Dram.index()] = program.initial_dram(seed);
+        program.fill_dram(seed, state.memory_mut(Memory::Dram));
         let given = match &self.input {
             Some(path) => tensors::take(program, path, &mut state)?,
             None => Vec::new(),

@@ -8,7 +8,7 @@ use super::engine::in_order;
 use super::kernels::{Extension, Hand, Kernels, Window, execute};
 use super::matrix::Array;
 use super::vector::Vector;
-use super::{Engine, Fault, Observer, Outcome, State, moves};
+use super::{Engine, Fault, Lines, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
 use crate::program::{Place, Plan, Step, Strand, Strands};
 
@@ -103,7 +103,7 @@ impl Worker {
     fn begin(&mut self, state: &State) {
         (self.state.seed, self.state.step, self.state.source) = (state.seed, state.step, state.source);
         for memory in Memory::SCRATCHPADS {
-            self.state.memories[memory.index()].resize(state.memory(memory).len(), 0);
+            self.state.memories[memory.index()].hold(state.memory(memory).len());
         }
         self.outcomes.clear();
     }
@@ -115,7 +115,7 @@ struct Beside<'a> {
     plan: &'a Plan,
     strands: &'a Strands,
     /// The scratchpads as they were before the plan; empty where nobody reads them.
-    before: &'a [Vec<u8>],
+    before: &'a [Lines],
     /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
     numbers: &'a Mutex<Vec<u128>>,
     /// The state whose scratchpads are as the plan leaves them.

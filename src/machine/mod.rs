@@ -18,7 +18,7 @@ mod vector;
 
 pub use engine::{Engine, Exact, Fault, Observer, Outcome, OverflowPlace, run};
 pub use fast::Fast;
-pub use kernels::Extension;
+pub use kernels::{Extension, Lines};
 pub use matrix::{Recount, Recounted, Recounter};
 pub use operands::{Operands, Stress};
 pub use reference::Reference;

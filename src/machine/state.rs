@@ -1,5 +1,6 @@
 //! What the machine holds: memories as bytes, registers, the random generator's place.
 
+use super::Lines;
 use crate::isa::{Format, Memory};
 use crate::number::{RoundingWords, WordSource};
 
@@ -8,7 +9,7 @@ use crate::number::{RoundingWords, WordSource};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     /// Bytes of each memory, by [`Memory::index`].
-    pub memories: [Vec<u8>; 5],
+    pub memories: [Lines; 5],
     /// Scale registers; `x0` stays 0.
     pub scales: [i64; 16],
     /// Counters.
@@ -25,7 +26,7 @@ impl State {
     /// A machine with memories of these sizes (bytes, by [`Memory::index`]), all zeros.
     pub fn new(bytes: [usize; 5], seed: u64) -> Self {
         State {
-            memories: bytes.map(|b| vec![0; b]),
+            memories: bytes.map(Lines::zeros),
             scales: [0; 16],
             counters: [0; 8],
             seed,

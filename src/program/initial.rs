@@ -4,14 +4,15 @@ use super::{Initial, Program, Tensor};
 use crate::number::{Stream, StreamKind, draw_weight};
 
 impl Program {
-    /// DRAM at the beginning of a run.
-    pub fn initial_dram(&self, seed: u64) -> Vec<u8> {
-        let mut dram = vec![0; usize::try_from(self.dram_bytes).unwrap_or(0)];
+    /// Makes a DRAM of zeros what it is at the beginning of a run.
+    ///
+    /// # Panics
+    /// When it is smaller than the program's.
+    pub fn fill_dram(&self, seed: u64, dram: &mut [u8]) {
         for tensor in &self.tensors {
             let values = tensor.initial_values(seed);
-            tensor.write(&mut dram, &values);
+            tensor.write(dram, &values);
         }
-        dram
     }
 }
 

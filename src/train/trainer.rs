@@ -132,8 +132,9 @@ impl<'a> Trainer<'a> {
             Ok(plan)
         };
         let plans = Plans { quantise: plan("quantise")?, train: plan("train")?, evaluate: plan("evaluate")? };
-        let mut state = State::new([operand, weight, accumulator, mask, 0], seed);
-        state.memories[Memory::Dram.index()] = program.initial_dram(seed);
+        let dram = usize::try_from(program.dram_bytes).unwrap_or(0);
+        let mut state = State::new([operand, weight, accumulator, mask, dram], seed);
+        program.fill_dram(seed, state.memory_mut(Memory::Dram));
         Ok(Trainer { program, training, plans: plans.into(), engine, state })
     }
 

@@ -1,44 +1,69 @@
-//! Bytes that begin where a cache line does: tiles and registers are loaded much faster from whole lines.
+//! Bytes that begin where a cache line does: tiles and registers are loaded much faster from whole lines, and rows that lie
+//! on whole lines are fewer lines to move.
 
 use std::ops::{Deref, DerefMut};
 
 /// Bytes of a cache line.
 pub(in crate::machine) const LINE: usize = 64;
 
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; LINE]);
-
-/// Whole lines of bytes, as slices of bytes are used.
-#[derive(Debug, Default, Clone)]
-pub(in crate::machine) struct Lines(Vec<Line>);
+/// Bytes from a cache line's beginning on, used as a slice of bytes.
+#[derive(Debug, Default)]
+pub struct Lines {
+    bytes: Vec<u8>,
+    /// Where the line begins.
+    first: usize,
+    length: usize,
+}
 
 impl Lines {
+    /// So many zeros; pages of them that nobody writes take no memory.
+    pub fn zeros(length: usize) -> Lines {
+        let bytes = vec![0; length + LINE];
+        let at = bytes.as_ptr().addr();
+        Lines { bytes, first: at.next_multiple_of(LINE) - at, length }
+    }
+
     /// Makes them so many bytes at least; those that are new are zero.
     pub(in crate::machine) fn hold(&mut self, bytes: usize) {
-        if self.len() < bytes {
-            self.0.resize(bytes.div_ceil(LINE), Line([0; LINE]));
+        if self.length < bytes {
+            let mut longer = Lines::zeros(bytes);
+            longer[..self.length].copy_from_slice(self);
+            *self = longer;
         }
     }
 }
+
+impl Clone for Lines {
+    fn clone(&self) -> Self {
+        let mut other = Lines::zeros(self.length);
+        other.copy_from_slice(self);
+        other
+    }
+}
+
+impl PartialEq for Lines {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Lines {}
 
 impl Deref for Lines {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: a line is so many bytes and nothing else.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * LINE) }
+        &self.bytes[self.first..][..self.length]
     }
 }
 
 impl DerefMut for Lines {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above; they are borrowed as this is.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * LINE) }
+        &mut self.bytes[self.first..][..self.length]
     }
 }
 
-/// Has the processor fetch bytes that are soon to be read or written; they need not be there.
+/// Has the processor fetch bytes that are soon to be read; they need not be there.
 #[inline(always)]
 pub(in crate::machine) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]

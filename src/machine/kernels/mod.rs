@@ -27,7 +27,8 @@ pub(super) use bytes::{TURN_SLACK, interleave};
 pub(super) use crew::{Hand, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
-pub(super) use lines::{Lines, prefetch};
+pub use lines::Lines;
+pub(super) use lines::prefetch;
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{
