@@ -69,12 +69,18 @@ fn rule(d: &mut Dice) -> AccumulatorRule {
 
 /// A matrix product in one to three pieces of its reduction.
 fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
-    let rule = rule(d);
+    let mut rule = rule(d);
     let positions_reduced = d.one_in(2);
     let dense = d.one_in(4);
+    // Channels that fill tiles, sums that are the registers.
+    let tiled = d.one_in(4);
+    if tiled && d.one_in(2) {
+        rule = AccumulatorRule { chunk: 0, bits: 32, ..rule };
+    }
     let small = |d: &mut Dice, most: u32| if dense { 1 } else { d.count(1, most) };
     let (images, out_rows, out_cols) = (d.count(1, if dense { 40 } else { 4 }), small(d, 5), small(d, 6));
-    let (tap_rows, tap_cols, channels) = (small(d, 3), small(d, 3), d.count(1, if dense { 60 } else { 9 }));
+    let channels = if tiled { d.of(&[16, 20, 32, 48]) } else { d.count(1, if dense { 60 } else { 9 }) };
+    let (tap_rows, tap_cols) = (small(d, 3), small(d, 3));
     let (height, width) = (small(d, 7), small(d, 7));
     let plain = d.one_in(2);
     let odd = |d: &mut Dice, most: u32| if plain { 1 } else { d.count(1, most) };
@@ -85,13 +91,13 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
     let counts =
         if positions_reduced { [images, out_rows, out_cols] } else { [tap_rows, tap_cols, channels] };
     // Dense, flipped or odd strides of the right operand, its first element where none is negative.
-    let mut strides = match d.count(0, 2) {
+    let mut strides = match if tiled { 0 } else { d.count(0, 2) } {
         0 => [counts[1] * counts[2] * columns, counts[2] * columns, columns].map(i64::from),
         1 => [-i64::from(counts[1] * counts[2]), -i64::from(counts[2]), 1],
         _ => [d.within(-9, 9), d.within(-9, 9), d.within(-9, 9)],
     };
     let mut column_stride = if strides[0] > 0 { 1 } else { d.within(-4, 70) };
-    if d.one_in(5) {
+    if !tiled && d.one_in(5) {
         (strides[2], column_stride) = (1, i64::from(counts[2]));
     }
     let lowest: i64 = strides.iter().zip(counts).map(|(&s, c)| (s * i64::from(c - 1)).min(0)).sum();

@@ -1,6 +1,6 @@
 //! DMA: planes of rows of bytes between DRAM and a scratchpad.
 
-use super::kernels::prefetch;
+use super::kernels::{prefetch, prefetch_to_write};
 use crate::isa::{Load, Store};
 
 /// Rows that are fetched before their turn: more than the processor sees coming while it copies one.
@@ -68,17 +68,21 @@ impl Move {
         self.above + self.rows + self.below
     }
 
-    /// Does it; `from` and `to` are the bytes of the two memories from addresses on.
-    fn execute(self, (from, first_from): (&[u8], usize), (to, first_to): (&mut [u8], usize)) {
+    /// Does it; `from` and `to` are the bytes of the two memories from addresses on. Rows of DRAM, which `to` is where it `stores`, are
+    /// fetched ahead.
+    fn execute(self, (from, first_from): (&[u8], usize), (to, first_to): (&mut [u8], usize), stores: bool) {
         let whole = self.joined();
         let length = whole.left + whole.bytes + whole.right;
         for plane in 0..whole.planes {
             for row in 0..whole.all_rows() {
+                if stores && row + AHEAD < whole.rows {
+                    prefetch_to_write(&to[whole.to.place(plane, row + AHEAD) - first_to..][..whole.bytes]);
+                }
                 let to = &mut to[whole.to.place(plane, row) - first_to..][..length];
                 match row.checked_sub(whole.above).filter(|&row| row < whole.rows) {
                     None => to.fill(0),
                     Some(row) => {
-                        if row + AHEAD < whole.rows {
+                        if !stores && row + AHEAD < whole.rows {
                             let ahead = whole.from.place(plane, row + AHEAD) - first_from;
                             prefetch(&from[ahead..][..whole.bytes]);
                         }
@@ -111,7 +115,7 @@ pub(super) fn load(m: &Load, dram: (&[u8], usize), scratchpad: &mut [u8]) {
         left: size(m.pad_left),
         right: size(m.pad_right),
     }
-    .execute(dram, (scratchpad, 0));
+    .execute(dram, (scratchpad, 0), false);
 }
 
 /// Executes a store; `dram` are the bytes from an address on.
@@ -128,5 +132,5 @@ pub(super) fn store(m: &Store, scratchpad: &[u8], dram: (&mut [u8], usize)) {
         left: 0,
         right: 0,
     }
-    .execute((scratchpad, 0), dram);
+    .execute((scratchpad, 0), dram, true);
 }

@@ -18,6 +18,7 @@ mod product;
 mod stepped;
 #[cfg(target_arch = "x86_64")]
 mod sums;
+mod transposed;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
@@ -28,10 +29,11 @@ pub(super) use crew::{Hand, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;
-pub(super) use lines::prefetch;
+pub(super) use lines::{prefetch, prefetch_to_write};
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{
     Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
 };
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
+pub(super) use transposed::{Strip, Transposed, Weave};

@@ -52,10 +52,10 @@ pub(super) unsafe fn put(
     let count = LANES.min(p.shape.columns() - v * LANES);
     let corrections = &p.operands.corrections[(number * p.shape.registers() + v) * LANES..];
     // SAFETY: the caller's promise.
-    let out = unsafe { p.out.bytes(place * p.row_bytes + 4 * v * LANES, 4 * count) };
+    let out = unsafe { p.target.out.bytes(place * p.target.row_bytes + 4 * v * LANES, 4 * count) };
     let out = out.as_chunks_mut::<4>().0;
     for (j, (out, (&sum, &correction))) in out.iter_mut().zip(sums.iter().zip(corrections)).enumerate() {
-        let start = if p.accumulate { i32::from_le_bytes(*out) } else { 0 };
+        let start = if p.target.accumulate { i32::from_le_bytes(*out) } else { 0 };
         let sum = sum.wrapping_sub(correction).wrapping_add(start);
         *out = sum.to_le_bytes();
         extremes.least[j] = extremes.least[j].min(sum);

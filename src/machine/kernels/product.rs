@@ -203,10 +203,15 @@ impl<'a> Out<'a> {
     }
 }
 
-/// One product: its shape, its operands and how its sums stand in `out`.
+/// One product: its shape, its operands and where its sums go.
 pub(super) struct Product<'a> {
     pub(super) shape: &'a Shape,
     pub(super) operands: Operands<'a>,
+    pub(super) target: Target<'a>,
+}
+
+/// How sums stand in an output.
+pub(super) struct Target<'a> {
     pub(super) out: Out<'a>,
     /// Bytes from row to row of the output.
     pub(super) row_bytes: usize,
@@ -233,7 +238,8 @@ impl Kernels {
         assert!(operands.panels.len() >= panels, "a segment leaves the panels");
         assert!(operands.corrections.len() >= shape.classes.len() * lanes, "a class without corrections");
         assert!(out.len() >= shape.last_row * row_bytes + 4 * shape.columns, "a row leaves the output");
-        let product = Product { shape, operands, out: Out::new(out), row_bytes, accumulate };
+        let target = Target { out: Out::new(out), row_bytes, accumulate };
+        let product = Product { shape, operands, target };
         let mut extremes = Extremes::default();
         match self.extension() {
             // SAFETY: operands and output were measured above, and the output is borrowed for this alone.

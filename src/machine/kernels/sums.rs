@@ -4,10 +4,10 @@
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_loadu_si512, _mm512_mask_max_epi32, _mm512_mask_min_epi32,
     _mm512_mask_storeu_epi32, _mm512_mask_testn_epi32_mask, _mm512_maskz_loadu_epi32, _mm512_set1_epi32,
-    _mm512_storeu_si512, _mm512_sub_epi32,
+    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32,
 };
 
-use super::product::{Extremes, LANES, Product};
+use super::product::{Extremes, LANES, Product, Target};
 
 /// The extremes so far.
 pub(super) struct Held {
@@ -53,11 +53,17 @@ impl Columns {
     #[target_feature(enable = "avx512f")]
     pub(super) fn new(p: &Product<'_>, number: usize, first: usize) -> Columns {
         let corrections = &p.operands.corrections[number * p.shape.registers() * LANES + first..][..LANES];
-        let count = p.shape.columns().saturating_sub(first).min(LANES);
-        let mask = u16::MAX >> (LANES - count);
         // SAFETY: a register's lanes.
         let correction = unsafe { _mm512_loadu_si512(corrections.as_ptr().cast()) };
-        Columns { first, mask, correction }
+        Columns { correction, ..Columns::uncorrected(first, p.shape.columns()) }
+    }
+
+    /// Columns from `first` on of so many, whose sums are as they are to be.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn uncorrected(first: usize, columns: usize) -> Columns {
+        let count = columns.saturating_sub(first).min(LANES);
+        Columns { first, mask: u16::MAX >> (LANES - count), correction: _mm512_setzero_si512() }
     }
 
     /// Puts sums where row `place` of the output has these columns.
@@ -66,13 +72,13 @@ impl Columns {
     /// The output has the row as far as its last column; nobody else has its bytes.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-    pub(super) unsafe fn put(&self, p: &Product<'_>, place: usize, sums: __m512i, held: &mut Held) {
+    pub(super) unsafe fn put(&self, target: &Target<'_>, place: usize, sums: __m512i, held: &mut Held) {
         let mask = self.mask;
-        let to = p.out.from(place * p.row_bytes + 4 * self.first).cast::<i32>();
+        let to = target.out.from(place * target.row_bytes + 4 * self.first).cast::<i32>();
         let mut sum = _mm512_sub_epi32(sums, self.correction);
         // SAFETY: the caller's promise; lanes behind the last column are masked.
         unsafe {
-            if p.accumulate {
+            if target.accumulate {
                 sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));
             }
             _mm512_mask_storeu_epi32(to, mask, sum);

@@ -144,7 +144,7 @@ impl Tile<'_> {
             let columns = Columns::new(p, *number, panel.column + v * LANES);
             for (accumulators, &place) in accumulators.iter().zip(*places) {
                 // SAFETY: as the caller proved; the row is the caller's.
-                unsafe { columns.put(p, place, accumulators[v], held) };
+                unsafe { columns.put(&p.target, place, accumulators[v], held) };
             }
         }
     }

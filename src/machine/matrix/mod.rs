@@ -14,6 +14,7 @@ mod right;
 mod rule;
 mod standing;
 mod stepped;
+mod transposed;
 mod under_way;
 mod wide;
 
@@ -67,9 +68,32 @@ impl Prepared {
         let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
         compiled!(kernels, {
-            left.take(kernels, layout, codes);
+            left.take(layout, codes);
             right.take(kernels, layout, state);
         });
+    }
+
+    /// Exact sums of what was taken, as [`Kernels::product`] has them: `transposed` where that may be and there is a way.
+    fn product(
+        &mut self,
+        kernels: Kernels,
+        out: (&mut [u8], usize),
+        accumulate: bool,
+        transposed: bool,
+    ) -> Extremes {
+        let Prepared { layout, left, right } = self;
+        if let Some(shape) = layout.transposed.as_ref().filter(|_| transposed) {
+            left.weave(kernels, shape);
+            right.turn(kernels, shape);
+            return kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate);
+        }
+        compiled!(kernels, {
+            left.lay_out(kernels, layout);
+            right.lay_out(kernels, layout);
+        });
+        let operands =
+            Operands { left: left.laid_out(), panels: &right.panels, corrections: &right.corrections };
+        kernels.product(&layout.shape, operands, out, accumulate)
     }
 }
 
@@ -161,8 +185,9 @@ impl Array {
     /// An instruction whose operands are bytes.
     fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
-        self.prepared[number].take(state, kernels);
-        let Prepared { layout, left, right } = &mut self.prepared[number];
+        let prepared = &mut self.prepared[number];
+        prepared.take(state, kernels);
+        let Prepared { layout, left, right } = &*prepared;
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
@@ -180,8 +205,6 @@ impl Array {
         } else {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
-        let operands =
-            Operands { left: left.laid_out(), panels: &right.panels, corrections: &right.corrections };
         let safe_start = start.filter(|&s| safe(greatest, s));
         let row_bytes = 4 * size(m.columns);
         let (out, accumulate) = match safe_start {
@@ -202,7 +225,9 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        let extremes = kernels.product(&layout.shape, operands, out, accumulate);
+        // Where sums are the registers nobody asks for rows as the shape has them.
+        let extremes = prepared.product(kernels, out, accumulate, safe_start.is_some());
+        let Prepared { layout, left, right } = prepared;
         let exact = exact(&extremes);
         let in_memory = safe_start.is_some() && words;
         self.standing

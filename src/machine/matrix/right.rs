@@ -1,11 +1,11 @@
-//! The right operand in panels: four reduction indices side by side. Packed once for all instructions that meet the same
-//! bytes again, as the tiles of a layer meet its weights.
+//! The right operand in panels: four reduction indices side by side; or turned. Laid out once for all instructions that meet
+//! the same bytes again, as the tiles of a layer meet its weights.
 
 use super::layout::Layout;
 use super::size;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
-    GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, interleave,
+    GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, Transposed, interleave,
 };
 use crate::machine::{State, state::unsigned_element};
 
@@ -24,10 +24,15 @@ pub(super) struct Right {
     unit_sums: Vec<i32>,
     /// `[index][column]`, columns padded to whole blocks; empty until asked for.
     stepped: Vec<i16>,
+    /// What [`Layout::transposed`] asks for.
+    pub(super) turned: Lines,
+    /// Whether panels and corrections are of these codes, and whether what is turned is.
+    is_packed: bool,
+    is_turned: bool,
 }
 
 impl Right {
-    /// Makes it what memory holds.
+    /// Takes the codes from memory.
     #[inline(always)]
     pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, state: &State) {
         let m = &layout.m;
@@ -40,10 +45,27 @@ impl Right {
             return;
         }
         self.stepped.clear();
+        (self.is_packed, self.is_turned) = (false, false);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
-        self.pack(layout);
-        self.correct(kernels, layout);
+    }
+
+    /// Lays them out in panels.
+    #[inline(always)]
+    pub(super) fn lay_out(&mut self, kernels: Kernels, layout: &Layout) {
+        if !self.is_packed {
+            self.pack(layout);
+            self.correct(kernels, layout);
+            self.is_packed = true;
+        }
+    }
+
+    /// Turns them.
+    pub(super) fn turn(&mut self, kernels: Kernels, shape: &Transposed) {
+        if !self.is_turned {
+            kernels.turn_right(shape, &self.codes, &mut self.turned);
+            self.is_turned = true;
+        }
     }
 
     /// Codes in the order of the reduction, `[index][column]`, columns padded with zeros to whole blocks of lanes.

@@ -1,6 +1,6 @@
 //! AMX for tests on processors without it: its instructions are illegal there, so the kernel's own machine code traps, and
-//! the handler does what the architecture's manual says of the instruction and goes on behind it. It knows the six that the
-//! kernel has; what is stricter in it than in a processor, or unknown to it, ends the test.
+//! the handler does what the architecture's manual says of the instruction and goes on behind it. It knows the seven that
+//! the kernels have; what is stricter in it than in a processor, or unknown to it, ends the test.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -16,7 +16,7 @@ struct State {
     /// Rows and bytes of each row; none while tiles are not configured.
     shapes: Option<[(usize, usize); TILES]>,
     tiles: [[[u8; ROW_BYTES]; ROWS]; TILES],
-    /// TDPBUSD that were done.
+    /// Products of tiles that were done.
     products: u64,
 }
 
@@ -198,8 +198,8 @@ fn step(state: &mut State, registers: &mut Registers) -> Option<()> {
                 unsafe { to.copy_from(row.as_ptr(), row_bytes) };
             }
         }
-        // TDPBUSD
-        (0x5e, 1, None) => {
+        // TDPBUSD, TDPBSSD
+        (0x5e, 1 | 3, None) => {
             let ((rows, row_bytes), left, right) = (shape(i.reg)?, shape(i.rm)?, shape(i.vvvv)?);
             let fit = left == (rows, 4 * right.0) && right.1 == row_bytes && row_bytes % 4 == 0;
             if !fit || i.reg == i.rm || i.rm == i.vvvv || i.reg == i.vvvv {
@@ -207,8 +207,9 @@ fn step(state: &mut State, registers: &mut Registers) -> Option<()> {
             }
             state.products += 1;
             let (left, right) = (state.tiles[i.rm], state.tiles[i.vvvv]);
+            let value = |byte: u8| if i.prefix == 3 { byte.cast_signed().into() } else { i32::from(byte) };
             for (sums, left) in state.tiles[i.reg][..rows].iter_mut().zip(&left) {
-                dot(sums.as_chunks_mut().0, left.as_chunks().0, &right);
+                dot(sums.as_chunks_mut().0, &left.map(value), &right);
             }
         }
         _ => return None,
@@ -217,11 +218,11 @@ fn step(state: &mut State, registers: &mut Registers) -> Option<()> {
     Some(())
 }
 
-/// One row of sums: unsigned bytes of a row with signed ones of each column, four at a time.
-fn dot(sums: &mut [[u8; 4]], left: &[[u8; 4]], right: &[[u8; ROW_BYTES]; ROWS]) {
-    for (left, right) in left.iter().zip(right) {
+/// One row of sums: bytes of a row with signed ones of each column, four at a time.
+fn dot(sums: &mut [[u8; 4]], left: &[i32; ROW_BYTES], right: &[[u8; ROW_BYTES]; ROWS]) {
+    for (left, right) in left.as_chunks::<4>().0.iter().zip(right) {
         for (sum, right) in sums.iter_mut().zip(right.as_chunks::<4>().0) {
-            let products = left.iter().zip(right).map(|(&a, &b)| i32::from(a) * i32::from(b.cast_signed()));
+            let products = left.iter().zip(right).map(|(&a, &b)| a * i32::from(b.cast_signed()));
             *sum = i32::from_le_bytes(*sum).wrapping_add(products.sum()).to_le_bytes();
         }
     }

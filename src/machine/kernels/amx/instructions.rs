@@ -118,8 +118,13 @@ pub(super) struct Tiles<'a> {
     pub(super) right_step: usize,
 }
 
+/// Rows are codes plus 128.
+const UNSIGNED: usize = 0;
+/// Rows are codes.
+const SIGNED: usize = 1;
+
 impl Tiles<'_> {
-    /// Sums of so many tiles of rows in so many registers of columns, one or two.
+    /// Sums of so many tiles of rows, codes plus 128, in so many registers of columns, one or two.
     ///
     /// # Safety
     /// The left operand has so many tiles of whole blocks; of each block, sixteen groups in so many registers may be read.
@@ -127,19 +132,36 @@ impl Tiles<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             match across {
-                (1, 1) => self.multiply::<1, 1>(configured, to),
-                (1, _) => self.multiply::<1, 2>(configured, to),
-                (_, 1) => self.multiply::<2, 1>(configured, to),
-                _ => self.multiply::<2, 2>(configured, to),
+                (1, 1) => self.multiply::<1, 1, UNSIGNED>(configured, to),
+                (1, _) => self.multiply::<1, 2, UNSIGNED>(configured, to),
+                (_, 1) => self.multiply::<2, 1, UNSIGNED>(configured, to),
+                _ => self.multiply::<2, 2, UNSIGNED>(configured, to),
             }
         }
     }
 
-    /// `R` tiles of rows, `C` of columns: sums in tiles 0 to 3, rows in 4 and 5, columns in 6 and 7.
+    /// The same of rows of codes.
     ///
     /// # Safety
     /// As [`Tiles::sums`].
-    unsafe fn multiply<const R: usize, const C: usize>(&self, _: &Configured, to: &mut Sums) {
+    pub(super) unsafe fn signed_sums(&self, configured: &Configured, across: (usize, usize), to: &mut Sums) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match across {
+                (1, 1) => self.multiply::<1, 1, SIGNED>(configured, to),
+                (1, _) => self.multiply::<1, 2, SIGNED>(configured, to),
+                (_, 1) => self.multiply::<2, 1, SIGNED>(configured, to),
+                _ => self.multiply::<2, 2, SIGNED>(configured, to),
+            }
+        }
+    }
+
+    /// `R` tiles of rows, `C` of columns: sums in tiles 0 to 3, rows (of signed bytes where `S` is [`SIGNED`]) in 4 and 5, columns
+    /// in 6 and 7.
+    ///
+    /// # Safety
+    /// As [`Tiles::sums`].
+    unsafe fn multiply<const R: usize, const C: usize, const S: usize>(&self, _: &Configured, to: &mut Sums) {
         let blocks = self.groups.len();
         if blocks == 0 {
             *to = Sums::default();
@@ -168,6 +190,18 @@ impl Tiles<'_> {
                 "add {second}, 1024",
                 ".endif",
                 "add {first}, 1024",
+                ".if {S}",
+                "tdpbssd tmm0, tmm4, tmm6",
+                ".if {C} > 1",
+                "tdpbssd tmm1, tmm4, tmm7",
+                ".endif",
+                ".if {R} > 1",
+                "tdpbssd tmm2, tmm5, tmm6",
+                ".if {C} > 1",
+                "tdpbssd tmm3, tmm5, tmm7",
+                ".endif",
+                ".endif",
+                ".else",
                 "tdpbusd tmm0, tmm4, tmm6",
                 ".if {C} > 1",
                 "tdpbusd tmm1, tmm4, tmm7",
@@ -176,6 +210,7 @@ impl Tiles<'_> {
                 "tdpbusd tmm2, tmm5, tmm6",
                 ".if {C} > 1",
                 "tdpbusd tmm3, tmm5, tmm7",
+                ".endif",
                 ".endif",
                 ".endif",
                 "inc {i}",
@@ -192,6 +227,7 @@ impl Tiles<'_> {
                 ".endif",
                 R = const R,
                 C = const C,
+                S = const S,
                 groups = in(reg) self.groups.as_ptr_range().end,
                 i = inout(reg) 0usize.wrapping_sub(blocks) => _,
                 first = inout(reg) self.left.as_ptr() => _,

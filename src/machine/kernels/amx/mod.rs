@@ -10,6 +10,7 @@ mod gather;
 mod instructions;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
+pub(super) mod transposed;
 
 use std::arch::x86_64::_mm512_load_si512;
 use std::cell::RefCell;
@@ -120,7 +121,9 @@ unsafe fn of_class(
                         let columns = Columns::new(p, number, panel.column + (register + v) * LANES);
                         for (&place, sums) in places.iter().zip(sums) {
                             // SAFETY: a row of sums is a register, aligned as such; the caller's promise.
-                            unsafe { columns.put(p, place, _mm512_load_si512(sums.as_ptr().cast()), held) };
+                            unsafe {
+                                columns.put(&p.target, place, _mm512_load_si512(sums.as_ptr().cast()), held)
+                            };
                         }
                     }
                 }

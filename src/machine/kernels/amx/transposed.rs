@@ -1,0 +1,216 @@
+//! The kernels of [`Transposed`] products.
+
+use std::arch::x86_64::{
+    __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_castsi128_si512, _mm512_extracti32x4_epi32,
+    _mm512_inserti32x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_set1_epi8,
+    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi8,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi8, _mm512_unpacklo_epi32,
+    _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
+
+use super::instructions::{Configured, SIDE, Sums, Tiles};
+use crate::machine::kernels::lines::{LINE, Lines};
+use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
+use crate::machine::kernels::sums::{Columns, Held};
+use crate::machine::kernels::transposed::{ACROSS, BLOCK, STEP, Transposed, Weave};
+
+/// Of four times sixteen bytes, the first of each, the second of each, and so on.
+static WOVEN: Order = {
+    let mut order = [0; LINE];
+    let mut place = 0;
+    while place < LINE {
+        #[expect(clippy::cast_possible_truncation, reason = "less than 64")]
+        let from = (place % GROUP * LANES + place / GROUP) as u8;
+        order[place] = from;
+        place += 1;
+    }
+    Order(order)
+};
+
+#[repr(C, align(64))]
+struct Order([u8; LINE]);
+
+/// [`super::super::Kernels::weave`].
+///
+/// # Safety
+/// The processor has the features; the left operand has sixteen bytes more than its length, `to` is as long as what is woven.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+pub(in crate::machine::kernels) unsafe fn weave(weave: &Weave, left: &[u8], to: &mut Lines) {
+    let ((images, image), (rows, row), (groups, position)) = (weave.images, weave.rows, weave.groups);
+    let (registers, pair) = (weave.registers(), weave.lines() * STEP);
+    let last = weave.length - weave.channels;
+    // SAFETY: a register's bytes that begin where a line does.
+    let order = unsafe { _mm512_load_si512((&raw const WOVEN).cast()) };
+    let codes = _mm512_set1_epi8(i8::MIN);
+    for (plane, &first) in weave.planes.iter().enumerate() {
+        let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
+        for y in 0..rows {
+            for n in 0..images {
+                let mut place = first + y * row + n * image;
+                for _ in 0..groups {
+                    let from = left.as_ptr().wrapping_add(place);
+                    let mut steps = [0, position, 2 * position, 3 * position];
+                    if place + 3 * position > last {
+                        // Positions that fill up a last row: any code will do.
+                        steps = [0, 1, 2, 3].map(|t| last.min(place + t * position).wrapping_sub(place));
+                    }
+                    for register in 0..registers {
+                        let from = from.wrapping_add(register * LANES);
+                        // SAFETY: channels of a position end in the operand; a register of them ends less than sixteen bytes
+                        // behind. A line of each group of each pair of registers lies in `to`.
+                        unsafe {
+                            let mut bytes =
+                                _mm512_castsi128_si512(_mm_loadu_si128(from.wrapping_add(steps[0]).cast()));
+                            bytes = _mm512_inserti32x4::<1>(
+                                bytes,
+                                _mm_loadu_si128(from.wrapping_add(steps[1]).cast()),
+                            );
+                            bytes = _mm512_inserti32x4::<2>(
+                                bytes,
+                                _mm_loadu_si128(from.wrapping_add(steps[2]).cast()),
+                            );
+                            bytes = _mm512_inserti32x4::<3>(
+                                bytes,
+                                _mm_loadu_si128(from.wrapping_add(steps[3]).cast()),
+                            );
+                            let woven = _mm512_xor_si512(_mm512_permutexvar_epi8(order, bytes), codes);
+                            let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
+                            _mm512_store_si512(to.cast(), woven);
+                        }
+                    }
+                    to = to.wrapping_add(STEP);
+                    place += GROUP * position;
+                }
+            }
+        }
+    }
+}
+
+/// [`super::super::Kernels::turn_right`].
+///
+/// # Safety
+/// The processor has the features; from each position on there are codes of all columns, up to a whole line; `to` is as long as
+/// all tiles.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(in crate::machine::kernels) unsafe fn turn(shape: &Transposed, codes: &[u8], to: &mut Lines) {
+    let (tiles, of_tile) = (shape.tiles(), shape.of_tile());
+    let quarters = shape.right().chunks_exact(SIDE).enumerate();
+    for (block, quarter, positions) in quarters.map(|(n, p)| (n / (BLOCK / SIDE), n % (BLOCK / SIDE), p)) {
+        for first in (0..tiles).step_by(LINE / LANES) {
+            let mut lines = [_mm512_setzero_si512(); SIDE];
+            for (line, &position) in lines.iter_mut().zip(positions) {
+                if let Some(at) = position {
+                    // SAFETY: the caller's promise.
+                    *line =
+                        unsafe { _mm512_loadu_si512(codes.as_ptr().wrapping_add(at + first * LANES).cast()) };
+                }
+            }
+            // Four times, each line is woven with the one eight further: a bit of the position moves to the column.
+            for _ in 0..4 {
+                let mut woven = lines;
+                for i in 0..8 {
+                    woven[2 * i] = _mm512_unpacklo_epi8(lines[i], lines[i + 8]);
+                    woven[2 * i + 1] = _mm512_unpackhi_epi8(lines[i], lines[i + 8]);
+                }
+                lines = woven;
+            }
+            let place = (first * of_tile) + block * SIDE * LINE + quarter * SIDE;
+            macro_rules! tile {
+                ($number:literal) => {
+                    if first + $number < tiles {
+                        let to = to.as_mut_ptr().wrapping_add(place + $number * of_tile);
+                        for (column, line) in lines.iter().enumerate() {
+                            let bytes = _mm512_extracti32x4_epi32::<$number>(*line);
+                            // SAFETY: sixteen bytes of a line of the tile's block.
+                            unsafe { _mm_storeu_si128(to.wrapping_add(column * LINE).cast(), bytes) };
+                        }
+                    }
+                };
+            }
+            tile!(0);
+            tile!(1);
+            tile!(2);
+            tile!(3);
+        }
+    }
+}
+
+/// [`super::super::Kernels::transposed_product`].
+///
+/// # Safety
+/// The processor has the features, AMX among them, and the system lets this process use it; operands and output hold all that the
+/// shape says; nobody else has the output's bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+pub(in crate::machine::kernels) unsafe fn product(
+    shape: &Transposed,
+    (left, right): (&Lines, &Lines),
+    target: &Target<'_>,
+    extremes: &mut Extremes,
+) {
+    let mut held = Held::new();
+    // SAFETY: the caller's promise.
+    let configured = unsafe { Configured::new() };
+    let mut sums = Sums::default();
+    let tiles: Vec<usize> = (0..shape.tiles()).collect();
+    for tiles in tiles.chunks(ACROSS) {
+        for strip in shape.strips() {
+            let registers = strip.rows.len().div_ceil(LANES);
+            let product = Tiles {
+                left: &right[tiles[0] * shape.of_tile()..],
+                groups: shape.groups(),
+                right: left.as_ptr().wrapping_add(strip.at),
+                right_step: STEP,
+            };
+            // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
+            unsafe { product.signed_sums(&configured, (tiles.len(), registers), &mut sums) };
+            for (&tile, sums) in tiles.iter().zip(&sums.0) {
+                let columns = Columns::uncorrected(tile * LANES, shape.columns());
+                for (sums, first) in sums.iter().zip(strip.rows.clone().step_by(LANES)) {
+                    let mut registers = [_mm512_setzero_si512(); LANES];
+                    for (register, sums) in registers.iter_mut().zip(sums) {
+                        // SAFETY: a row of sums is a register, aligned as such.
+                        *register = unsafe { _mm512_load_si512(sums.as_ptr().cast()) };
+                    }
+                    let registers = transposed(registers);
+                    for (row, &sums) in (first..strip.rows.end).zip(&registers) {
+                        // SAFETY: the caller's promise.
+                        unsafe { columns.put(target, row, sums, &mut held) };
+                    }
+                }
+            }
+        }
+    }
+    held.write(extremes);
+}
+
+/// Sixteen rows of sixteen lanes, as rows of what were lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transposed(rows: [__m512i; LANES]) -> [__m512i; LANES] {
+    let mut pairs = rows;
+    for i in (0..LANES).step_by(2) {
+        pairs[i] = _mm512_unpacklo_epi32(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm512_unpackhi_epi32(rows[i], rows[i + 1]);
+    }
+    // Lane q of fours[4·i + j] is column 4·q + j of rows 4·i to 4·i + 3.
+    let mut fours = pairs;
+    for i in (0..LANES).step_by(4) {
+        fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+        fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+        fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+    }
+    let mut columns = fours;
+    for j in 0..4 {
+        let [a, b, c, d] = [fours[j], fours[4 + j], fours[8 + j], fours[12 + j]];
+        // Quarters 0 and 1, 2 and 3, of the first and of the second half of the rows.
+        let (low, high) = (_mm512_shuffle_i32x4::<0x44>(a, b), _mm512_shuffle_i32x4::<0xee>(a, b));
+        let (low_later, high_later) =
+            (_mm512_shuffle_i32x4::<0x44>(c, d), _mm512_shuffle_i32x4::<0xee>(c, d));
+        columns[j] = _mm512_shuffle_i32x4::<0x88>(low, low_later);
+        columns[4 + j] = _mm512_shuffle_i32x4::<0xdd>(low, low_later);
+        columns[8 + j] = _mm512_shuffle_i32x4::<0x88>(high, high_later);
+        columns[12 + j] = _mm512_shuffle_i32x4::<0xdd>(high, high_later);
+    }
+    columns
+}
