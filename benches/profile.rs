@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 
 use wagesim::compiler::compile;
 use wagesim::data::{DataSet, mnist};
-use wagesim::isa::Instr;
 use wagesim::machine::{Engine, Extension, Fast, Fault, Observer, Outcome, State};
 use wagesim::network::load;
 use wagesim::program::{Phase, Plan, Step};
 use wagesim::spec::Machine;
 use wagesim::train::Run;
 
-/// An instruction of the training entry and the least time it took.
-type Least = Vec<(Instr, Phase, Duration)>;
+/// Mnemonic, phase and layer of an instruction of the training entry, and the least time it took.
+type Least = Vec<(&'static str, Phase, Option<u32>, Duration)>;
+
+/// Kinds that take less than this part of a step are told together.
+const FEW: u32 = 300;
 
 /// An engine whose instructions are timed.
 struct Timed {
@@ -53,8 +55,8 @@ impl Engine for Timed {
             let outcome = self.fast.execute(step, state)?;
             let took = began.elapsed();
             match least.get_mut(index) {
-                Some(known) => known.2 = known.2.min(took),
-                None => least.push((step.instr, step.phase, took)),
+                Some(known) => known.3 = known.3.min(took),
+                None => least.push((step.instr.spec().mnemonic, step.phase, step.layer, took)),
             }
             let began = Instant::now();
             for observer in observers.iter_mut() {
@@ -92,19 +94,26 @@ fn main() {
     };
     let steps = word(1).map_or(steps, |n| n.parse().expect("a number of steps"));
     let (least, beside) = measured(text, &data, steps);
-    let mut kinds: BTreeMap<(&str, &str), (u32, Duration)> = BTreeMap::new();
-    for (instr, phase, took) in least {
-        let matrix = matches!(instr, Instr::MTaps(_) | Instr::MPositions(_));
-        let phase = if matrix { phase.name() } else { "" };
-        let (count, time) = kinds.entry((instr.spec().mnemonic, phase)).or_default();
+    let mut kinds: BTreeMap<(&str, String), (u32, Duration)> = BTreeMap::new();
+    for (name, phase, layer, took) in least {
+        let layer = layer.map_or(String::new(), |layer| format!(" {layer}"));
+        let (count, time) = kinds.entry((name, phase.name().to_owned() + &layer)).or_default();
         (*count, *time) = (*count + 1, *time + took);
     }
-    kinds.insert(("observers", ""), (0, beside));
-    let ms = |time: Duration| format!("{:>10.3}", time.as_secs_f64() * 1e3);
-    println!("{:<14} {:<10} {:>7}   ms a step", "instruction", "phase", "count");
+    kinds.insert(("observers", String::new()), (0, beside));
+    let all: Duration = kinds.values().map(|(_, time)| *time).sum();
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, (_, time))| std::cmp::Reverse(*time));
+    // The least of them together.
+    let few = kinds.partition_point(|(_, (_, time))| *time > all / FEW);
+    let others = kinds
+        .split_off(few)
+        .into_iter()
+        .fold((0, Duration::ZERO), |sum, (_, (count, time))| (sum.0 + count, sum.1 + time));
+    kinds.push((("others", String::new()), others));
+    kinds.push((("all", String::new()), (0, all)));
+    println!("{:<14} {:<12} {:>7}   ms a step", "instruction", "phase, layer", "count");
     for ((name, phase), (count, time)) in &kinds {
-        println!("{name:<14} {phase:<10} {count:>7} {}", ms(*time));
+        println!("{name:<14} {phase:<12} {count:>7} {:>10.3}", time.as_secs_f64() * 1e3);
     }
-    let all = kinds.values().map(|(_, time)| *time).sum();
-    println!("{:<14} {:<10} {:>7} {}", "all", "", "", ms(all));
 }
