@@ -103,6 +103,16 @@ impl Frame {
         self.covered.images.count * self.image()
     }
 
+    /// Makes padding of all that is not copied.
+    pub(super) fn pad(&self, bytes: &mut [u8]) {
+        let mut end = 0;
+        for copy in &self.copies {
+            bytes[end..copy.to].fill(ZERO);
+            end = copy.to + copy.length;
+        }
+        bytes[end..].fill(ZERO);
+    }
+
     /// Takes what belongs into `bytes` from the left operand's codes; padding is there.
     #[inline(always)]
     pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8]) {

@@ -104,7 +104,7 @@ impl Layout {
 
     /// The codes of a row of the shape, in the order of the reduction.
     pub(super) fn row_codes(&self, left: &Left, base: usize, codes: &mut Vec<i16>) {
-        let left = left.laid_out();
+        let left = left.laid_out(self);
         codes.clear();
         for &(offset, length) in &self.pieces {
             codes.extend(left[base + offset..][..length].iter().map(|&b| i16::from(b) - 128));
@@ -114,7 +114,7 @@ impl Layout {
     /// At least the sum of magnitudes of a row's codes.
     #[inline(always)]
     pub(super) fn row_norm(&self, left: &Left, base: usize, class: &Class) -> u32 {
-        let left = left.laid_out();
+        let left = left.laid_out(self);
         let segments = self.shape.segments_of(class).iter();
         segments.map(|s| magnitudes(&left[base + s.offset..][..GROUP * s.groups])).sum()
     }

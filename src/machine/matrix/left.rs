@@ -1,34 +1,40 @@
 //! The left operand's codes in their frame; turned or woven where what is reduced would not lie side by side.
+//!
+//! Every instruction brings codes of its own, so all are laid out in the same place, which stays in the caches.
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
 use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Transposed};
 
-/// The left operand of one layout.
-#[derive(Debug)]
+/// The left operand of the instruction that is executed.
+#[derive(Debug, Default)]
 pub(super) struct Left {
     /// Codes plus 128 as the frame has them, and what a last group, register or block turned may read behind.
-    frame: Vec<u8>,
-    /// The same turned; empty where they are not.
-    turned: Vec<u8>,
+    frame: Lines,
+    /// The same turned.
+    turned: Lines,
     /// What [`Layout::transposed`] asks for.
     pub(super) woven: Lines,
+    /// The prepared instruction whose padding the frame has.
+    padded: Option<usize>,
 }
 
 impl Left {
-    /// All padding.
-    pub(super) fn new(layout: &Layout) -> Left {
-        Left {
-            frame: vec![ZERO; layout.frame.len() + TURN_SLACK],
-            turned: Vec::new(),
-            woven: Lines::default(),
+    /// Takes the codes of prepared instruction `number` from memory.
+    #[inline(always)]
+    pub(super) fn take(&mut self, number: usize, layout: &Layout, codes: &[u8]) {
+        let frame = &layout.frame;
+        self.frame.hold(frame.len() + TURN_SLACK);
+        if self.padded != Some(number) {
+            frame.pad(&mut self.frame[..frame.len()]);
+            self.padded = Some(number);
         }
+        frame.fill(codes, &mut self.frame[..frame.len()]);
     }
 
-    /// Takes the codes from memory.
-    #[inline(always)]
-    pub(super) fn take(&mut self, layout: &Layout, codes: &[u8]) {
-        layout.frame.fill(codes, &mut self.frame[..layout.frame.len()]);
+    /// Numbers of prepared instructions are given anew.
+    pub(super) fn renumbered(&mut self) {
+        self.padded = None;
     }
 
     /// Lays out what was taken as the shape has it: turned, where that is how.
@@ -36,7 +42,7 @@ impl Left {
     pub(super) fn lay_out(&mut self, kernels: Kernels, layout: &Layout) {
         let frame = &layout.frame;
         if layout.turn != Turn::None {
-            self.turned.resize(self.frame.len(), 0);
+            self.turned.hold(frame.len() + TURN_SLACK);
         }
         match layout.turn {
             Turn::None => {}
@@ -63,8 +69,8 @@ impl Left {
     }
 
     /// As the shape has them, once they are laid out.
-    pub(super) fn laid_out(&self) -> &[u8] {
-        if self.turned.is_empty() { &self.frame } else { &self.turned }
+    pub(super) fn laid_out(&self, layout: &Layout) -> &[u8] {
+        if layout.turn == Turn::None { &self.frame } else { &self.turned }
     }
 
     /// The greatest magnitude of a code.

@@ -46,6 +46,12 @@ pub(super) struct Array {
     prepared: Vec<Prepared>,
     number_of: HashMap<(Matrix, bool), usize>,
     last: usize,
+    left: Left,
+    /// [`PASSING`] and those of weights, which many instructions meet.
+    rights: Vec<Right>,
+    right_of: HashMap<Matrix, usize>,
+    /// The prepared instruction whose right operand is the passing one.
+    passing: Option<usize>,
     nonzero: Nonzero,
     narrow: Narrow,
     sums: Vec<u8>,
@@ -57,44 +63,33 @@ pub(super) struct Array {
 #[derive(Debug)]
 struct Prepared {
     layout: Layout,
-    left: Left,
-    right: Right,
+    /// Its right operand among all.
+    right: usize,
 }
 
-impl Prepared {
-    /// Takes the operands from memory.
-    fn take(&mut self, state: &State, kernels: Kernels) {
-        let Prepared { layout, left, right } = self;
-        let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
-        let codes = &state.memory(Memory::Operand)[at..];
-        compiled!(kernels, {
-            left.take(layout, codes);
-            right.take(kernels, layout, state);
-        });
-    }
+/// The place of right operands that are other codes with every instruction, as errors are.
+const PASSING: usize = 0;
 
-    /// Exact sums of what was taken, as [`Kernels::product`] has them: `transposed` where that may be and there is a way.
-    fn product(
-        &mut self,
-        kernels: Kernels,
-        out: (&mut [u8], usize),
-        accumulate: bool,
-        transposed: bool,
-    ) -> Extremes {
-        let Prepared { layout, left, right } = self;
-        if let Some(shape) = layout.transposed.as_ref().filter(|_| transposed) {
-            left.weave(kernels, shape);
-            right.turn(kernels, shape);
-            return kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate);
-        }
-        compiled!(kernels, {
-            left.lay_out(kernels, layout);
-            right.lay_out(kernels, layout);
-        });
-        let operands =
-            Operands { left: left.laid_out(), panels: &right.panels, corrections: &right.corrections };
-        kernels.product(&layout.shape, operands, out, accumulate)
+/// Exact sums of operands that were taken, as [`Kernels::product`] has them: `transposed` where that may be and there is a way.
+fn product(
+    kernels: Kernels,
+    layout: &Layout,
+    (left, right): (&mut Left, &mut Right),
+    (out, accumulate): ((&mut [u8], usize), bool),
+    transposed: bool,
+) -> Extremes {
+    if let Some(shape) = layout.transposed.as_ref().filter(|_| transposed) {
+        left.weave(kernels, shape);
+        right.turn(kernels, shape);
+        return kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate);
     }
+    compiled!(kernels, {
+        left.lay_out(kernels, layout);
+        right.lay_out(kernels, layout);
+    });
+    let operands =
+        Operands { left: left.laid_out(layout), panels: &right.panels, corrections: &right.corrections };
+    kernels.product(&layout.shape, operands, out, accumulate)
 }
 
 fn size(n: u32) -> usize {
@@ -118,6 +113,10 @@ impl Array {
             prepared: Vec::new(),
             number_of: HashMap::new(),
             last: 0,
+            left: Left::default(),
+            rights: vec![Right::default()],
+            right_of: HashMap::new(),
+            passing: None,
             nonzero: Nonzero::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
@@ -174,20 +173,44 @@ impl Array {
         if self.prepared.len() == LAYOUTS {
             self.prepared.clear();
             self.number_of.clear();
+            self.left.renumbered();
+            self.rights.truncate(PASSING + 1);
+            self.right_of.clear();
+            self.passing = None;
         }
         self.last = self.prepared.len();
-        let left = Left::new(&layout);
-        self.prepared.push(Prepared { layout, left, right: Right::default() });
+        let right = if positions_reduced { PASSING } else { self.right_of(m) };
+        self.prepared.push(Prepared { layout, right });
         self.number_of.insert((*m, positions_reduced), self.last);
         Some(self.last)
     }
 
+    /// Where weights are kept: at one place for instructions that differ in where their left operand and their output are.
+    fn right_of(&mut self, m: &Matrix) -> usize {
+        let anywhere = |address: Address| Address { offset: 0, ..address };
+        let any = Matrix { left: anywhere(m.left), out: anywhere(m.out), accumulate: false, ..*m };
+        let rights = &mut self.rights;
+        *self.right_of.entry(any).or_insert_with(|| {
+            rights.push(Right::default());
+            rights.len() - 1
+        })
+    }
+
     /// An instruction whose operands are bytes.
     fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
-        let prepared = &mut self.prepared[number];
-        prepared.take(state, kernels);
-        let Prepared { layout, left, right } = &*prepared;
+        let (kernels, nonzero, left) = (self.kernels, &mut self.nonzero, &mut self.left);
+        let Prepared { layout, right } = &self.prepared[number];
+        let of_weights = *right != PASSING;
+        let right = &mut self.rights[*right];
+        if !of_weights && self.passing.replace(number) != Some(number) {
+            right.forget();
+        }
+        let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
+        let codes = &state.memory(Memory::Operand)[at..];
+        compiled!(kernels, {
+            left.take(number, layout, codes);
+            right.take(kernels, layout, state);
+        });
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
@@ -226,8 +249,7 @@ impl Array {
             }
         };
         // Where sums are the registers nobody asks for rows as the shape has them.
-        let extremes = prepared.product(kernels, out, accumulate, safe_start.is_some());
-        let Prepared { layout, left, right } = prepared;
+        let extremes = product(kernels, layout, (left, right), (out, accumulate), safe_start.is_some());
         let exact = exact(&extremes);
         let in_memory = safe_start.is_some() && words;
         self.standing

@@ -32,6 +32,12 @@ pub(super) struct Right {
 }
 
 impl Right {
+    /// Forgets what it holds: another layout is to take codes.
+    pub(super) fn forget(&mut self) {
+        self.codes.clear();
+        self.bytes.clear();
+    }
+
     /// Takes the codes from memory.
     #[inline(always)]
     pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, state: &State) {
