@@ -15,10 +15,11 @@ use crate::spec::Machine;
 
 /// Codes are read for the statistics at the first step and at every step that is a multiple of this.
 const LOOK_EVERY: u32 = 64;
-/// Accumulators are recounted at the first step and at every step that is a multiple of this: a recount takes as long as
-/// several steps.
-const RECOUNT_EVERY: u32 = 256;
-/// The same where a step has more than [`LONG`] products: a recount takes some fifty times as long as such a step.
+/// Accumulators are recounted at the first step and once an epoch, but no more often than this many steps: a recount takes as
+/// long as some thirty steps.
+const RECOUNT_OFTEN: u32 = 256;
+/// And no more rarely than this many; so rarely where a step has more than [`LONG`] products: a recount takes some fifty times
+/// as long as such a step.
 const RECOUNT_RARELY: u32 = 1024;
 /// Products of a step that is long.
 const LONG: u64 = 1 << 33;
@@ -120,7 +121,7 @@ impl<'a> Run<'a> {
             program.verify_control(&plan.entry, machine.control.registers, machine.control.loop_depth)?;
         }
         let ledger = |plan| Ledger::new(plan, machine);
-        let run = Run {
+        let mut run = Run {
             recipe,
             data,
             data_digest: data.digest(),
@@ -132,9 +133,12 @@ impl<'a> Run<'a> {
             training: ledger(&plans.train),
             evaluation: [ledger(&plans.quantise), ledger(&plans.evaluate)],
             statistics: Statistics::new(program),
-            recount_every: if products(&plans.train) > LONG { RECOUNT_RARELY } else { RECOUNT_EVERY },
+            recount_every: RECOUNT_RARELY,
             trainer,
         };
+        if products(&plans.train) <= LONG {
+            run.recount_every = run.steps_per_epoch().clamp(RECOUNT_OFTEN, RECOUNT_RARELY);
+        }
         match run.steps_per_epoch() {
             0 => Err(TrainError::NoBatch { images: data.train.len(), batch: run.trainer.training().batch }),
             _ => Ok(run),

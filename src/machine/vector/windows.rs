@@ -112,7 +112,9 @@ fn greatest<L: Lane, const N: usize>(
         }
     }
     *best = most;
-    *place = places.map(|p| p.low().to_le_bytes()[0]);
+    for j in 0..N {
+        place[j] = places[j].low().to_le_bytes()[0];
+    }
 }
 
 /// `v.unpool`: how many sums were clipped.
@@ -182,26 +184,29 @@ fn unpool_bytes(i: &VUnpool, places: &[u8], source: &mut [u8], out: &mut [u8]) -
     }
     let limit = i8::try_from(max_code(i.bits.min(8))).unwrap_or(i8::MAX);
     let least = if i.bits > 8 { i8::MIN } else { -limit };
+    // Each value goes to one place or, outside the image, to none.
+    let held = |v: u8| v.cast_signed().clamp(least, limit).cast_unsigned();
+    let is_outside = |v: u8| v.cast_signed() < least || v.cast_signed() > limit;
     let mut clipped = 0;
     let pixels = source.chunks_exact_mut(channels).zip(places.chunks_exact(channels));
     for (pixel, (values, place)) in pixels.enumerate() {
         let (image, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
-        let outside = |v: u8| v.cast_signed() < least || v.cast_signed() > limit;
-        let any_outside = values.iter().fold(false, |any, &v| any | outside(v));
+        let inside = |number: u8| {
+            let (y, x) = (y * step + usize::from(number) / window, x * step + usize::from(number) % window);
+            (y < height && x < width).then(|| ((image * height + y) * width + x) * channels)
+        };
+        if values.iter().fold(false, |any, &v| any | is_outside(v)) {
+            let goes = |number: u8| usize::from(number) < window * window && inside(number).is_some();
+            let outside = values.iter().zip(place).filter(|&(&v, &p)| is_outside(v) && goes(p));
+            clipped += outside.count() as u64;
+            values.iter_mut().for_each(|v| *v = held(*v));
+        }
         for number in 0..window * window {
-            let (y, x) = (y * step + number / window, x * step + number % window);
-            if y >= height || x >= width {
-                continue;
-            }
             let number = u8::try_from(number).unwrap_or(u8::MAX);
-            if any_outside {
-                let here = values.iter().zip(place).filter(|&(&v, &p)| p == number && outside(v));
-                clipped += here.count() as u64;
-            }
-            let out = &mut out[((image * height + y) * width + x) * channels..][..channels];
+            let Some(first) = inside(number) else { continue };
+            let out = &mut out[first..][..channels];
             for ((o, &value), &place) in out.iter_mut().zip(&*values).zip(place) {
-                let held = value.cast_signed().clamp(least, limit).cast_unsigned();
-                *o = if place == number { held } else { 0 };
+                *o = if place == number { value } else { 0 };
             }
         }
     }
