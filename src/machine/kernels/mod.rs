@@ -36,4 +36,4 @@ pub(super) use product::{
     Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
 };
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use transposed::{Strip, Transposed, Weave};
+pub(super) use transposed::{NOWHERE, Strip, Transposed, Weave};

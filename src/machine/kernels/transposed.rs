@@ -15,44 +15,40 @@ pub(super) const ACROSS: usize = 2;
 /// Bytes from group to group.
 pub(super) const STEP: usize = ACROSS * LINE;
 
-/// Where positions lie in a left operand of codes plus 128, and how they are woven: rows, images, and four at a time of what
-/// groups are of.
+/// No position, for which codes are 0.
+pub(in crate::machine) const NOWHERE: usize = usize::MAX;
+
+/// Which positions of a left operand are woven, four at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::machine) struct Weave {
-    /// Images, and bytes from one to the next.
-    pub(in crate::machine) images: (usize, usize),
-    /// Rows, and bytes from one to the next.
-    pub(in crate::machine) rows: (usize, usize),
-    /// Groups of four positions, and bytes from position to position.
-    pub(in crate::machine) groups: (usize, usize),
-    /// Where the first position begins: all is woven once from each.
-    pub(in crate::machine) planes: Vec<usize>,
-    /// Channels of a position.
+    /// Where the channels of each of four positions begin, or [`NOWHERE`]; plane by plane, as many of each.
+    pub(in crate::machine) groups: Vec<[usize; GROUP]>,
+    /// Planes.
+    pub(in crate::machine) planes: usize,
+    /// Channels of a position, whole registers.
     pub(in crate::machine) channels: usize,
-    /// Bytes of the operand: positions behind the last are not met.
-    pub(in crate::machine) length: usize,
 }
 
 impl Weave {
     /// Registers of sixteen channels.
     pub(super) fn registers(&self) -> usize {
-        self.channels.div_ceil(LANES)
+        self.channels / LANES
     }
 
-    /// Groups of four positions of each plane.
-    pub(super) fn lines(&self) -> usize {
-        self.rows.0 * self.images.0 * self.groups.0
+    /// Groups of each plane.
+    pub(super) fn of_plane(&self) -> usize {
+        self.groups.len() / self.planes
     }
 
     /// Where a plane's channels from `register` on begin when they are woven, at group `first`.
     pub(in crate::machine) fn place(&self, plane: usize, register: usize, first: usize) -> usize {
         let pair = plane * self.registers().div_ceil(ACROSS) + register / ACROSS;
-        (pair * self.lines() + first) * STEP + register % ACROSS * LINE
+        (pair * self.of_plane() + first) * STEP + register % ACROSS * LINE
     }
 
     /// Bytes of what is woven, and a block that begins with the last group.
     fn bytes(&self) -> usize {
-        self.place(self.planes.len(), 0, 0) + BLOCK / GROUP * STEP
+        self.place(self.planes, 0, 0) + BLOCK / GROUP * STEP
     }
 }
 
@@ -84,13 +80,15 @@ impl Transposed {
     /// right operand.
     ///
     /// # Panics
-    /// When strips leave what is woven, or are wider than two registers.
+    /// When strips leave what is woven, or are wider than two registers; when planes or registers are not whole.
     pub(in crate::machine) fn new(
         weave: Weave,
         strips: Vec<Strip>,
         runs: impl Iterator<Item = (usize, Vec<Option<usize>>)>,
         columns: usize,
     ) -> Transposed {
+        assert!(weave.planes > 0 && weave.groups.len().is_multiple_of(weave.planes), "a plane is not whole");
+        assert!(weave.channels > 0 && weave.channels.is_multiple_of(LANES), "a register is not whole");
         let (mut right, mut groups) = (Vec::new(), Vec::new());
         for (first, positions) in runs {
             groups.extend((0..positions.len().div_ceil(BLOCK)).map(|block| first + block * BLOCK / GROUP));
@@ -137,18 +135,17 @@ impl Transposed {
 }
 
 impl Kernels {
-    /// Weaves the left operand, codes plus 128: `[plane][pair of registers][group][register][channel][position]`, codes.
+    /// Weaves the left operand's codes: `[plane][pair of registers][group][register][channel][position]`. Positions that do not
+    /// lie in it are none.
     ///
     /// # Panics
-    /// When it is shorter than said or extension is not AMX.
-    pub(in crate::machine) fn weave(self, shape: &Transposed, left: &[u8], to: &mut Lines) {
-        let weave = &shape.weave;
-        assert!(left.len() >= weave.length + LANES, "registers of channels leave the left operand");
-        to.hold(weave.bytes());
+    /// When the extension is not AMX.
+    pub(in crate::machine) fn weave(self, shape: &Transposed, codes: &[u8], to: &mut Lines) {
+        to.hold(shape.weave.bytes());
         match self.extension() {
-            // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
+            // SAFETY: a `Kernels` has only what the processor has; `to` was made as long.
             #[cfg(target_arch = "x86_64")]
-            Extension::Amx => unsafe { super::amx::transposed::weave(weave, left, to) },
+            Extension::Amx => unsafe { super::amx::transposed::weave(&shape.weave, codes, to) },
             _ => unreachable!("only tiles want operands woven"),
         }
     }

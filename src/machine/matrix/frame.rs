@@ -103,6 +103,19 @@ impl Frame {
         self.covered.images.count * self.image()
     }
 
+    /// Pixels that lie in memory side by side: the first one's number, image by image, its first code, and how many there are.
+    /// Some may lie behind memory's end: no window meets those.
+    pub(super) fn pixels(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let channels = self.channels();
+        let inside = self.copies.iter().map(move |c| {
+            // Nor those before its beginning.
+            let before = usize::try_from(-c.from).unwrap_or(0).div_ceil(channels);
+            let first = usize::try_from(c.from + signed(before * channels)).unwrap_or(0);
+            (c.to / channels + before, first, (c.length / channels).saturating_sub(before))
+        });
+        inside.filter(|&(.., count)| count > 0)
+    }
+
     /// Makes padding of all that is not copied.
     pub(super) fn pad(&self, bytes: &mut [u8]) {
         let mut end = 0;

@@ -58,9 +58,9 @@ impl Left {
         }
     }
 
-    /// Weaves what was taken.
-    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Transposed) {
-        kernels.weave(shape, &self.frame, &mut self.woven);
+    /// Takes codes from memory woven, and not in the frame.
+    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Transposed, codes: &[u8]) {
+        kernels.weave(shape, codes, &mut self.woven);
     }
 
     /// As the frame has them.

@@ -70,28 +70,6 @@ struct Prepared {
 /// The place of right operands that are other codes with every instruction, as errors are.
 const PASSING: usize = 0;
 
-/// Exact sums of operands that were taken, as [`Kernels::product`] has them: `transposed` where that may be and there is a way.
-fn product(
-    kernels: Kernels,
-    layout: &Layout,
-    (left, right): (&mut Left, &mut Right),
-    (out, accumulate): ((&mut [u8], usize), bool),
-    transposed: bool,
-) -> Extremes {
-    if let Some(shape) = layout.transposed.as_ref().filter(|_| transposed) {
-        left.weave(kernels, shape);
-        right.turn(kernels, shape);
-        return kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate);
-    }
-    compiled!(kernels, {
-        left.lay_out(kernels, layout);
-        right.lay_out(kernels, layout);
-    });
-    let operands =
-        Operands { left: left.laid_out(layout), panels: &right.panels, corrections: &right.corrections };
-    kernels.product(&layout.shape, operands, out, accumulate)
-}
-
 fn size(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -205,12 +183,6 @@ impl Array {
         if !of_weights && self.passing.replace(number) != Some(number) {
             right.forget();
         }
-        let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
-        let codes = &state.memory(Memory::Operand)[at..];
-        compiled!(kernels, {
-            left.take(number, layout, codes);
-            right.take(kernels, layout, state);
-        });
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
@@ -223,7 +195,17 @@ impl Array {
             let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
             bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
         };
-        let greatest = if start.is_some_and(|s| safe(greatest_format, s)) {
+        let by_format = start.is_some_and(|s| safe(greatest_format, s));
+        // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
+        let transposed = layout.transposed.as_ref().filter(|_| by_format);
+        let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
+        let codes = &state.memory(Memory::Operand)[at..];
+        match transposed {
+            Some(shape) => left.weave(kernels, shape, codes),
+            None => compiled!(kernels, left.take(number, layout, codes)),
+        }
+        compiled!(kernels, right.take(kernels, layout, state));
+        let greatest = if by_format {
             greatest_format
         } else {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
@@ -248,13 +230,32 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        // Where sums are the registers nobody asks for rows as the shape has them.
-        let extremes = product(kernels, layout, (left, right), (out, accumulate), safe_start.is_some());
+        let extremes = if let Some(shape) = transposed {
+            right.turn(kernels, shape);
+            kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate)
+        } else {
+            compiled!(kernels, {
+                left.lay_out(kernels, layout);
+                right.lay_out(kernels, layout);
+            });
+            let left = left.laid_out(layout);
+            let operands = Operands { left, panels: &right.panels, corrections: &right.corrections };
+            kernels.product(&layout.shape, operands, out, accumulate)
+        };
         let exact = exact(&extremes);
         let in_memory = safe_start.is_some() && words;
         self.standing
             .put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
-        let nonzero_products = compiled!(kernels, nonzero.products(kernels, layout, left, &right.nonzero));
+        let nonzero_products = compiled!(
+            kernels,
+            match transposed {
+                Some(_) => {
+                    let codes = &state.memory(Memory::Operand)[at..];
+                    nonzero.of_positions_in_memory(kernels, layout, codes, &right.nonzero)
+                }
+                None => nonzero.products(kernels, layout, left, &right.nonzero),
+            }
+        );
         if safe_start.is_some() {
             if !words {
                 compiled!(kernels, store_words(&m, state, &self.sums));

@@ -34,7 +34,13 @@ impl Nonzero {
                 self.of_taps(layout, left, right)
             }
             false => self.of_taps_each(layout, left, right),
-            true if taps == rows => self.of_positions(kernels, layout, left, right),
+            true if taps == rows => {
+                let channels = layout.frame.channels();
+                let places = (0..left.len()).step_by(channels);
+                self.places.clear();
+                kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
+                self.of_positions(layout, right)
+            }
             true => self.of_positions_each(kernels, layout, left, right),
         }
     }
@@ -104,13 +110,33 @@ impl Nonzero {
         total
     }
 
-    /// The taps are a box: each position's count is a sum over it.
+    /// The same of an instruction over positions, the left operand's codes where memory has them; taps are a box.
     #[inline(always)]
-    fn of_positions(&mut self, kernels: Kernels, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
-        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        let channels = frame.channels();
+    pub(super) fn of_positions_in_memory(
+        &mut self,
+        kernels: Kernels,
+        layout: &Layout,
+        codes: &[u8],
+        right: &[u32],
+    ) -> u64 {
+        let channels = layout.frame.channels();
         self.places.clear();
-        kernels.count_nonzeros(left, ((0..left.len()).step_by(channels), channels), ZERO, &mut self.places);
+        self.places.resize(layout.frame.len() / channels, 0);
+        for (first, from, count) in layout.frame.pixels() {
+            // Those outside memory no window meets.
+            let count = count.min(codes.len().saturating_sub(from) / channels);
+            self.rows.clear();
+            let froms = (from..from + count * channels).step_by(channels);
+            kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.rows);
+            self.places[first..][..count].copy_from_slice(&self.rows);
+        }
+        self.of_positions(layout, right)
+    }
+
+    /// Counts of places are there, the taps are a box: each position's count is a sum over it.
+    #[inline(always)]
+    fn of_positions(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         // A position's taps, as a tap's positions: the window's roles change.
         let whole = |count| Span { first: 0, count };
         let across = Windows {

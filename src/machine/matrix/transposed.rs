@@ -4,13 +4,13 @@ use super::frame::Frame;
 use super::layout::taps;
 use super::size;
 use crate::isa::Matrix;
-use crate::machine::kernels::{GROUP, LANES, Strip, Transposed, Weave};
+use crate::machine::kernels::{GROUP, LANES, NOWHERE, Strip, Transposed, Weave};
 
 /// Lanes of tiles, and positions of groups, for each that is wanted: more do not pay.
 const MOST_IDLE: usize = 2;
 
-/// An instruction over positions in its frame; none where positions are no box a step apart, where channels do not fill
-/// registers, where columns are not side by side.
+/// An instruction over positions in its frame; none where positions or taps are no box or not a step apart, where channels do not
+/// fill registers, where columns are not side by side.
 ///
 /// Four positions that are woven are those of four images at one place, or, of fewer images, four of a row: then once for each
 /// column of taps, for a tap's first need not be the first of four.
@@ -22,33 +22,45 @@ pub(super) fn of(m: &Matrix, frame: &Frame, right_of: &[usize]) -> Option<Transp
     if m.column_stride != 1 || !is_box || !one_apart {
         return None;
     }
+    let taps_are_box = at.tap_rows.count * at.tap_columns.count * at.channels.count == size(m.rows);
+    let channels = frame.channels();
+    if !taps_are_box || !channels.is_multiple_of(LANES) {
+        return None;
+    }
     let by_images = columns.next_multiple_of(GROUP) * images >= images.next_multiple_of(GROUP) * columns;
     let across = if by_images { images } else { columns };
     let groups = across.div_ceil(GROUP);
     let dilate_x = size(m.dilate_x);
-    let (channels, length) = (frame.channels(), frame.len());
-    let weave = if by_images {
-        let places = (frame.rows * frame.columns, channels);
-        Weave {
-            images: (1, 0),
-            rows: places,
-            groups: (groups, frame.image()),
-            planes: vec![0],
-            channels,
-            length,
+    let of_image = frame.rows * frame.columns;
+    let mut pixels = vec![NOWHERE; images * of_image];
+    for (first, from, count) in frame.pixels() {
+        for (pixel, from) in pixels[first..][..count].iter_mut().zip((from..).step_by(channels)) {
+            *pixel = from;
         }
-    } else {
-        let planes = (0..at.tap_columns.count).map(|x| x * dilate_x * channels).collect();
-        let images = (images, frame.image());
-        Weave {
-            images,
-            rows: (frame.rows, frame.row()),
-            groups: (groups, channels),
-            planes,
-            channels,
-            length,
-        }
+    }
+    let pixel = |n: usize, y: usize, x: usize| {
+        let inside = n < images && x < frame.columns;
+        if inside { pixels[n * of_image + y * frame.columns + x] } else { NOWHERE }
     };
+    let mut woven = Vec::new();
+    let planes = if by_images { 1 } else { at.tap_columns.count };
+    for plane in 0..planes {
+        for y in 0..frame.rows {
+            if by_images {
+                for x in 0..frame.columns {
+                    woven.extend((0..groups).map(|g| [0, 1, 2, 3].map(|t| pixel(g * GROUP + t, y, x))));
+                }
+            } else {
+                let first = plane * dilate_x;
+                for n in 0..images {
+                    woven.extend(
+                        (0..groups).map(|g| [0, 1, 2, 3].map(|t| pixel(n, y, first + g * GROUP + t))),
+                    );
+                }
+            }
+        }
+    }
+    let weave = Weave { groups: woven, planes, channels };
     let mut strips = Vec::new();
     let (mut row, mut lanes) = (0, 0);
     for (y, x, c, count) in taps(m, m.first_row, m.rows) {

@@ -2,10 +2,9 @@
 
 use std::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_castsi128_si512, _mm512_extracti32x4_epi32,
-    _mm512_inserti32x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_set1_epi8,
-    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi8,
-    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi8, _mm512_unpacklo_epi32,
-    _mm512_unpacklo_epi64, _mm512_xor_si512,
+    _mm512_inserti32x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_setzero_si512,
+    _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi8, _mm512_unpackhi_epi32,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi8, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::instructions::{Configured, SIDE, Sums, Tiles};
@@ -33,55 +32,35 @@ struct Order([u8; LINE]);
 /// [`super::super::Kernels::weave`].
 ///
 /// # Safety
-/// The processor has the features; the left operand has sixteen bytes more than its length, `to` is as long as what is woven.
+/// The processor has the features; `to` is as long as what is woven.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-pub(in crate::machine::kernels) unsafe fn weave(weave: &Weave, left: &[u8], to: &mut Lines) {
-    let ((images, image), (rows, row), (groups, position)) = (weave.images, weave.rows, weave.groups);
-    let (registers, pair) = (weave.registers(), weave.lines() * STEP);
-    let last = weave.length - weave.channels;
+pub(in crate::machine::kernels) unsafe fn weave(weave: &Weave, codes: &[u8], to: &mut Lines) {
+    let (registers, pair) = (weave.registers(), weave.of_plane() * STEP);
+    let zeros = vec![0; weave.channels];
+    // The last place from which on there are all channels.
+    let last = codes.len().checked_sub(weave.channels);
+    let from =
+        |at: usize| if last.is_some_and(|last| at <= last) { codes[at..].as_ptr() } else { zeros.as_ptr() };
     // SAFETY: a register's bytes that begin where a line does.
     let order = unsafe { _mm512_load_si512((&raw const WOVEN).cast()) };
-    let codes = _mm512_set1_epi8(i8::MIN);
-    for (plane, &first) in weave.planes.iter().enumerate() {
+    for (plane, groups) in weave.groups.chunks_exact(weave.of_plane()).enumerate() {
         let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
-        for y in 0..rows {
-            for n in 0..images {
-                let mut place = first + y * row + n * image;
-                for _ in 0..groups {
-                    let from = left.as_ptr().wrapping_add(place);
-                    let mut steps = [0, position, 2 * position, 3 * position];
-                    if place + 3 * position > last {
-                        // Positions that fill up a last row: any code will do.
-                        steps = [0, 1, 2, 3].map(|t| last.min(place + t * position).wrapping_sub(place));
-                    }
-                    for register in 0..registers {
-                        let from = from.wrapping_add(register * LANES);
-                        // SAFETY: channels of a position end in the operand; a register of them ends less than sixteen bytes
-                        // behind. A line of each group of each pair of registers lies in `to`.
-                        unsafe {
-                            let mut bytes =
-                                _mm512_castsi128_si512(_mm_loadu_si128(from.wrapping_add(steps[0]).cast()));
-                            bytes = _mm512_inserti32x4::<1>(
-                                bytes,
-                                _mm_loadu_si128(from.wrapping_add(steps[1]).cast()),
-                            );
-                            bytes = _mm512_inserti32x4::<2>(
-                                bytes,
-                                _mm_loadu_si128(from.wrapping_add(steps[2]).cast()),
-                            );
-                            bytes = _mm512_inserti32x4::<3>(
-                                bytes,
-                                _mm_loadu_si128(from.wrapping_add(steps[3]).cast()),
-                            );
-                            let woven = _mm512_xor_si512(_mm512_permutexvar_epi8(order, bytes), codes);
-                            let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
-                            _mm512_store_si512(to.cast(), woven);
-                        }
-                    }
-                    to = to.wrapping_add(STEP);
-                    place += GROUP * position;
+        for &[a, b, c, d] in groups {
+            let (a, b, c, d) = (from(a), from(b), from(c), from(d));
+            for register in 0..registers {
+                let at = register * LANES;
+                // SAFETY: from each of the four on there are all channels, whole registers. A line of each group of each pair of
+                // registers lies in `to`.
+                unsafe {
+                    let mut bytes = _mm512_castsi128_si512(_mm_loadu_si128(a.wrapping_add(at).cast()));
+                    bytes = _mm512_inserti32x4::<1>(bytes, _mm_loadu_si128(b.wrapping_add(at).cast()));
+                    bytes = _mm512_inserti32x4::<2>(bytes, _mm_loadu_si128(c.wrapping_add(at).cast()));
+                    bytes = _mm512_inserti32x4::<3>(bytes, _mm_loadu_si128(d.wrapping_add(at).cast()));
+                    let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
+                    _mm512_store_si512(to.cast(), _mm512_permutexvar_epi8(order, bytes));
                 }
             }
+            to = to.wrapping_add(STEP);
         }
     }
 }
