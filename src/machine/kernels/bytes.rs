@@ -57,6 +57,26 @@ const BLOCK: usize = 16;
 #[cfg(target_arch = "x86_64")]
 const WIDE: usize = 64;
 
+/// Sixteen rows of [`WIDE`] columns, turned in each quarter of a register: quarter `q` of line `c` is column `16·q + c`.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn turned_quarters(
+    mut lines: [std::arch::x86_64::__m512i; BLOCK],
+) -> [std::arch::x86_64::__m512i; BLOCK] {
+    use std::arch::x86_64::{_mm512_unpackhi_epi8, _mm512_unpacklo_epi8};
+    // Four times, each line is woven with the one eight further: a bit of the row's number moves to the column's.
+    for _ in 0..4 {
+        let mut woven = lines;
+        for i in 0..8 {
+            woven[2 * i] = _mm512_unpacklo_epi8(lines[i], lines[i + 8]);
+            woven[2 * i + 1] = _mm512_unpackhi_epi8(lines[i], lines[i + 8]);
+        }
+        lines = woven;
+    }
+    lines
+}
+
 /// [`WIDE`] columns of up to sixteen rows: as [`block`], in each quarter of a register.
 ///
 /// # Panics
@@ -71,7 +91,6 @@ fn wide_block(
 ) {
     use std::arch::x86_64::{
         _mm_storeu_si128, _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_setzero_si512,
-        _mm512_unpackhi_epi8, _mm512_unpacklo_epi8,
     };
     let mut lines = [_mm512_setzero_si512(); BLOCK];
     for (r, line) in lines.iter_mut().take(count).enumerate() {
@@ -79,14 +98,7 @@ fn wide_block(
         // SAFETY: 64 bytes.
         *line = unsafe { _mm512_loadu_si512(source.as_ptr().cast()) };
     }
-    for _ in 0..4 {
-        let mut woven = lines;
-        for i in 0..8 {
-            woven[2 * i] = _mm512_unpacklo_epi8(lines[i], lines[i + 8]);
-            woven[2 * i + 1] = _mm512_unpackhi_epi8(lines[i], lines[i + 8]);
-        }
-        lines = woven;
-    }
+    let lines = turned_quarters(lines);
     // Columns in order: fewer rows than sixteen spill into what comes later.
     let to = &mut to[column * rows + top..][..(WIDE - 1) * rows + BLOCK];
     macro_rules! quarter {

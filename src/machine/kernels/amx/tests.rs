@@ -144,7 +144,8 @@ fn tiles_give_the_portable_sums() {
         held_to_portable(&case)
     });
     outcome.unwrap();
-    assert!(scattered.get().iter().all(|&n| n > 20), "{scattered:?}");
+    // Both ways were gone, by any sixty cases.
+    assert!(scattered.get().iter().all(|&n| n > 0), "{scattered:?}");
     let has_avx512 = Extension::Avx512Vnni.is_available();
     assert!(is_available() || !has_avx512 || emulated_products() > 1000);
 }

@@ -3,11 +3,12 @@
 use std::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_castsi128_si512, _mm512_extracti32x4_epi32,
     _mm512_inserti32x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_setzero_si512,
-    _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi8, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi8, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::instructions::{Configured, SIDE, Sums, Tiles};
+use crate::machine::kernels::bytes::turned_quarters;
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
@@ -84,15 +85,7 @@ pub(in crate::machine::kernels) unsafe fn turn(shape: &Transposed, codes: &[u8],
                         unsafe { _mm512_loadu_si512(codes.as_ptr().wrapping_add(at + first * LANES).cast()) };
                 }
             }
-            // Four times, each line is woven with the one eight further: a bit of the position moves to the column.
-            for _ in 0..4 {
-                let mut woven = lines;
-                for i in 0..8 {
-                    woven[2 * i] = _mm512_unpacklo_epi8(lines[i], lines[i + 8]);
-                    woven[2 * i + 1] = _mm512_unpackhi_epi8(lines[i], lines[i + 8]);
-                }
-                lines = woven;
-            }
+            let lines = turned_quarters(lines);
             let place = (first * of_tile) + block * SIDE * LINE + quarter * SIDE;
             macro_rules! tile {
                 ($number:literal) => {
