@@ -8,6 +8,8 @@ use crate::machine::kernels::{GROUP, LANES, NOWHERE, Strip, Transposed, Weave};
 
 /// Lanes of tiles, and positions of groups, for each that is wanted: more do not pay.
 const MOST_IDLE: usize = 2;
+/// Pixels of the frame for each position: windows far apart leave most of it unmet.
+const MOST_PIXELS: usize = 32;
 
 /// An instruction over positions in its frame; none where positions or taps are no box or not a step apart, where channels do not
 /// fill registers, where columns are not side by side.
@@ -32,6 +34,9 @@ pub(super) fn of(m: &Matrix, frame: &Frame, right_of: &[usize]) -> Option<Transp
     let groups = across.div_ceil(GROUP);
     let dilate_x = size(m.dilate_x);
     let of_image = frame.rows * frame.columns;
+    if of_image > MOST_PIXELS * rows * columns {
+        return None;
+    }
     let mut pixels = vec![NOWHERE; images * of_image];
     for (first, from, count) in frame.pixels() {
         for (pixel, from) in pixels[first..][..count].iter_mut().zip((from..).step_by(channels)) {
