@@ -1,6 +1,6 @@
 //! DMA: planes of rows of bytes between DRAM and a scratchpad.
 
-use super::kernels::{prefetch, prefetch_to_write};
+use super::kernels::prefetch;
 use crate::isa::{Load, Store};
 
 /// Rows that are fetched before their turn: more than the processor sees coming while it copies one.
@@ -76,7 +76,8 @@ impl Move {
         for plane in 0..whole.planes {
             for row in 0..whole.all_rows() {
                 if stores && row + AHEAD < whole.rows {
-                    prefetch_to_write(&to[whole.to.place(plane, row + AHEAD) - first_to..][..whole.bytes]);
+                    let ahead = whole.to.place(plane, row + AHEAD) - first_to;
+                    prefetch(&to[ahead..][..whole.bytes], true);
                 }
                 let to = &mut to[whole.to.place(plane, row) - first_to..][..length];
                 match row.checked_sub(whole.above).filter(|&row| row < whole.rows) {
@@ -84,7 +85,7 @@ impl Move {
                     Some(row) => {
                         if !stores && row + AHEAD < whole.rows {
                             let ahead = whole.from.place(plane, row + AHEAD) - first_from;
-                            prefetch(&from[ahead..][..whole.bytes]);
+                            prefetch(&from[ahead..][..whole.bytes], false);
                         }
                         let from = &from[whole.from.place(plane, row) - first_from..][..whole.bytes];
                         if whole.left + whole.right == 0 {

@@ -63,24 +63,16 @@ impl DerefMut for Lines {
     }
 }
 
-/// Has the processor fetch bytes that are soon to be read; they need not be there.
+/// Has the processor fetch bytes that are soon to be read, or written; they need not be there.
 #[inline(always)]
-pub(in crate::machine) fn prefetch(bytes: &[u8]) {
+pub(in crate::machine) fn prefetch(bytes: &[u8], to_write: bool) {
     #[cfg(target_arch = "x86_64")]
     for line in bytes.chunks(LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: SSE is part of x86-64; a prefetch reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
-}
-
-/// The same of bytes that are soon to be written.
-#[inline(always)]
-pub(in crate::machine) fn prefetch_to_write(bytes: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    for line in bytes.chunks(LINE) {
-        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-        // SAFETY: where a processor does not know it, it is none; it writes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) };
+        use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+        let line = line.as_ptr().cast();
+        // SAFETY: SSE is part of x86-64; a prefetch reads and writes nothing, and one that a processor does not know is none.
+        unsafe {
+            if to_write { _mm_prefetch::<_MM_HINT_ET0>(line) } else { _mm_prefetch::<_MM_HINT_T0>(line) }
+        }
     }
 }

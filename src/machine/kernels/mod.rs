@@ -29,7 +29,7 @@ pub(super) use crew::{Hand, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;
-pub(super) use lines::{prefetch, prefetch_to_write};
+pub(super) use lines::prefetch;
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{

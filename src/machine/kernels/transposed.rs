@@ -10,7 +10,7 @@ use super::{Extension, Kernels};
 
 /// Positions of a block of the reduction: as deep as a tile is.
 pub(in crate::machine) const BLOCK: usize = 64;
-/// Lines of one group of positions that lie side by side.
+/// Tiles of rows, and registers of columns, that are summed side by side: lines of a group of positions that lie so.
 pub(super) const ACROSS: usize = 2;
 /// Bytes from group to group.
 pub(super) const STEP: usize = ACROSS * LINE;

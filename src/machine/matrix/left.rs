@@ -32,11 +32,6 @@ impl Left {
         frame.fill(codes, &mut self.frame[..frame.len()]);
     }
 
-    /// Numbers of prepared instructions are given anew.
-    pub(super) fn renumbered(&mut self) {
-        self.padded = None;
-    }
-
     /// Lays out what was taken as the shape has it: turned, where that is how.
     #[inline(always)]
     pub(super) fn lay_out(&mut self, kernels: Kernels, layout: &Layout) {

@@ -151,7 +151,7 @@ impl Array {
         if self.prepared.len() == LAYOUTS {
             self.prepared.clear();
             self.number_of.clear();
-            self.left.renumbered();
+            self.left = Left::default();
             self.rights.truncate(PASSING + 1);
             self.right_of.clear();
             self.passing = None;
@@ -178,9 +178,9 @@ impl Array {
     fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (kernels, nonzero, left) = (self.kernels, &mut self.nonzero, &mut self.left);
         let Prepared { layout, right } = &self.prepared[number];
-        let of_weights = *right != PASSING;
+        let passes = *right == PASSING;
         let right = &mut self.rights[*right];
-        if !of_weights && self.passing.replace(number) != Some(number) {
+        if passes && self.passing.replace(number) != Some(number) {
             right.forget();
         }
         let (m, rule) = (layout.m, step.rule);

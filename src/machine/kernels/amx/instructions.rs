@@ -118,40 +118,29 @@ pub(super) struct Tiles<'a> {
     pub(super) right_step: usize,
 }
 
-/// Rows are codes plus 128.
-const UNSIGNED: usize = 0;
-/// Rows are codes.
-const SIGNED: usize = 1;
+/// Rows of the left operand are codes plus 128.
+pub(super) const UNSIGNED: usize = 0;
+/// They are codes.
+pub(super) const SIGNED: usize = 1;
 
 impl Tiles<'_> {
-    /// Sums of so many tiles of rows, codes plus 128, in so many registers of columns, one or two.
+    /// Sums of so many tiles of rows, [`SIGNED`] or not, in so many registers of columns, one or two.
     ///
     /// # Safety
     /// The left operand has so many tiles of whole blocks; of each block, sixteen groups in so many registers may be read.
-    pub(super) unsafe fn sums(&self, configured: &Configured, across: (usize, usize), to: &mut Sums) {
+    pub(super) unsafe fn sums<const S: usize>(
+        &self,
+        configured: &Configured,
+        across: (usize, usize),
+        to: &mut Sums,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             match across {
-                (1, 1) => self.multiply::<1, 1, UNSIGNED>(configured, to),
-                (1, _) => self.multiply::<1, 2, UNSIGNED>(configured, to),
-                (_, 1) => self.multiply::<2, 1, UNSIGNED>(configured, to),
-                _ => self.multiply::<2, 2, UNSIGNED>(configured, to),
-            }
-        }
-    }
-
-    /// The same of rows of codes.
-    ///
-    /// # Safety
-    /// As [`Tiles::sums`].
-    pub(super) unsafe fn signed_sums(&self, configured: &Configured, across: (usize, usize), to: &mut Sums) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match across {
-                (1, 1) => self.multiply::<1, 1, SIGNED>(configured, to),
-                (1, _) => self.multiply::<1, 2, SIGNED>(configured, to),
-                (_, 1) => self.multiply::<2, 1, SIGNED>(configured, to),
-                _ => self.multiply::<2, 2, SIGNED>(configured, to),
+                (1, 1) => self.multiply::<1, 1, S>(configured, to),
+                (1, _) => self.multiply::<1, 2, S>(configured, to),
+                (_, 1) => self.multiply::<2, 1, S>(configured, to),
+                _ => self.multiply::<2, 2, S>(configured, to),
             }
         }
     }

@@ -18,6 +18,7 @@ use std::cell::RefCell;
 use super::lines::Lines;
 use super::product::{Extremes, GROUP, LANES, Product};
 use super::sums::{Columns, Held};
+use super::transposed::ACROSS;
 use super::vnni::{self, REGISTER};
 #[cfg(all(test, target_os = "linux"))]
 pub(super) use emulated::emulate;
@@ -26,13 +27,11 @@ pub(in crate::machine) use emulated::emulated_products;
 pub(super) use gather::Gather;
 #[cfg(all(test, target_os = "linux"))]
 pub(super) use instructions::has_vectors;
-use instructions::{Configured, SIDE, Sums, Tiles};
+use instructions::{Configured, SIDE, Sums, Tiles, UNSIGNED};
 pub(super) use instructions::{is_available, peak};
 
 /// Groups of a block: as deep as a tile is.
 pub(super) const GROUPS: usize = SIDE;
-/// Tiles of rows, and registers of columns, that are summed side by side.
-const ACROSS: usize = 2;
 
 /// Scratch of one thread.
 #[derive(Default)]
@@ -115,7 +114,7 @@ unsafe fn of_class(
                     right_step: panel.registers * REGISTER,
                 };
                 // SAFETY: so many tiles were gathered; groups past the panel's last lie in the next one or the slack.
-                unsafe { tiles.sums(configured, across, &mut scratch.sums) };
+                unsafe { tiles.sums::<UNSIGNED>(configured, across, &mut scratch.sums) };
                 for (places, tile) in places.chunks(SIDE).zip(&scratch.sums.0) {
                     for (v, sums) in tile.iter().enumerate().take(across.1) {
                         let columns = Columns::new(p, number, panel.column + (register + v) * LANES);

@@ -133,7 +133,7 @@ fn held_to_portable(case: &Case) -> Result<(), TestCaseError> {
 
 #[test]
 fn tiles_give_the_portable_sums() {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(240));
     let scattered = Cell::new([0; 2]);
     let outcome = runner.run(&cases(), |case| {
         for gather in made(&case).0.gathers() {
@@ -144,8 +144,7 @@ fn tiles_give_the_portable_sums() {
         held_to_portable(&case)
     });
     outcome.unwrap();
-    // Both ways were gone, by any sixty cases.
-    assert!(scattered.get().iter().all(|&n| n > 0), "{scattered:?}");
+    assert!(scattered.get().iter().all(|&n| n > 20), "{scattered:?}");
     let has_avx512 = Extension::Avx512Vnni.is_available();
     assert!(is_available() || !has_avx512 || emulated_products() > 1000);
 }

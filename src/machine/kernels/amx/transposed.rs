@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::instructions::{Configured, SIDE, Sums, Tiles};
+use super::instructions::{Configured, SIDE, SIGNED, Sums, Tiles};
 use crate::machine::kernels::bytes::turned_quarters;
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
@@ -123,19 +123,19 @@ pub(in crate::machine::kernels) unsafe fn product(
     // SAFETY: the caller's promise.
     let configured = unsafe { Configured::new() };
     let mut sums = Sums::default();
-    let tiles: Vec<usize> = (0..shape.tiles()).collect();
-    for tiles in tiles.chunks(ACROSS) {
+    for first_tile in (0..shape.tiles()).step_by(ACROSS) {
+        let tiles = ACROSS.min(shape.tiles() - first_tile);
         for strip in shape.strips() {
             let registers = strip.rows.len().div_ceil(LANES);
             let product = Tiles {
-                left: &right[tiles[0] * shape.of_tile()..],
+                left: &right[first_tile * shape.of_tile()..],
                 groups: shape.groups(),
                 right: left.as_ptr().wrapping_add(strip.at),
                 right_step: STEP,
             };
             // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
-            unsafe { product.signed_sums(&configured, (tiles.len(), registers), &mut sums) };
-            for (&tile, sums) in tiles.iter().zip(&sums.0) {
+            unsafe { product.sums::<SIGNED>(&configured, (tiles, registers), &mut sums) };
+            for (tile, sums) in (first_tile..first_tile + tiles).zip(&sums.0) {
                 let columns = Columns::uncorrected(tile * LANES, shape.columns());
                 for (sums, first) in sums.iter().zip(strip.rows.clone().step_by(LANES)) {
                     let mut registers = [_mm512_setzero_si512(); LANES];
