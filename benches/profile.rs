@@ -2,7 +2,8 @@
 //!
 //! Every instruction of a plan is timed at several steps and its least time taken: what else the processor did meanwhile
 //! falls out, so the sums are those of a quiet machine, caches as they are between instructions.
-//! `cargo bench --bench profile -- NETWORK STEPS`, both optional: `lenet` or `vgg`, the steps.
+//! `cargo bench --bench profile -- NETWORK STEPS KEY=VALUE...`, all optional: `lenet` or `vgg`, the steps, settings of the
+//! machine as `accumulators.bits=12`.
 
 mod noise;
 
@@ -16,7 +17,7 @@ use wagesim::data::{DataSet, mnist};
 use wagesim::machine::{Engine, Extension, Fast, Fault, Observer, Outcome, State};
 use wagesim::network::load;
 use wagesim::program::{Phase, Plan, Step};
-use wagesim::spec::Machine;
+use wagesim::spec::{Machine, Setting};
 use wagesim::train::Run;
 
 /// Mnemonic, phase and layer of an instruction of the training entry, and the least time it took.
@@ -71,9 +72,9 @@ impl Engine for Timed {
     }
 }
 
-fn measured(text: &str, data: &DataSet, steps: u32) -> (Least, Duration) {
+fn measured(text: &str, data: &DataSet, steps: u32, settings: &[Setting]) -> (Least, Duration) {
     let (network, recipe, _) = load(text, "program", &[]).unwrap();
-    let machine = Machine::from_toml("", "default machine", &[]).unwrap();
+    let machine = Machine::from_toml("", "default machine", settings).unwrap();
     let program = compile(&network, &recipe, &machine, text).unwrap();
     let (least, beside) = (Arc::default(), Arc::default());
     let fast = Fast::with(Extension::chosen(), 1);
@@ -84,7 +85,9 @@ fn measured(text: &str, data: &DataSet, steps: u32) -> (Least, Duration) {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let words = std::env::args().skip(1).filter(|a| !a.starts_with('-'));
+    let (settings, wanted): (Vec<String>, Vec<String>) = words.partition(|word| word.contains('='));
+    let settings: Vec<Setting> = settings.iter().map(|s| Setting::parse(s).unwrap()).collect();
     let word = |i: usize| wanted.get(i).map(String::as_str);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (text, data, steps) = if word(0).unwrap_or("lenet") == "lenet" {
@@ -93,7 +96,7 @@ fn main() {
         (include_str!("../programs/vgg7-cifar10.toml"), noise::pictures(), 8)
     };
     let steps = word(1).map_or(steps, |n| n.parse().expect("a number of steps"));
-    let (least, beside) = measured(text, &data, steps);
+    let (least, beside) = measured(text, &data, steps, &settings);
     let mut kinds: BTreeMap<(&str, String), (u32, Duration)> = BTreeMap::new();
     for (name, phase, layer, took) in least {
         let layer = layer.map_or(String::new(), |layer| format!(" {layer}"));
