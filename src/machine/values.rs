@@ -27,6 +27,22 @@ pub(super) fn read(bytes: &[u8], address: Address, format: Format, count: usize,
     }
 }
 
+/// The low 32 bits of `count` two's complement elements, behind what `out` has.
+#[inline(always)]
+pub(super) fn read_i32(bytes: &[u8], address: Address, format: Format, count: usize, out: &mut Vec<i32>) {
+    let at = start(address);
+    match format.bits() {
+        16 => out.extend(words::<2>(bytes, at, count).map(|w| i32::from(i16::from_le_bytes(w)))),
+        24 => out.extend(words::<3>(bytes, at, count).map(|[a, b, c]| i32::from_le_bytes([0, a, b, c]) >> 8)),
+        32 => out.extend(words::<4>(bytes, at, count).map(i32::from_le_bytes)),
+        _ => {
+            let mut wide = Vec::new();
+            read(bytes, address, format, count, &mut wide);
+            out.extend(wide.into_iter().map(|v| i32::from_le_bytes(low(v))));
+        }
+    }
+}
+
 /// `count` unsigned elements.
 pub(super) fn read_unsigned(
     bytes: &[u8],
@@ -48,6 +64,12 @@ pub(super) fn read_unsigned(
         16 => out.extend(words::<2>(bytes, at, count).map(|w| u64::from(u16::from_le_bytes(w)))),
         _ => out.extend((0..count as u64).map(|i| unsigned_element(bytes, at, format, i))),
     }
+}
+
+/// The low bytes of a value.
+fn low<const N: usize>(value: i64) -> [u8; N] {
+    let bytes = value.to_le_bytes();
+    std::array::from_fn(|i| bytes[i])
 }
 
 fn words<const N: usize>(bytes: &[u8], at: usize, count: usize) -> impl Iterator<Item = [u8; N]> {
@@ -135,6 +157,9 @@ mod tests {
                 prop_assert_eq!(signed[index], element(&bytes, at, format, i));
                 prop_assert_eq!(unsigned[index], unsigned_element(&bytes, at, format, i));
             }
+            let mut narrow = Vec::new();
+            read_i32(&bytes, address, format, count, &mut narrow);
+            prop_assert_eq!(narrow, signed.iter().map(|&v| i32::from_le_bytes(low(v))).collect::<Vec<_>>());
             prop_assert!(bytes[..at].iter().all(|&b| b == 0x5a));
             let end = at + usize::try_from(format.bytes(count as u64)).unwrap();
             prop_assert!(bytes[end..].iter().all(|&b| b == 0x5a));

@@ -8,6 +8,7 @@ mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 mod bytes;
+mod columns;
 mod crew;
 mod extension;
 mod lines;
@@ -15,6 +16,7 @@ mod partial;
 mod peak;
 mod portable;
 mod product;
+mod row;
 mod stepped;
 #[cfg(target_arch = "x86_64")]
 mod sums;
@@ -25,6 +27,7 @@ mod vnni;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 pub(super) use amx::emulated_products;
 pub(super) use bytes::{TURN_SLACK, interleave};
+pub(super) use columns::{Columns, root};
 pub(super) use crew::{Hand, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
@@ -35,5 +38,6 @@ pub(super) use portable::row_products;
 pub(super) use product::{
     Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
 };
+pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
 pub(super) use transposed::{NOWHERE, Strip, Transposed, Weave};

@@ -1,7 +1,7 @@
 //! Partial sums one after another, many columns side by side: how far each sum reaches on its way, were every register
 //! wide enough.
 
-use super::{Kernels, STEPPED_LANES, compiled};
+use super::{Columns, Kernels, Row, STEPPED_LANES, compiled};
 use crate::number::AccumulatorRule;
 
 /// How far the sums of some columns reach, from the beginning of their reductions on.
@@ -23,43 +23,40 @@ struct Block<'a> {
 }
 
 impl Kernels {
-    /// Adds the products of `row` with every column of `right` (`[index][column]`, as many columns as sums), in order, to
-    /// the sums. No product is greater than `greatest`.
+    /// Adds the products of `row` with every column of `right` in order, to the sums. No product is greater than `greatest`.
     ///
     /// # Panics
-    /// When `right` is no whole number of rows of as many columns as there are sums, or that no whole number of lanes.
+    /// When there are more sums than columns.
     pub(in crate::machine) fn partial_sums(
         self,
         rule: AccumulatorRule,
         greatest: i64,
-        row: &[i16],
-        right: &[i16],
+        row: &Row,
+        right: &Columns,
         reach: Reach<'_>,
     ) {
-        let width = reach.sums.len();
-        assert!(right.len() == row.len() * width && width.is_multiple_of(STEPPED_LANES));
+        assert!(reach.sums.len().is_multiple_of(STEPPED_LANES));
         let furthest = reach.sums.iter().map(|s| i128::from(s.unsigned_abs())).max().unwrap_or(0);
-        let narrow = i128::from(greatest) * row.len() as i128 + furthest < 1 << 31;
+        let narrow = i128::from(greatest) * row.codes().len() as i128 + furthest < 1 << 31;
         let alone = rule.tree == 1 && rule.chunk == 0;
         // Joins whose sum lanes of so many bits hold, counted from where it began.
         let joins = |most: i64| usize::try_from(most / greatest.max(1)).unwrap_or(usize::MAX);
         let (of_16, of_32) = (joins(i16::MAX.into()), joins(i32::MAX.into()));
-        let steps = if alone { nonzero(row) } else { Vec::new() };
         let blocks = reach.sums.as_chunks_mut().0.iter_mut();
         let blocks = blocks.zip(reach.least.as_chunks_mut().0).zip(reach.greatest.as_chunks_mut().0);
         for (number, ((sums, least), greatest)) in blocks.enumerate() {
             let block = Block { sums, least, greatest };
-            let right = &right[number * STEPPED_LANES..];
+            let right = (right, number * STEPPED_LANES);
             compiled!(
                 self,
                 if alone && of_16 >= MANY {
-                    lone_sums_of_16(of_16, &steps, right, width, block)
+                    lone_sums_of_16(of_16, row, right, block)
                 } else if alone && of_32 > 0 {
-                    lone_sums_of_32(of_32, &steps, right, width, block)
+                    lone_sums_of_32(of_32, row, right, block)
                 } else if narrow {
-                    narrow_sums(rule, row, right, width, block)
+                    narrow_sums(rule, row, right, block)
                 } else {
-                    wide_sums(rule, row, right, width, block)
+                    wide_sums(rule, row, right, block)
                 }
             );
         }
@@ -69,33 +66,18 @@ impl Kernels {
 /// Joins from which on lanes of 16 bits pay: what comes to be known of them is widened after so many.
 const MANY: usize = 16;
 
-/// The codes of a row that are not zero, and their places: a product of 0 changes no sum.
-fn nonzero(row: &[i16]) -> Vec<(u32, i16)> {
-    let mut steps = vec![(0, 0); row.len() + 1];
-    let mut count = 0;
-    for (place, &left) in (0u32..).zip(row) {
-        // Written in any case, kept if it counts: which are zero is past foreseeing.
-        steps[count] = (place, left);
-        count += usize::from(left != 0);
-    }
-    steps.truncate(count);
-    steps
-}
-
 macro_rules! lone_sums {
     ($name:ident, $lane:ty) => {
         /// Each product a join, in lanes that begin from zero every `joins` joins.
         #[inline(always)]
-        fn $name(joins: usize, steps: &[(u32, i16)], right: &[i16], width: usize, block: Block<'_>) {
-            for steps in steps.chunks(joins) {
+        fn $name(joins: usize, row: &Row, (right, column): (&Columns, usize), block: Block<'_>) {
+            let steps = row.places().chunks(joins).zip(row.nonzero().chunks(joins));
+            for (places, lefts) in steps {
                 let zeros = [<$lane>::default(); STEPPED_LANES];
                 let (mut sum, mut least, mut greatest) = (zeros, zeros, zeros);
-                for &(place, left) in steps {
-                    let right: &[i16; STEPPED_LANES] = right
-                        [usize::try_from(place).unwrap_or(usize::MAX) * width..]
-                        .first_chunk()
-                        .expect("whole lanes");
-                    let left = <$lane>::from(left);
+                for (&place, &left) in places.iter().zip(lefts) {
+                    let right: &[i16; STEPPED_LANES] = right.at(place, column);
+                    let left = <$lane>::try_from(left).unwrap_or(0);
                     for j in 0..STEPPED_LANES {
                         sum[j] = sum[j].wrapping_add(left.wrapping_mul(<$lane>::from(right[j])));
                         least[j] = least[j].min(sum[j]);
@@ -119,19 +101,19 @@ lone_sums!(lone_sums_of_32, i32);
 macro_rules! sums {
     ($name:ident, $lane:ty) => {
         #[inline(always)]
-        fn $name(rule: AccumulatorRule, row: &[i16], right: &[i16], width: usize, block: Block<'_>) {
+        fn $name(rule: AccumulatorRule, row: &Row, (right, column): (&Columns, usize), block: Block<'_>) {
             let lane = |v: i64| <$lane>::try_from(v).unwrap_or(0);
             let mut sum = block.sums.map(lane);
             let (mut least, mut greatest) = (sum, sum);
             let tree = usize::try_from(rule.tree).unwrap_or(usize::MAX);
             // The inner register's sum, where there are chunks.
             let (mut inner, mut joins) = ([0; STEPPED_LANES], 0);
-            let mut rights = right.chunks(width);
+            let mut rights = right.codes()[column..].chunks(right.width());
             let mut reach = |s: $lane, j: usize| {
                 least[j] = least[j].min(s);
                 greatest[j] = greatest[j].max(s);
             };
-            for group in row.chunks(tree) {
+            for group in row.codes().chunks(tree) {
                 for (&left, right) in group.iter().zip(&mut rights) {
                     for (s, &r) in inner.iter_mut().zip(right) {
                         *s += <$lane>::from(left) * <$lane>::from(r);
@@ -195,7 +177,12 @@ mod tests {
             let (mut sums, mut least, mut greatest) =
                 (vec![start; STEPPED_LANES], vec![start.min(0); STEPPED_LANES], vec![start.max(0); STEPPED_LANES]);
             let reach = Reach { sums: &mut sums, least: &mut least, greatest: &mut greatest };
-            Kernels::of(super::super::Extension::chosen()).partial_sums(rule, 128 * most, &row, &right, reach);
+            let kernels = Kernels::of(super::super::Extension::chosen());
+            let mut columns = Columns::default();
+            columns.take((row.len(), STEPPED_LANES), |k, to| {
+                to.copy_from_slice(&right[k * STEPPED_LANES..][..STEPPED_LANES]);
+            });
+            kernels.partial_sums(rule, 128 * most, &Row::of(kernels, &row), &columns, reach);
             for j in 0..STEPPED_LANES {
                 let (mut outer, mut inner, mut n, mut expected) = (start, 0, 0, (start.min(0), start.max(0)));
                 let mut joined = |s: i64| expected = (expected.0.min(s), expected.1.max(s));

@@ -102,27 +102,18 @@ impl Layout {
         })
     }
 
-    /// The codes of a row of the shape, in the order of the reduction.
-    pub(super) fn row_codes(&self, left: &Left, base: usize, codes: &mut Vec<i16>) {
-        let left = left.laid_out(self);
-        codes.clear();
-        for &(offset, length) in &self.pieces {
-            codes.extend(left[base + offset..][..length].iter().map(|&b| i16::from(b) - 128));
-        }
+    /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.
+    pub(super) fn pieces(&self, base: usize) -> impl Iterator<Item = (usize, usize)> {
+        self.pieces.iter().map(move |&(offset, length)| (base + offset, length))
     }
 
-    /// At least the sum of magnitudes of a row's codes.
+    /// The sum of magnitudes and that of squares of a row's codes, once they are measured.
     #[inline(always)]
-    pub(super) fn row_norm(&self, left: &Left, base: usize, class: &Class) -> u32 {
-        let left = left.laid_out(self);
-        let segments = self.shape.segments_of(class).iter();
-        segments.map(|s| magnitudes(&left[base + s.offset..][..GROUP * s.groups])).sum()
+    pub(super) fn row_norms(&self, left: &Left, base: usize) -> [u32; 2] {
+        let norms: u64 = self.pieces(base).map(|(first, length)| left.norms(first..first + length)).sum();
+        let [a, b, c, d, rest @ ..] = norms.to_le_bytes();
+        [[a, b, c, d], rest].map(u32::from_le_bytes)
     }
-}
-
-#[inline(always)]
-fn magnitudes(codes: &[u8]) -> u32 {
-    codes.iter().map(|&b| u32::from(b.abs_diff(128))).sum()
 }
 
 /// Where the first channel of a tap lies in a frame, from a window's place on.

@@ -2,9 +2,24 @@
 //!
 //! Every instruction brings codes of its own, so all are laid out in the same place, which stays in the caches.
 
+use std::ops::Range;
+
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
 use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Transposed};
+
+/// The magnitude of each code plus 128, and its square in the upper half: no row's sums leave theirs, and what others carry
+/// from half to half differences do not have.
+const NORMS: [u64; 256] = {
+    let mut norms = [0; 256];
+    let mut code = 0;
+    while code < 256 {
+        let magnitude = (code as u64).abs_diff(128);
+        norms[code] = magnitude | (magnitude * magnitude) << 32;
+        code += 1;
+    }
+    norms
+};
 
 /// The left operand of the instruction that is executed.
 #[derive(Debug, Default)]
@@ -15,6 +30,8 @@ pub(super) struct Left {
     turned: Lines,
     /// What [`Layout::transposed`] asks for.
     pub(super) woven: Lines,
+    /// Sums of the [`NORMS`] of all codes before each, as the shape has them.
+    norms: Vec<u64>,
     /// The prepared instruction whose padding the frame has.
     padded: Option<usize>,
 }
@@ -66,6 +83,25 @@ impl Left {
     /// As the shape has them, once they are laid out.
     pub(super) fn laid_out(&self, layout: &Layout) -> &[u8] {
         if layout.turn == Turn::None { &self.frame } else { &self.turned }
+    }
+
+    /// Measures what is laid out, for [`Left::norms`].
+    #[inline(always)]
+    pub(super) fn measure(&mut self, layout: &Layout) {
+        let laid_out = if layout.turn == Turn::None { &self.frame } else { &self.turned };
+        let mut sums = 0u64;
+        self.norms.clear();
+        self.norms.push(sums);
+        self.norms.extend(laid_out[..layout.frame.len()].iter().map(|&code| {
+            sums = sums.wrapping_add(NORMS[usize::from(code)]);
+            sums
+        }));
+    }
+
+    /// The sum of magnitudes of codes side by side, as the shape has them, and that of squares in the upper half.
+    #[inline(always)]
+    pub(super) fn norms(&self, codes: Range<usize>) -> u64 {
+        self.norms[codes.end].wrapping_sub(self.norms[codes.start])
     }
 
     /// The greatest magnitude of a code.

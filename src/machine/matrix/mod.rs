@@ -186,9 +186,10 @@ impl Array {
         let (m, rule) = (layout.m, step.rule);
         let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
-        let (start, words) = match known {
-            Some(greatest) => (greatest, true),
-            None => compiled!(kernels, greatest_start(&m, rule, state)),
+        let narrow = &mut self.narrow;
+        let Starts { greatest: start, words, taken } = match known {
+            Some(greatest) => Starts { greatest, words: true, taken: false },
+            None => compiled!(kernels, look_at_starts(&m, rule, state, narrow)),
         };
         let start = self.under_way.is_empty().then_some(start);
         let safe = |greatest: i64, start: u64| {
@@ -222,9 +223,10 @@ impl Array {
                 let starts = safe_start.is_some() && m.accumulate;
                 self.sums.clear();
                 if starts {
-                    rule::starts(&m, rule, state, |register| {
-                        self.sums.extend(narrow(register).to_le_bytes())
-                    });
+                    if !taken {
+                        compiled!(kernels, narrow.take_starts(&m, rule, state));
+                    }
+                    self.sums.extend(narrow.starts.iter().flat_map(|start| start.to_le_bytes()));
                 }
                 self.sums.resize(size(m.rows) * row_bytes, 0);
                 ((&mut self.sums[..], row_bytes), starts)
@@ -264,20 +266,28 @@ impl Array {
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
         let product = Product { nonzero_products, greatest };
-        // No start is under way, registers fit 32 bits.
-        if start == Some(0) && rule.result_bits() <= 32 {
-            let found = self.narrow.registers(rule, kernels, (layout, left), right, &self.sums, greatest);
-            if let Some(found) = found.filter(|f| f.wrong == 0 || !m.partial) {
+        if rule.result_bits() <= 32 && self.under_way.is_plain(&m) {
+            if !taken {
+                compiled!(kernels, narrow.take_starts(&m, rule, state));
+            }
+            let bound = i128::from(greatest) * i128::from(m.length) + i128::from(narrow.greatest_start);
+            let found = (bound < 1 << 31)
+                .then(|| narrow.registers(rule, kernels, (layout, left), right, &self.sums, greatest))
+                .flatten();
+            if let Some(found) = found {
                 if let (Overflow::Trap, Some(place)) = (rule.overflow, found.first_overflow) {
                     return Err(Fault::Trap { pc: step.pc, place });
                 }
-                let registers = &self.narrow.registers;
+                let (starts, registers) = (&narrow.starts, &narrow.registers);
+                let sums = (&starts[..], &self.sums[..], exact);
+                let (wrong_outputs, exact) =
+                    compiled!(kernels, self.under_way.join(&m, sums, (registers, found.changed)));
                 compiled!(kernels, store_rows(&m, state, registers, values::write_i32));
                 let saturates = rule.overflow == Overflow::Saturate;
                 return Ok(Outcome {
                     nonzero_products,
-                    exact: (!m.partial).then_some(exact),
-                    wrong_outputs: if m.partial { 0 } else { found.wrong },
+                    exact,
+                    wrong_outputs,
                     saturated_joins: if saturates { found.overflows } else { 0 },
                     first_overflow: found.first_overflow,
                     clipped: 0,
@@ -348,21 +358,26 @@ impl Array {
     }
 }
 
-fn narrow(register: i64) -> i32 {
-    i32::try_from(register).unwrap_or(0)
-}
-
 /// Whether every number of 32 bits that stands where outputs go is a register: outputs are words no wider than it.
 fn words_are_registers(m: &Matrix, rule: AccumulatorRule) -> bool {
     m.out_format.bits() == 32 && rule.result_bits() >= 32
 }
 
-/// The greatest magnitude that the instruction goes on from, and whether memory holds every register as it is, in 32 bits.
+/// What is known of what an instruction goes on from.
+struct Starts {
+    /// The greatest magnitude.
+    greatest: u64,
+    /// Whether memory holds every register as it is, in 32 bits.
+    words: bool,
+    /// Whether they were taken to be narrow registers' starts.
+    taken: bool,
+}
+
 #[inline(always)]
-fn greatest_start(m: &Matrix, rule: AccumulatorRule, state: &State) -> (u64, bool) {
+fn look_at_starts(m: &Matrix, rule: AccumulatorRule, state: &State, narrow: &mut Narrow) -> Starts {
     let words = m.out_format.bits() == 32;
     if !m.accumulate {
-        return (0, words);
+        return Starts { greatest: 0, words, taken: false };
     }
     if words {
         let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
@@ -376,12 +391,16 @@ fn greatest_start(m: &Matrix, rule: AccumulatorRule, state: &State) -> (u64, boo
         let greatest = u64::from(rows.map(of_row).max().unwrap_or(0));
         // A register takes as many bits as it has: here they are all of them.
         if greatest < 1 << (rule.result_bits().min(63) - 1) {
-            return (greatest, true);
+            return Starts { greatest, words: true, taken: false };
         }
+    }
+    if rule.result_bits() <= 32 {
+        narrow.take_starts(m, rule, state);
+        return Starts { greatest: narrow.greatest_start.into(), words: false, taken: true };
     }
     let mut greatest = 0;
     rule::starts(m, rule, state, |register| greatest = register.unsigned_abs().max(greatest));
-    (greatest, false)
+    Starts { greatest, words: false, taken: false }
 }
 
 fn exact(extremes: &Extremes) -> Exact {
@@ -392,11 +411,12 @@ fn exact(extremes: &Extremes) -> Exact {
     }
 }
 
-fn range_of(sums: &[i64]) -> Exact {
+#[inline(always)]
+fn range_of<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
     Exact {
-        least: sums.iter().min().copied().unwrap_or(0),
-        greatest: sums.iter().max().copied().unwrap_or(0),
-        zeros: sums.iter().filter(|&&s| s == 0).count() as u64,
+        least: sums.iter().min().copied().unwrap_or_default().into(),
+        greatest: sums.iter().max().copied().unwrap_or_default().into(),
+        zeros: sums.iter().filter(|&&s| s == T::default()).count() as u64,
     }
 }
 

@@ -1,34 +1,41 @@
-//! Registers that start from zero and fit 32 bits, where not every join is proved to stay in range.
+//! Registers that fit 32 bits, as every sum on its way does, where not every join is proved to stay in range.
 //!
-//! A partial sum of a row's products lies between the sum of the negative ones and that of the positive ones. With Σ their
-//! exact sum and N at least the sum of their magnitudes, the positive ones come to at most (N + Σ) / 2 and the negative
-//! ones to at least (Σ − N) / 2, whatever the order, the tree or the chunks. Only rows that this does not prove are
-//! stepped.
+//! A partial sum of an output's products lies between the sum of the negative ones and that of the positive ones. With Σ
+//! their exact sum and N at least the sum of their magnitudes, the positive ones come to at most (N + Σ) / 2 and the
+//! negative ones to at least (Σ − N) / 2, whatever the order, the tree or the chunks. N is the lesser of the row's sum of
+//! magnitudes times the column's greatest, and of their Euclidean norms' product (Cauchy and Schwarz). Only blocks of
+//! columns that this does not prove are stepped.
 
 use super::layout::Layout;
 use super::left::Left;
 use super::right::Right;
-use super::rule::{associative, narrowest};
+use super::rule::{self, associative, narrowest};
 use super::size;
-use crate::machine::OverflowPlace;
-use crate::machine::kernels::{Kernels, STEPPED_LANES, compiled, stepped_lanes};
+use crate::isa::{Address, Matrix, Memory};
+use crate::machine::kernels::{Columns, Kernels, Row, STEPPED_LANES, compiled, root, stepped_lanes};
+use crate::machine::{OverflowPlace, State, values};
 use crate::number::{AccumulatorRule, Overflow};
 
 /// Scratch of narrow registers.
 #[derive(Debug, Default)]
 pub(super) struct Narrow {
+    /// What the registers go on from, dense; none where that is zero.
+    pub(super) starts: Vec<i32>,
+    /// The greatest magnitude of them.
+    pub(super) greatest_start: u32,
     /// The registers found, dense.
     pub(super) registers: Vec<i32>,
-    codes: Vec<i16>,
-    row: Vec<i64>,
+    row: Row,
+    doubtful: Vec<bool>,
+    held: Vec<i64>,
     overflows: Vec<u32>,
 }
 
 /// What became of an instruction's registers.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Found {
-    /// Registers that are not the exact sum.
-    pub(super) wrong: u64,
+    /// Registers that are not what they went on from and the exact sum.
+    pub(super) changed: u64,
     /// Joins that left their range; outputs where the order of joins does not matter.
     pub(super) overflows: u64,
     /// The first output with one.
@@ -49,60 +56,143 @@ impl Found {
 }
 
 impl Narrow {
-    /// The registers of exact sums (dense words); none where lanes of 64 bits do not hold a join. No product of the
-    /// operands is greater than `greatest`.
+    /// Takes what an instruction's registers go on from, each as many bits as it has; 32 of them, where it has more.
+    #[inline(always)]
+    pub(super) fn take_starts(&mut self, m: &Matrix, rule: AccumulatorRule, state: &State) {
+        self.starts.clear();
+        self.greatest_start = 0;
+        if !m.accumulate {
+            return;
+        }
+        let row_bits = u64::from(m.out_stride) * u64::from(m.out_format.bits());
+        if m.out_stride == m.columns || row_bits.is_multiple_of(8) {
+            let bytes = state.memory(Memory::Accumulator);
+            let dense = m.out_stride == m.columns;
+            let (rows, columns) = if dense { (1, m.rows * m.columns) } else { (m.rows, m.columns) };
+            for row in 0..u64::from(rows) {
+                let at = Address { offset: m.out.offset + row * row_bits / 8, ..m.out };
+                values::read_i32(bytes, at, m.out_format, size(columns), &mut self.starts);
+            }
+        } else {
+            rule::starts(m, rule, state, |register| self.starts.push(i32::try_from(register).unwrap_or(0)));
+        }
+        let unused = 32u32.saturating_sub(rule.result_bits());
+        let mut greatest = 0;
+        for start in &mut self.starts {
+            *start = *start << unused >> unused;
+            greatest = start.unsigned_abs().max(greatest);
+        }
+        self.greatest_start = greatest;
+    }
+
+    /// The registers that an instruction of these exact sums (dense words) comes to from what was taken; none where lanes of
+    /// 64 bits do not hold a join. No product of the operands is greater than `greatest`, and so many of them and any
+    /// start stay within 32 bits.
     pub(super) fn registers(
         &mut self,
         rule: AccumulatorRule,
         kernels: Kernels,
-        (layout, left): (&Layout, &Left),
+        (layout, left): (&Layout, &mut Left),
         right: &mut Right,
         sums: &[u8],
         greatest: i64,
     ) -> Option<Found> {
         let columns = size(layout.m.columns);
-        self.registers.clear();
-        compiled!(
-            kernels,
-            self.registers.extend(sums.as_chunks::<4>().0.iter().map(|&w| i32::from_le_bytes(w)))
-        );
+        compiled!(kernels, self.add(sums));
         if associative(rule) {
             return Some(compiled!(kernels, reduce(rule.result_bits(), columns, &mut self.registers)));
         }
         let lanes = stepped_lanes(rule, greatest)?;
-        let greatest_right = u64::from(compiled!(kernels, right.greatest()));
-        let limit = 1u64 << (narrowest(rule) - 1);
-        let width = columns.next_multiple_of(STEPPED_LANES);
+        let right = compiled!(kernels, right.stepped(layout));
+        let width = right.width();
+        compiled!(kernels, left.measure(layout));
+        let left = &*left;
         let mut found = Found::default();
         for class in layout.shape.classes() {
             for (&base, &row) in layout.shape.bases_of(class).iter().zip(layout.shape.rows_of(class)) {
                 let registers = &mut self.registers[row * columns..][..columns];
-                let norm = u64::from(compiled!(kernels, layout.row_norm(left, base, class))) * greatest_right;
-                let (least, most) = compiled!(kernels, ends(registers));
-                let positive = norm.saturating_add_signed(most.into()) / 2;
-                let negative = norm.saturating_add_signed(-i64::from(least)) / 2;
-                if positive < limit && negative <= limit {
+                let starts = self.starts.get(row * columns..(row + 1) * columns).unwrap_or_default();
+                let doubtful = &mut self.doubtful;
+                compiled!(kernels, {
+                    let norms = layout.row_norms(left, base);
+                    doubt(rule, norms, right, (starts, registers), doubtful);
+                });
+                if !self.doubtful.contains(&true) {
                     continue;
                 }
-                layout.row_codes(left, base, &mut self.codes);
-                self.row.clear();
-                self.row.resize(width, 0);
+                self.row.take_pieces(kernels, left.laid_out(layout), layout.pieces(base));
+                self.held.clear();
+                self.held.extend(starts.iter().map(|&start| i64::from(start)));
+                self.held.resize(width, 0);
                 self.overflows.clear();
                 self.overflows.resize(width, 0);
-                let right = right.stepped(layout);
-                kernels.stepped(lanes, rule, &self.codes, right, &mut self.row, &mut self.overflows);
-                for (column, register) in registers.iter_mut().enumerate() {
-                    let held = i32::try_from(self.row[column]).unwrap_or(0);
-                    let differs = u64::from(held != *register);
-                    found.wrong += differs;
-                    let counted = rule.overflow != Overflow::Wrap;
-                    found.add(row, column, if counted { self.overflows[column].into() } else { differs });
-                    *register = held;
+                let mut first = 0;
+                for blocks in self.doubtful.chunk_by(|a, b| a == b) {
+                    let end = first + blocks.len() * STEPPED_LANES;
+                    if blocks[0] {
+                        let (held, over) = (&mut self.held[first..end], &mut self.overflows[first..end]);
+                        kernels.stepped(lanes, rule, &self.row, (right, first), held, over);
+                        let until = end.min(columns);
+                        for (column, register) in (first..until).zip(&mut registers[first..until]) {
+                            let held = i32::try_from(self.held[column]).unwrap_or(0);
+                            let differs = u64::from(held != *register);
+                            found.changed += differs;
+                            let counted = rule.overflow != Overflow::Wrap;
+                            let overflows = if counted { self.overflows[column].into() } else { differs };
+                            found.add(row, column, overflows);
+                            *register = held;
+                        }
+                    }
+                    first = end;
                 }
             }
         }
         Some(found)
     }
+
+    /// What registers would be that hold every sum.
+    #[inline(always)]
+    fn add(&mut self, sums: &[u8]) {
+        let sums = sums.as_chunks::<4>().0.iter().map(|&w| i32::from_le_bytes(w));
+        self.registers.clear();
+        if self.starts.is_empty() {
+            self.registers.extend(sums);
+        } else {
+            self.registers.extend(sums.zip(&self.starts).map(|(sum, start)| start + sum));
+        }
+    }
+}
+
+/// Which blocks of columns of a row (its sum of magnitudes and that of squares) are not proved to stay in range, from their starts (none: zero) to what they come to.
+#[inline(always)]
+fn doubt(
+    rule: AccumulatorRule,
+    [sum, squares]: [u32; 2],
+    right: &Columns,
+    (starts, wholes): (&[i32], &[i32]),
+    doubtful: &mut Vec<bool>,
+) {
+    let row = [sum, root(squares)];
+    let most = i32::MAX >> (32 - narrowest(rule));
+    // Inner registers begin with zero.
+    let inner = rule.chunk > 0;
+    let blocks = wholes.chunks(STEPPED_LANES);
+    let blocks = blocks.zip(right.greatest().chunks(STEPPED_LANES)).zip(right.roots().chunks(STEPPED_LANES));
+    doubtful.clear();
+    doubtful.extend(blocks.enumerate().map(|(number, ((wholes, greatest), roots))| {
+        let starts = if starts.is_empty() { &[0; STEPPED_LANES] } else { &starts[number * STEPPED_LANES..] };
+        let mut leaves = false;
+        for (((&whole, &start), greatest), root) in wholes.iter().zip(starts).zip(greatest).zip(roots) {
+            // Roots are below 2^16; the first is not more than the greatest product so many times: below 2^31.
+            let norm = (row[0] * greatest).min(row[1] * root);
+            let sum = whole - start;
+            let up = (norm.wrapping_add_signed(sum) / 2).cast_signed();
+            let down = (norm.wrapping_add_signed(-sum) / 2).cast_signed();
+            let (above, below) = if inner { (start.max(0), start.min(0)) } else { (start, start) };
+            leaves |= above + up > most || below - down < !most;
+        }
+        leaves
+    }));
 }
 
 /// Sums reduced once to `bits` bits.
@@ -118,12 +208,6 @@ fn reduce(bits: u32, columns: usize, registers: &mut [i32]) -> Found {
             registers.iter_mut().for_each(|sum| *sum = *sum << unused >> unused);
         }
     }
-    found.wrong = found.overflows;
+    found.changed = found.overflows;
     found
-}
-
-/// The least and the greatest.
-#[inline(always)]
-fn ends(sums: &[i32]) -> (i32, i32) {
-    sums.iter().fold((i32::MAX, i32::MIN), |(least, most), &sum| (least.min(sum), most.max(sum)))
 }

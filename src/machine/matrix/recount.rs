@@ -9,7 +9,7 @@ use super::wide::{self, Packed};
 use super::{rule, size};
 use crate::isa::{Format, Instr, Matrix};
 use crate::machine::State;
-use crate::machine::kernels::{self, Extension, Kernels, Reach, compiled};
+use crate::machine::kernels::{self, Columns, Extension, Kernels, Reach, Row, compiled};
 use crate::number::{AccumulatorRule, Overflow, max_code};
 use crate::program::Step;
 
@@ -135,10 +135,10 @@ impl Recounter {
         let packed = wide::pack(m, positions_reduced, state);
         let mut outputs = self.start(m);
         let width = outputs.width;
-        let right = packed.right.by_index(width);
+        let right = packed.right.by_index();
         let wrapped_joins = self.join(step.rule, &packed, &right, &mut outputs);
         outputs.products += i64::from(m.length);
-        for row in right.chunks_exact(width) {
+        for row in right.codes().chunks_exact(width) {
             outputs.norms.iter_mut().zip(row).for_each(|(n, &v)| *n += i64::from(v.unsigned_abs()));
         }
         let left = greatest_code(m.left_format);
@@ -181,8 +181,8 @@ impl Recounter {
     }
 
     /// Joins the products of an instruction; how many joins wrapped.
-    fn join(&self, rule: AccumulatorRule, packed: &Packed, right: &[i16], outputs: &mut Opens) -> u64 {
-        let greatest = compiled!(self.kernels, wide::greatest(&packed.left) * wide::greatest(right));
+    fn join(&self, rule: AccumulatorRule, packed: &Packed, right: &Columns, outputs: &mut Opens) -> u64 {
+        let greatest = compiled!(self.kernels, wide::greatest(&packed.left) * wide::greatest(right.codes()));
         let lanes = kernels::stepped_lanes(rule, greatest).filter(|_| rule.overflow == Overflow::Wrap);
         let (columns, width) = (outputs.columns, outputs.width);
         let rows = outputs.sums.par_chunks_mut(width).zip(outputs.least.par_chunks_mut(width));
@@ -192,10 +192,11 @@ impl Recounter {
         rows.with_min_len(4)
             .map(|((((sums, least), greatest_sums), registers), row)| {
                 let reach = Reach { sums, least, greatest: greatest_sums };
-                self.kernels.partial_sums(rule, greatest, row, right, reach);
+                let row = Row::of(self.kernels, row);
+                self.kernels.partial_sums(rule, greatest, &row, right, reach);
                 let Some(lanes) = lanes else { return 0 };
                 let mut overflows = vec![0u32; width];
-                self.kernels.stepped(lanes, rule, row, right, registers, &mut overflows);
+                self.kernels.stepped(lanes, rule, &row, (right, 0), registers, &mut overflows);
                 overflows[..columns].iter().map(|&n| u64::from(n)).sum()
             })
             .sum()

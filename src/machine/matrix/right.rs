@@ -5,7 +5,7 @@ use super::layout::Layout;
 use super::size;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
-    GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, STEPPED_LANES, Transposed, interleave,
+    Columns, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Transposed, interleave,
 };
 use crate::machine::{State, state::unsigned_element};
 
@@ -22,8 +22,8 @@ pub(super) struct Right {
     /// Codes not zero of each reduction index, over all columns.
     pub(super) nonzero: Vec<u32>,
     unit_sums: Vec<i32>,
-    /// `[index][column]`, columns padded to whole blocks; empty until asked for.
-    stepped: Vec<i16>,
+    /// What joins one after another want; empty until asked for.
+    stepped: Columns,
     /// What [`Layout::transposed`] asks for.
     pub(super) turned: Lines,
     /// Whether panels and corrections are of these codes, and whether what is turned is.
@@ -74,17 +74,23 @@ impl Right {
         }
     }
 
-    /// Codes in the order of the reduction, `[index][column]`, columns padded with zeros to whole blocks of lanes.
-    pub(super) fn stepped(&mut self, layout: &Layout) -> &[i16] {
+    /// Codes as joins one after another want them.
+    #[inline(always)]
+    pub(super) fn stepped(&mut self, layout: &Layout) -> &Columns {
         if self.stepped.is_empty() {
             let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
-            let width = columns.next_multiple_of(STEPPED_LANES);
-            self.stepped.resize(layout.right_of.len() * width, 0);
-            for (&base, row) in layout.right_of.iter().zip(self.stepped.chunks_exact_mut(width)) {
-                for (j, code) in row[..columns].iter_mut().enumerate() {
-                    *code = self.codes[at_column(base, stride, j)].cast_signed().into();
+            let codes = &self.codes;
+            self.stepped.take((layout.right_of.len(), columns), |index, row| {
+                let base = layout.right_of[index];
+                if stride == 1 {
+                    let codes = &codes[base..base + columns];
+                    row.iter_mut().zip(codes).for_each(|(to, code)| *to = code.cast_signed().into());
+                } else {
+                    row.iter_mut().enumerate().for_each(|(j, to)| {
+                        *to = codes[at_column(base, stride, j)].cast_signed().into();
+                    });
                 }
-            }
+            });
         }
         &self.stepped
     }

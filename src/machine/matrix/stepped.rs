@@ -7,7 +7,7 @@ use super::size;
 use super::wide;
 use crate::isa::Matrix;
 use crate::machine::State;
-use crate::machine::kernels::{self, Kernels, compiled};
+use crate::machine::kernels::{self, Kernels, Row, compiled};
 use crate::number::{Accumulator, AccumulatorRule, Overflow};
 
 /// What becomes of every output whose exact sum, start left out, is in `sums`.
@@ -22,10 +22,10 @@ pub(super) fn outputs(
 ) -> Vec<Output> {
     let packed = wide::pack(m, positions_reduced, state);
     let columns = size(m.columns);
-    let width = columns.next_multiple_of(kernels::STEPPED_LANES);
-    let right = packed.right.by_index(width);
+    let right = packed.right.by_index();
+    let width = right.width();
     let (greatest_left, greatest_right) =
-        compiled!(kernels, (wide::greatest(&packed.left), wide::greatest(&right)));
+        compiled!(kernels, (wide::greatest(&packed.left), wide::greatest(right.codes())));
     let greatest = greatest_left * greatest_right;
     let lanes = kernels::stepped_lanes(rule, greatest);
     let mut outputs = vec![Output { register: 0, exact: 0, overflows: 0 }; size(m.rows) * columns];
@@ -47,14 +47,14 @@ pub(super) fn outputs(
             let mut registers = vec![0i64; width];
             (0..columns).for_each(|j| registers[j] = start(j).register);
             let mut overflows = vec![0u32; width];
-            kernels.stepped(lanes, rule, row, &right, &mut registers, &mut overflows);
+            kernels.stepped(lanes, rule, &Row::of(kernels, row), (&right, 0), &mut registers, &mut overflows);
             for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
                 let exact = start(j).exact + i128::from(sum);
                 *output = Output { register: registers[j], exact, overflows: overflows[j].into() };
             }
         } else {
             for (j, output) in outputs.iter_mut().enumerate() {
-                let right = right.iter().skip(j).step_by(width);
+                let right = right.codes().iter().skip(j).step_by(width);
                 *output = one(rule, row, right, start(j));
             }
         }

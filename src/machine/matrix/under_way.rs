@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::rule::{Output, Start, bits_of, keys, outputs_of, starts};
-use super::size;
+use super::{range_of, size};
 use crate::isa::{Instr, Matrix};
-use crate::machine::State;
+use crate::machine::{Exact, State};
 use crate::machine::unfinished::Unfinished;
 use crate::number::AccumulatorRule;
 
@@ -22,8 +22,8 @@ pub(super) struct UnderWay {
 #[derive(Debug)]
 struct Tile {
     m: Matrix,
-    /// In row-major order; nothing where the register is its exact sum.
-    sums: Vec<Option<i128>>,
+    /// In row-major order.
+    sums: Vec<i64>,
 }
 
 impl UnderWay {
@@ -57,7 +57,7 @@ impl UnderWay {
         };
         if let Some(place) = tile {
             let mut sums = self.tiles[place].sums.iter();
-            starts(m, rule, state, |register| add(register, sums.next().copied().flatten()));
+            starts(m, rule, state, |register| add(register, sums.next().map(|&sum| sum.into())));
         } else {
             let mut places = keys(m);
             let mut exact = || places.next().and_then(|place| self.single.exact(place));
@@ -72,12 +72,66 @@ impl UnderWay {
             self.tiles.swap_remove(place);
         }
         let differs = |o: &Output| m.partial && i128::from(o.register) != o.exact;
-        let sums = outputs.iter().map(|o| differs(o).then_some(o.exact));
-        if !self.single.is_empty() {
-            put(&mut self.single, m, sums);
-        } else if outputs.iter().any(differs) {
-            self.tiles.push(Tile { m: *m, sums: sums.collect() });
+        if !outputs.iter().any(differs) {
+            if !self.single.is_empty() {
+                put(&mut self.single, m, outputs.iter().map(|_| None));
+            }
+            return;
         }
+        let narrow: Option<Vec<i64>> = outputs.iter().map(|o| i64::try_from(o.exact).ok()).collect();
+        match narrow.filter(|_| self.single.is_empty()) {
+            Some(sums) => self.tiles.push(Tile { m: *m, sums }),
+            None => {
+                self.scatter();
+                put(&mut self.single, m, outputs.iter().map(|o| differs(o).then_some(o.exact)));
+            }
+        }
+    }
+
+    /// Whether nothing but a tile, or nothing at all, is known of an instruction's outputs, as [`UnderWay::join`] wants it.
+    pub(super) fn is_plain(&mut self, m: &Matrix) -> bool {
+        self.make_room(m);
+        self.single.is_empty()
+    }
+
+    /// Exact sums, between those of `alone`, join those of an instruction's outputs, which become `registers`; later
+    /// instructions may go on with them. `changed` of the registers are not `starts` and `sums`. Returns how many are not
+    /// the whole exact sum, and the exact sums' extremes; nothing while the reduction is under way.
+    ///
+    /// # Panics
+    /// When something else is known than a tile.
+    #[inline(always)]
+    pub(super) fn join(
+        &mut self,
+        m: &Matrix,
+        (starts, sums, alone): (&[i32], &[u8], Exact),
+        (registers, changed): (&[i32], u64),
+    ) -> (u64, Option<Exact>) {
+        assert!(self.single.is_empty());
+        let same = self.make_room(m).map(|place| self.tiles.swap_remove(place));
+        let tile = same.filter(|_| m.accumulate);
+        match tile {
+            None if m.partial && changed == 0 => return (0, None),
+            None if !m.partial && starts.is_empty() => return (changed, Some(alone)),
+            _ => {}
+        }
+        let sums = sums.as_chunks::<4>().0.iter().map(|&word| i64::from(i32::from_le_bytes(word)));
+        let exact = match tile {
+            Some(Tile { sums: mut exact, .. }) => {
+                exact.iter_mut().zip(sums).for_each(|(exact, sum)| *exact += sum);
+                exact
+            }
+            None if starts.is_empty() => sums.collect(),
+            None => sums.zip(starts).map(|(sum, &start)| sum + i64::from(start)).collect(),
+        };
+        let wrong = exact.iter().zip(registers).map(|(&exact, &r)| u64::from(exact != i64::from(r))).sum();
+        if !m.partial {
+            return (wrong, Some(range_of(&exact)));
+        }
+        if wrong > 0 {
+            self.tiles.push(Tile { m: *m, sums: exact });
+        }
+        (0, None)
     }
 
     /// The tile that an instruction's outputs are; where they are none, no tile meets them.
@@ -97,7 +151,7 @@ impl UnderWay {
     /// Makes single sums of all tiles'.
     fn scatter(&mut self) {
         for Tile { m, sums } in self.tiles.drain(..) {
-            put(&mut self.single, &m, sums.into_iter());
+            put(&mut self.single, &m, sums.into_iter().map(|sum| Some(sum.into())));
         }
     }
 }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Product, size};
 use crate::isa::{Address, Matrix, Memory, TapOrder, TapRun};
-use crate::machine::kernels::{Kernels, compiled, row_products};
+use crate::machine::kernels::{Columns, Kernels, compiled, row_products};
 use crate::machine::{State, element, values};
 
 /// Operands of one instruction: rows of `length` codes each.
@@ -33,17 +33,18 @@ impl RightCodes {
         (0..self.columns).flat_map(|j| self.first.iter().map(move |&first| self.at(first, j))).collect()
     }
 
-    /// `[index][column]`, rows of `width`.
-    pub(super) fn by_index(&self, width: usize) -> Vec<i16> {
-        let mut right = vec![0; self.first.len() * width];
-        for (row, &first) in right.chunks_exact_mut(width).zip(&self.first) {
+    /// `[index][column]`.
+    pub(super) fn by_index(&self) -> Columns {
+        let mut found = Columns::default();
+        found.take((self.first.len(), self.columns), |index, row| {
+            let first = self.first[index];
             let place = usize::try_from(first).unwrap_or(usize::MAX);
             match self.codes.get(place..place + self.columns).filter(|_| self.stride == 1) {
-                Some(codes) => row[..self.columns].copy_from_slice(codes),
-                None => row[..self.columns].iter_mut().enumerate().for_each(|(j, v)| *v = self.at(first, j)),
+                Some(codes) => row.copy_from_slice(codes),
+                None => row.iter_mut().enumerate().for_each(|(j, v)| *v = self.at(first, j)),
             }
-        }
-        right
+        });
+        found
     }
 }
 
