@@ -17,6 +17,7 @@ mod peak;
 mod portable;
 mod product;
 mod row;
+mod saturating;
 mod stepped;
 #[cfg(target_arch = "x86_64")]
 mod sums;

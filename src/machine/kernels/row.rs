@@ -25,30 +25,31 @@ impl Row {
         self.find(kernels);
     }
 
-    /// Becomes codes plus 128 that lie in pieces: first byte and length of each.
+    /// Becomes codes plus 128 that lie in pieces, first byte and length of each, `length` together.
     ///
     /// # Panics
-    /// When there are fewer than [`TURN_SLACK`](super::TURN_SLACK) bytes behind a piece.
+    /// When pieces are longer, or there are fewer than [`TURN_SLACK`](super::TURN_SLACK) bytes behind one.
     pub(in crate::machine) fn take_pieces(
         &mut self,
         kernels: Kernels,
         bytes: &[u8],
-        pieces: impl Iterator<Item = (usize, usize)>,
+        (pieces, length): (impl Iterator<Item = (usize, usize)>, usize),
     ) {
-        compiled!(kernels, self.widen(bytes, pieces));
+        // Whole registers are written: what is behind a piece the next overwrites.
+        self.codes.resize(length + REGISTER, 0);
+        let mut at = 0;
+        compiled!(kernels, {
+            for (first, length) in pieces {
+                for done in (0..length).step_by(REGISTER) {
+                    let from = bytes[first + done..].first_chunk().expect("slack behind a piece");
+                    let to = self.codes[at + done..].first_chunk_mut().expect("slack behind the codes");
+                    widen(kernels, from, to);
+                }
+                at += length;
+            }
+        });
+        self.codes.truncate(length);
         self.find(kernels);
-    }
-
-    #[inline(always)]
-    fn widen(&mut self, bytes: &[u8], pieces: impl Iterator<Item = (usize, usize)>) {
-        self.codes.clear();
-        for (first, length) in pieces {
-            // Whole registers: what is behind a piece the next overwrites.
-            let (at, whole) = (self.codes.len(), length.next_multiple_of(REGISTER));
-            let codes = bytes[first..first + whole].iter();
-            self.codes.extend(codes.map(|&code| i16::from(code) - 128));
-            self.codes.truncate(at + length);
-        }
     }
 
     /// Finds the codes that are not zero.
@@ -87,6 +88,35 @@ impl Row {
 
 /// Codes found at once.
 const REGISTER: usize = 16;
+
+/// Codes of codes plus 128.
+#[inline(always)]
+fn widen(kernels: Kernels, from: &[u8; REGISTER], to: &mut [i16; REGISTER]) {
+    match kernels.extension() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Kernels` has only what the processor has.
+        Extension::Avx512Vnni | Extension::Amx => unsafe { widen_in_register(from, to) },
+        _ => to.iter_mut().zip(from).for_each(|(to, &code)| *to = i16::from(code) - 128),
+    }
+}
+
+/// The same: the compiler would take them one by one.
+///
+/// # Safety
+/// The processor has the features.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn widen_in_register(from: &[u8; REGISTER], to: &mut [i16; REGISTER]) {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm256_cvtepu8_epi16, _mm256_set1_epi16, _mm256_storeu_si256, _mm256_sub_epi16,
+    };
+    // SAFETY: a register of either.
+    unsafe {
+        let codes = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.as_ptr().cast()));
+        _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_sub_epi16(codes, _mm256_set1_epi16(128)));
+    }
+}
 
 /// Finds the codes that are not zero and their places, in order; how many.
 fn nonzeros(codes: &[i16], (places, found): (&mut [u32], &mut [i32])) -> usize {

@@ -1,6 +1,6 @@
 //! Joins one after another, many columns side by side.
 
-use super::{Columns, Extension, Kernels, Row, compiled};
+use super::{Columns, Kernels, Row, compiled};
 use crate::number::{AccumulatorRule, Overflow};
 
 /// Columns stepped side by side.
@@ -58,7 +58,10 @@ impl Kernels {
         overflows: &mut [u32],
     ) {
         assert!(registers.len().is_multiple_of(STEPPED_LANES) && overflows.len() == registers.len());
-        compiled!(self, by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers, overflows));
+        compiled!(
+            self,
+            by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers, overflows)
+        );
     }
 }
 
@@ -80,21 +83,21 @@ fn by_blocks(lanes: Lanes, all: &Block<'_>, registers: &mut [i64], overflows: &m
 
 /// What joins columns side by side.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    kernels: Kernels,
-    rule: AccumulatorRule,
-    row: &'a Row,
-    right: &'a Columns,
+pub(super) struct Block<'a> {
+    pub(super) kernels: Kernels,
+    pub(super) rule: AccumulatorRule,
+    pub(super) row: &'a Row,
+    pub(super) right: &'a Columns,
     /// The first of them.
-    column: usize,
+    pub(super) column: usize,
 }
 
 #[inline(always)]
 fn block<const N: usize>(lanes: Lanes, b: &Block<'_>, registers: &mut [i64; N], overflows: &mut [u32; N]) {
     let saturates = b.rule.overflow == Overflow::Saturate;
     match (lanes, is_lone(b.rule), saturates) {
-        (Lanes::Half, ..) => half(b, registers, overflows),
-        (Lanes::Ends, ..) => ends(b, registers, overflows),
+        (Lanes::Half, ..) => b.half(registers, overflows),
+        (Lanes::Ends, ..) => b.ends(registers, overflows),
         (Lanes::Narrow, true, true) => narrow_lone::<N, true>(b, registers, overflows),
         (Lanes::Narrow, true, false) => narrow_lone::<N, false>(b, registers, overflows),
         (Lanes::Narrow, false, true) => narrow_groups::<N, true>(b, registers, overflows),
@@ -104,165 +107,11 @@ fn block<const N: usize>(lanes: Lanes, b: &Block<'_>, registers: &mut [i64; N], 
     }
 }
 
-/// A register of `bits` bits in the top of 16: a sum of 16 bits saturates where the register's would. What a saturated
-/// sum has below the register (all ones, or all zeros) neither carries nor is carried into.
-#[inline(always)]
-fn half<const N: usize>(b: &Block<'_>, registers: &mut [i64; N], overflows: &mut [u32; N]) {
-    let up = 16 - b.rule.bits;
-    let mut sums = registers.map(|register| low_16(register << up));
-    // Counts of so many joins fit 16 bits.
-    let (places, lefts) = (b.row.places().chunks(1 << 15), b.row.nonzero().chunks(1 << 15));
-    for steps in places.zip(lefts) {
-        let mut over = [0; N];
-        b.saturate(steps, up, &mut sums, &mut over);
-        overflows.iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));
-    }
-    registers.iter_mut().zip(sums).for_each(|(r, sum)| *r = i64::from(sum >> up));
-}
-
-/// The low 16 bits.
-#[inline(always)]
-fn low_16(number: i64) -> i16 {
-    let [a, b, ..] = number.to_le_bytes();
-    i16::from_le_bytes([a, b])
-}
-
 /// The low 32 bits.
 #[inline(always)]
-fn low_32(number: i64) -> i32 {
+pub(super) fn low_32(number: i64) -> i32 {
     let [a, b, c, d, ..] = number.to_le_bytes();
     i32::from_le_bytes([a, b, c, d])
-}
-
-/// A register of more than 16 bits that saturates, in 16: for so many joins as come to less than half of them it meets one
-/// end of its range at most. If one is that near, that is the end of the 16 bits; a register that is near none begins in
-/// their middle and meets none. What the 16 bits have moved is what the register has.
-#[inline(always)]
-fn ends<const N: usize>(b: &Block<'_>, registers: &mut [i64; N], overflows: &mut [u32; N]) {
-    const REACH: i32 = i16::MAX as i32;
-    let (least, greatest): (i32, i32) = (-(1 << (b.rule.bits - 1)), (1 << (b.rule.bits - 1)) - 1);
-    let mut sums = registers.map(low_32);
-    let mut over = [0u16; N];
-    let (mut places, mut lefts) = (b.row.places(), b.row.nonzero());
-    let mut counted = 0;
-    while !places.is_empty() {
-        let mut room = REACH;
-        let more = |(place, left): &(&u32, &i32)| {
-            room -= left.abs() * b.right.greatest_of(**place);
-            room >= 0
-        };
-        let count = places.iter().zip(lefts).take_while(more).count().clamp(1, 1 << 15);
-        if counted + count >= 1 << 16 {
-            overflows.iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));
-            (over, counted) = ([0; N], 0);
-        }
-        let mut starts = [0i16; N];
-        for (start, &sum) in starts.iter_mut().zip(&sums) {
-            // Of these one is 0, or both.
-            let [above, below] = [(sum - (greatest - REACH)).max(0), (sum - (least + REACH + 1)).min(0)];
-            *start = low_16((above + below).into());
-        }
-        let mut moved = starts;
-        b.saturate((&places[..count], &lefts[..count]), 0, &mut moved, &mut over);
-        for ((sum, moved), start) in sums.iter_mut().zip(&moved).zip(&starts) {
-            *sum += i32::from(moved.wrapping_sub(*start));
-        }
-        counted += count;
-        (places, lefts) = (&places[count..], &lefts[count..]);
-    }
-    overflows.iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));
-    registers.iter_mut().zip(sums).for_each(|(r, sum)| *r = sum.into());
-}
-
-impl Block<'_> {
-    /// Joins sums that saturate at the ends of 16 bits, each left code times 2^`up`, and counts the joins that did. No
-    /// product, nor a count, leaves 16 bits.
-    #[inline(always)]
-    fn saturate<const N: usize>(
-        &self,
-        steps: (&[u32], &[i32]),
-        up: u32,
-        sums: &mut [i16; N],
-        over: &mut [u16; N],
-    ) {
-        match self.kernels.extension() {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernels` has only what the processor has.
-            Extension::Avx512Vnni | Extension::Amx => unsafe {
-                self.saturate_in_registers(steps, up, sums, over);
-            },
-            _ => self.saturate_in_loops(steps, up, sums, over),
-        }
-    }
-
-    #[inline(always)]
-    fn saturate_in_loops<const N: usize>(
-        &self,
-        (places, lefts): (&[u32], &[i32]),
-        up: u32,
-        sums: &mut [i16; N],
-        over: &mut [u16; N],
-    ) {
-        for (&index, &left) in places.iter().zip(lefts) {
-            let (left, right) = (low_16(left.into()) << up, self.right.at::<N>(index, self.column));
-            for j in 0..N {
-                let product = left.wrapping_mul(right[j]);
-                let sum = sums[j].saturating_add(product);
-                over[j] += u16::from(sum != sums[j].wrapping_add(product));
-                sums[j] = sum;
-            }
-        }
-    }
-
-    /// The same: the compiler would not keep the sums in registers.
-    ///
-    /// # Safety
-    /// The processor has the features.
-    #[cfg(target_arch = "x86_64")]
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn saturate_in_registers<const N: usize>(
-        &self,
-        (places, lefts): (&[u32], &[i32]),
-        up: u32,
-        sums: &mut [i16; N],
-        over: &mut [u16; N],
-    ) {
-        use std::arch::x86_64::{
-            _mm512_add_epi16, _mm512_adds_epi16, _mm512_cmpneq_epi16_mask, _mm512_loadu_si512,
-            _mm512_mask_add_epi16, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_setzero_si512,
-            _mm512_storeu_si512,
-        };
-        const { assert!(N == STEPPED_LANES || N == 2 * STEPPED_LANES) };
-        let (mut held, mut counts) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2]);
-        for v in 0..N / STEPPED_LANES {
-            // SAFETY: whole registers of sums and counts.
-            unsafe {
-                held[v] = _mm512_loadu_si512(sums[v * STEPPED_LANES..].as_ptr().cast());
-                counts[v] = _mm512_loadu_si512(over[v * STEPPED_LANES..].as_ptr().cast());
-            }
-        }
-        for (&index, &left) in places.iter().zip(lefts) {
-            let left = _mm512_set1_epi16(low_16(left.into()) << up);
-            let right = self.right.at::<N>(index, self.column);
-            for v in 0..N / STEPPED_LANES {
-                // SAFETY: whole registers of the columns.
-                let codes = unsafe { _mm512_loadu_si512(right[v * STEPPED_LANES..].as_ptr().cast()) };
-                let product = _mm512_mullo_epi16(left, codes);
-                let sum = _mm512_adds_epi16(held[v], product);
-                let leaves = _mm512_cmpneq_epi16_mask(sum, _mm512_add_epi16(held[v], product));
-                counts[v] = _mm512_mask_add_epi16(counts[v], leaves, counts[v], _mm512_set1_epi16(1));
-                held[v] = sum;
-            }
-        }
-        for v in 0..N / STEPPED_LANES {
-            // SAFETY: whole registers of sums and counts.
-            unsafe {
-                _mm512_storeu_si512(sums[v * STEPPED_LANES..].as_mut_ptr().cast(), held[v]);
-                _mm512_storeu_si512(over[v * STEPPED_LANES..].as_mut_ptr().cast(), counts[v]);
-            }
-        }
-    }
 }
 
 /// Joins of 32 bits, each of one product.
@@ -297,24 +146,22 @@ macro_rules! groups {
             registers: &mut [i64; N],
             overflows: &mut [u32; N],
         ) {
-            let join = |register: &mut [$lane; N],
-                        added: &[$lane; N],
-                        bits: u32,
-                        overflows: &mut [u32; N]| {
-                let (least, greatest): ($lane, $lane) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
-                let unused = <$lane>::BITS - bits;
-                for j in 0..N {
-                    let sum = register[j] + added[j];
-                    let held = if SATURATE { sum.clamp(least, greatest) } else { sum << unused >> unused };
-                    overflows[j] += u32::from(held != sum);
-                    register[j] = held;
-                }
-            };
+            let join =
+                |register: &mut [$lane; N], added: &[$lane; N], bits: u32, overflows: &mut [u32; N]| {
+                    let (least, greatest): ($lane, $lane) = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1);
+                    let unused = <$lane>::BITS - bits;
+                    for j in 0..N {
+                        let sum = register[j] + added[j];
+                        let held =
+                            if SATURATE { sum.clamp(least, greatest) } else { sum << unused >> unused };
+                        overflows[j] += u32::from(held != sum);
+                        register[j] = held;
+                    }
+                };
             let rule = b.rule;
             // Registers and sums fit the lanes: `stepped_lanes` proved it.
             let start = registers.map(|r| <$lane>::try_from(r).unwrap_or(0));
-            let (mut inner, mut outer) =
-                if rule.chunk > 0 { ([0; N], start) } else { (start, [0; N]) };
+            let (mut inner, mut outer) = if rule.chunk > 0 { ([0; N], start) } else { (start, [0; N]) };
             let mut over = [0u32; N];
             let tree = usize::try_from(rule.tree).unwrap_or(usize::MAX);
             let mut joins = 0;
@@ -356,6 +203,7 @@ groups!(wide_groups, i64);
 
 #[cfg(test)]
 mod tests {
+    use super::super::Extension;
     use super::*;
     use crate::number::Accumulator;
     use proptest::prelude::*;
@@ -364,15 +212,9 @@ mod tests {
         let overflow = prop::sample::select(Overflow::ALL.to_vec());
         let tree = prop_oneof![Just(1u32), 1u32..6];
         let chunk = prop_oneof![Just(0u32), 0u32..6];
-        (4u32..=62, overflow, tree, chunk, 4u32..=62).prop_map(
-            |(bits, overflow, tree, chunk, outer_bits)| AccumulatorRule {
-                bits,
-                overflow,
-                tree,
-                chunk,
-                outer_bits,
-            },
-        )
+        (4u32..=62, overflow, tree, chunk, 4u32..=62).prop_map(|(bits, overflow, tree, chunk, outer_bits)| {
+            AccumulatorRule { bits, overflow, tree, chunk, outer_bits }
+        })
     }
 
     proptest! {

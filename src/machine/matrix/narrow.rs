@@ -120,7 +120,11 @@ impl Narrow {
                 if !self.doubtful.contains(&true) {
                     continue;
                 }
-                self.row.take_pieces(kernels, left.laid_out(layout), layout.pieces(base));
+                self.row.take_pieces(
+                    kernels,
+                    left.laid_out(layout),
+                    (layout.pieces(base), size(layout.m.length)),
+                );
                 self.held.clear();
                 self.held.extend(starts.iter().map(|&start| i64::from(start)));
                 self.held.resize(width, 0);
@@ -181,7 +185,7 @@ fn doubt(
     doubtful.clear();
     doubtful.extend(blocks.enumerate().map(|(number, ((wholes, greatest), roots))| {
         let starts = if starts.is_empty() { &[0; STEPPED_LANES] } else { &starts[number * STEPPED_LANES..] };
-        let mut leaves = false;
+        let (mut highest, mut lowest) = (0, 0);
         for (((&whole, &start), greatest), root) in wholes.iter().zip(starts).zip(greatest).zip(roots) {
             // Roots are below 2^16; the first is not more than the greatest product so many times: below 2^31.
             let norm = (row[0] * greatest).min(row[1] * root);
@@ -189,9 +193,10 @@ fn doubt(
             let up = (norm.wrapping_add_signed(sum) / 2).cast_signed();
             let down = (norm.wrapping_add_signed(-sum) / 2).cast_signed();
             let (above, below) = if inner { (start.max(0), start.min(0)) } else { (start, start) };
-            leaves |= above + up > most || below - down < !most;
+            highest = highest.max(above + up);
+            lowest = lowest.min(below - down);
         }
-        leaves
+        highest > most || lowest < !most
     }));
 }
 

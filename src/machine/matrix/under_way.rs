@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::rule::{Output, Start, bits_of, keys, outputs_of, starts};
 use super::{range_of, size};
 use crate::isa::{Instr, Matrix};
-use crate::machine::{Exact, State};
 use crate::machine::unfinished::Unfinished;
+use crate::machine::{Exact, State};
 use crate::number::AccumulatorRule;
 
 /// Exact sums of reductions that later instructions go on with, where the register is another number.
