@@ -43,13 +43,38 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// An output in `row`, column `column`, with so many overflows.
+    /// Puts what registers of a row hold, from a column on, where the exact sums were. They left their range so often.
+    #[inline(always)]
+    fn put(
+        &mut self,
+        (row, first): (usize, usize),
+        rule: AccumulatorRule,
+        registers: &mut [i32],
+        (held, over): (&[i64], &mut [u32]),
+    ) {
+        let (mut changed, mut overflows) = (0u32, 0u32);
+        for ((register, &held), over) in registers.iter_mut().zip(held).zip(&mut *over) {
+            let held = i32::try_from(held).unwrap_or(0);
+            let differs = u32::from(held != *register);
+            // One that wrapped counts once.
+            *over = if rule.overflow == Overflow::Wrap { differs } else { *over };
+            (changed, overflows) = (changed + differs, overflows + *over);
+            *register = held;
+        }
+        self.changed += u64::from(changed);
+        if overflows > 0 {
+            let column = over.iter().position(|&n| n > 0).unwrap_or(0);
+            self.add(row, first + column, overflows.into());
+        }
+    }
+
+    /// Outputs of `row` with so many overflows, the first of them in a column.
     fn add(&mut self, row: usize, column: usize, overflows: u64) {
         self.overflows += overflows;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let place = OverflowPlace { row: number(row), column: number(column) };
         let earlier = |p: &OverflowPlace| (p.row, p.column) <= (place.row, place.column);
-        if overflows > 0 && !self.first_overflow.as_ref().is_some_and(earlier) {
+        if !self.first_overflow.as_ref().is_some_and(earlier) {
             self.first_overflow = Some(place);
         }
     }
@@ -136,16 +161,8 @@ impl Narrow {
                     if blocks[0] {
                         let (held, over) = (&mut self.held[first..end], &mut self.overflows[first..end]);
                         kernels.stepped(lanes, rule, &self.row, (right, first), held, over);
-                        let until = end.min(columns);
-                        for (column, register) in (first..until).zip(&mut registers[first..until]) {
-                            let held = i32::try_from(self.held[column]).unwrap_or(0);
-                            let differs = u64::from(held != *register);
-                            found.changed += differs;
-                            let counted = rule.overflow != Overflow::Wrap;
-                            let overflows = if counted { self.overflows[column].into() } else { differs };
-                            found.add(row, column, overflows);
-                            *register = held;
-                        }
+                        let registers = &mut registers[first..end.min(columns)];
+                        compiled!(kernels, found.put((row, first), rule, registers, (held, over)));
                     }
                     first = end;
                 }
