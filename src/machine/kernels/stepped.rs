@@ -230,21 +230,31 @@ mod tests {
             };
             let width = 3 * STEPPED_LANES;
             let right: Vec<i16> = (0..row.len() * width).map(|_| next() >> few).collect();
-            let starts: Vec<i64> =
-                (0..width).map(|_| crate::number::wrap(i128::from(next()) << 20, rule.result_bits())).collect();
+            // In the middle, near either end, anywhere.
+            let most = (1i64 << (rule.result_bits() - 1)) - 1;
+            let starts: Vec<i64> = (0..width)
+                .map(|j| match (j % 4, i64::from(next())) {
+                    (0, _) => 0,
+                    (1, x) => (most - 200 * x.abs()).max(0),
+                    (2, x) => (200 * x.abs() - most).min(0) - 1,
+                    (_, x) => crate::number::wrap(i128::from(x) << 20, rule.result_bits()),
+                })
+                .collect();
             let greatest = row.iter().map(|a| i64::from(a.unsigned_abs())).max().unwrap_or(0) * (128 >> few);
             let lanes = stepped_lanes(rule, greatest).unwrap();
-            let (mut registers, mut overflows) = (starts.clone(), vec![0; width]);
             let mut columns = Columns::default();
             columns.take((row.len(), width), |k, to| to.copy_from_slice(&right[k * width..][..width]));
-            let kernels = Kernels::of(Extension::chosen());
-            let row_of = Row::of(kernels, &row);
-            kernels.stepped(lanes, rule, &row_of, (&columns, 0), &mut registers, &mut overflows);
-            for j in 0..width {
-                let mut one = Accumulator::new(rule, starts[j], starts[j].into());
-                row.iter().enumerate().for_each(|(k, &a)| one.product(i64::from(a) * i64::from(right[k * width + j])));
-                let sum = one.finish();
-                prop_assert_eq!((registers[j], u64::from(overflows[j])), (sum.register, sum.overflows));
+            for kernels in Extension::available().map(Kernels::of) {
+                let (mut registers, mut overflows) = (starts.clone(), vec![0; width]);
+                let codes = Row::of(kernels, &row);
+                kernels.stepped(lanes, rule, &codes, (&columns, 0), &mut registers, &mut overflows);
+                for j in 0..width {
+                    let mut one = Accumulator::new(rule, starts[j], starts[j].into());
+                    let right = |k: usize| i64::from(right[k * width + j]);
+                    row.iter().enumerate().for_each(|(k, &a)| one.product(i64::from(a) * right(k)));
+                    let sum = one.finish();
+                    prop_assert_eq!((registers[j], u64::from(overflows[j])), (sum.register, sum.overflows));
+                }
             }
         }
     }

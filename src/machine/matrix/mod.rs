@@ -373,6 +373,7 @@ struct Starts {
     taken: bool,
 }
 
+/// Looks at what an instruction goes on from; takes it, where words do not hold it as it is.
 #[inline(always)]
 fn look_at_starts(m: &Matrix, rule: AccumulatorRule, state: &State, narrow: &mut Narrow) -> Starts {
     let words = m.out_format.bits() == 32;
@@ -412,11 +413,11 @@ fn exact(extremes: &Extremes) -> Exact {
 }
 
 #[inline(always)]
-fn range_of<T: Copy + Ord + Default + Into<i64>>(sums: &[T]) -> Exact {
+fn range_of(sums: &[i64]) -> Exact {
     Exact {
-        least: sums.iter().min().copied().unwrap_or_default().into(),
-        greatest: sums.iter().max().copied().unwrap_or_default().into(),
-        zeros: sums.iter().filter(|&&s| s == T::default()).count() as u64,
+        least: sums.iter().min().copied().unwrap_or(0),
+        greatest: sums.iter().max().copied().unwrap_or(0),
+        zeros: sums.iter().filter(|&&s| s == 0).count() as u64,
     }
 }
 
