@@ -184,7 +184,8 @@ impl Narrow {
     }
 }
 
-/// Which blocks of columns of a row (its sum of magnitudes and that of squares) are not proved to stay in range, from their starts (none: zero) to what they come to.
+/// Which blocks of columns of a row are not proved to stay in range, from their starts (none: zero) to what they come to.
+/// Of the row the sum of magnitudes and that of squares.
 #[inline(always)]
 fn doubt(
     rule: AccumulatorRule,
