@@ -1,6 +1,6 @@
 //! The right operand as joins meet it, one product after another with many columns side by side, and its norms.
 
-use super::STEPPED_LANES;
+use super::{Row, STEPPED_LANES};
 
 /// Codes `[index][column]`, columns padded with zeros to whole lanes.
 #[derive(Debug, Default)]
@@ -52,6 +52,11 @@ impl Columns {
     /// Whether there are none.
     pub(in crate::machine) fn is_empty(&self) -> bool {
         self.codes.is_empty()
+    }
+
+    /// Whether a row has as many indices, and there are so many columns.
+    pub(super) fn meets(&self, row: &Row, columns: usize) -> bool {
+        self.codes.len() == row.codes().len() * self.width && columns <= self.width
     }
 
     /// All codes, rows of [`Columns::width`].

@@ -1,6 +1,7 @@
 //! Partial sums one after another, many columns side by side: how far each sum reaches on its way, were every register
 //! wide enough.
 
+use super::stepped::is_lone;
 use super::{Columns, Kernels, Row, STEPPED_LANES, compiled};
 use crate::number::AccumulatorRule;
 
@@ -26,7 +27,7 @@ impl Kernels {
     /// Adds the products of `row` with every column of `right` in order, to the sums. No product is greater than `greatest`.
     ///
     /// # Panics
-    /// When there are more sums than columns.
+    /// When there are not so many columns, or they are no whole number of lanes; when the row has more or fewer indices.
     pub(in crate::machine) fn partial_sums(
         self,
         rule: AccumulatorRule,
@@ -35,10 +36,10 @@ impl Kernels {
         right: &Columns,
         reach: Reach<'_>,
     ) {
-        assert!(reach.sums.len().is_multiple_of(STEPPED_LANES));
+        assert!(right.meets(row, reach.sums.len()) && reach.sums.len().is_multiple_of(STEPPED_LANES));
         let furthest = reach.sums.iter().map(|s| i128::from(s.unsigned_abs())).max().unwrap_or(0);
         let narrow = i128::from(greatest) * row.codes().len() as i128 + furthest < 1 << 31;
-        let alone = rule.tree == 1 && rule.chunk == 0;
+        let alone = is_lone(rule);
         // Joins whose sum lanes of so many bits hold, counted from where it began.
         let joins = |most: i64| usize::try_from(most / greatest.max(1)).unwrap_or(usize::MAX);
         let (of_16, of_32) = (joins(i16::MAX.into()), joins(i32::MAX.into()));
@@ -71,8 +72,7 @@ macro_rules! lone_sums {
         /// Each product a join, in lanes that begin from zero every `joins` joins.
         #[inline(always)]
         fn $name(joins: usize, row: &Row, (right, column): (&Columns, usize), block: Block<'_>) {
-            let steps = row.places().chunks(joins).zip(row.nonzero().chunks(joins));
-            for (places, lefts) in steps {
+            for (places, lefts) in row.steps(joins) {
                 let zeros = [<$lane>::default(); STEPPED_LANES];
                 let (mut sum, mut least, mut greatest) = (zeros, zeros, zeros);
                 for (&place, &left) in places.iter().zip(lefts) {

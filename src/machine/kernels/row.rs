@@ -75,6 +75,11 @@ impl Row {
         &self.codes
     }
 
+    /// Those that are not zero and their places, up to so many at once.
+    pub(super) fn steps(&self, most: usize) -> impl Iterator<Item = (&[u32], &[i32])> {
+        self.places.chunks(most).zip(self.nonzero.chunks(most))
+    }
+
     /// Places of those that are not zero.
     pub(super) fn places(&self) -> &[u32] {
         &self.places

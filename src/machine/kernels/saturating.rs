@@ -62,8 +62,7 @@ impl Block<'_> {
         overflows: &mut [u32; N],
         mut work: impl FnMut(Steps<'_>, &mut [u16; N]),
     ) {
-        let steps = self.row.places().chunks(COUNTED).zip(self.row.nonzero().chunks(COUNTED));
-        for steps in steps {
+        for steps in self.row.steps(COUNTED) {
             let mut over = [0; N];
             work(steps, &mut over);
             overflows.iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));

@@ -38,7 +38,7 @@ pub(in crate::machine) fn stepped_lanes(rule: AccumulatorRule, greatest: i64) ->
 }
 
 /// Whether each product joins alone, and no other register behind.
-fn is_lone(rule: AccumulatorRule) -> bool {
+pub(super) fn is_lone(rule: AccumulatorRule) -> bool {
     rule.tree == 1 && rule.chunk == 0
 }
 
@@ -47,7 +47,7 @@ impl Kernels {
     /// adds the joins that left their range to `overflows`.
     ///
     /// # Panics
-    /// When there are not so many columns, or they are no whole number of lanes.
+    /// When there are not so many columns, or they are no whole number of lanes; when the row has more or fewer indices.
     pub(in crate::machine) fn stepped(
         self,
         lanes: Lanes,
@@ -58,6 +58,7 @@ impl Kernels {
         overflows: &mut [u32],
     ) {
         assert!(registers.len().is_multiple_of(STEPPED_LANES) && overflows.len() == registers.len());
+        assert!(right.meets(row, column + registers.len()));
         compiled!(
             self,
             by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers, overflows)

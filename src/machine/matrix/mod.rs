@@ -383,9 +383,7 @@ fn look_at_starts(m: &Matrix, rule: AccumulatorRule, state: &State, narrow: &mut
     if words {
         let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
         let words = state.memory(Memory::Accumulator)[at..].as_chunks::<4>().0;
-        // Rows without gaps are one.
-        let dense = m.out_stride == m.columns;
-        let (rows, columns) = if dense { (1, m.rows * m.columns) } else { (m.rows, m.columns) };
+        let (rows, columns) = rule::rows_of(m);
         let rows = (0..size(rows)).map(|r| &words[r * size(m.out_stride)..][..size(columns)]);
         let of_row =
             |row: &[[u8; 4]]| row.iter().map(|&w| i32::from_le_bytes(w).unsigned_abs()).max().unwrap_or(0);

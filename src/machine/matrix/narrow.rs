@@ -90,10 +90,9 @@ impl Narrow {
             return;
         }
         let row_bits = u64::from(m.out_stride) * u64::from(m.out_format.bits());
-        if m.out_stride == m.columns || row_bits.is_multiple_of(8) {
+        let (rows, columns) = rule::rows_of(m);
+        if rows == 1 || row_bits.is_multiple_of(8) {
             let bytes = state.memory(Memory::Accumulator);
-            let dense = m.out_stride == m.columns;
-            let (rows, columns) = if dense { (1, m.rows * m.columns) } else { (m.rows, m.columns) };
             for row in 0..u64::from(rows) {
                 let at = Address { offset: m.out.offset + row * row_bits / 8, ..m.out };
                 values::read_i32(bytes, at, m.out_format, size(columns), &mut self.starts);

@@ -63,6 +63,11 @@ pub(super) fn outputs_of(m: &Matrix) -> (Address, Format, [u32; 3]) {
     (m.out, m.out_format, [m.rows, m.columns, m.out_stride])
 }
 
+/// Rows and columns of an instruction's outputs; rows without gaps are one.
+pub(super) fn rows_of(m: &Matrix) -> (u32, u32) {
+    if m.out_stride == m.columns { (1, m.rows * m.columns) } else { (m.rows, m.columns) }
+}
+
 /// From the first bit of an instruction's outputs to behind the last.
 pub(super) fn bits_of(m: &Matrix) -> Range<u64> {
     let first = m.out.offset * 8;

@@ -72,20 +72,17 @@ impl UnderWay {
             self.tiles.swap_remove(place);
         }
         let differs = |o: &Output| m.partial && i128::from(o.register) != o.exact;
-        if !outputs.iter().any(differs) {
-            if !self.single.is_empty() {
-                put(&mut self.single, m, outputs.iter().map(|_| None));
+        if self.single.is_empty() {
+            if !outputs.iter().any(differs) {
+                return;
             }
-            return;
-        }
-        let narrow: Option<Vec<i64>> = outputs.iter().map(|o| i64::try_from(o.exact).ok()).collect();
-        match narrow.filter(|_| self.single.is_empty()) {
-            Some(sums) => self.tiles.push(Tile { m: *m, sums }),
-            None => {
-                self.scatter();
-                put(&mut self.single, m, outputs.iter().map(|o| differs(o).then_some(o.exact)));
+            if let Some(sums) = outputs.iter().map(|o| i64::try_from(o.exact).ok()).collect() {
+                self.tiles.push(Tile { m: *m, sums });
+                return;
             }
+            self.scatter();
         }
+        put(&mut self.single, m, outputs.iter().map(|o| differs(o).then_some(o.exact)));
     }
 
     /// Whether nothing but a tile, or nothing at all, is known of an instruction's outputs, as [`UnderWay::join`] wants it.
