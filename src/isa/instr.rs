@@ -125,6 +125,16 @@ impl Instr {
         self.spec().unit
     }
 
+    /// Products that it sums, padding's too.
+    pub fn products(&self) -> u64 {
+        match self {
+            Instr::MTaps(m) | Instr::MPositions(m) => {
+                u64::from(m.rows) * u64::from(m.columns) * u64::from(m.length)
+            }
+            _ => 0,
+        }
+    }
+
     /// The same instruction with every address absolute: its base register's value added to the offset.
     ///
     /// Returns `None` when an address would be negative or beyond 40 bits.

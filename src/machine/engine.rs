@@ -141,6 +141,14 @@ pub trait Observer {
         true
     }
 
+    /// As many observers as there are hands, each to be told in place of this one of all instructions of some strands, as the state
+    /// has scratchpads and registers after each; what they have seen is this one's when the plan is [finished](Observer::finished).
+    /// None where this one is to be told of all in program order.
+    fn beside(&mut self, hands: usize) -> Vec<&mut (dyn Observer + Send)> {
+        let _ = hands;
+        Vec::new()
+    }
+
     /// An instruction went by.
     fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State);
 

@@ -6,11 +6,10 @@
 use super::trainer::{Ahead, beside};
 use super::{Checkpoint, CheckpointError, Score, TrainError, Trainer};
 use crate::data::{Batch, DataSet, Draw, order};
-use crate::isa::Instr;
 use crate::machine::{Engine, Observer, State};
 use crate::network::Recipe;
 use crate::observe::{Ledger, LedgerCounts, Statistics, StatisticsLine};
-use crate::program::{Plan, Program, Step};
+use crate::program::Program;
 use crate::spec::Machine;
 
 /// Codes are read for the statistics at the first step and at every step that is a multiple of this.
@@ -83,17 +82,6 @@ pub struct Run<'a> {
     recount_every: u32,
 }
 
-/// Products of a plan's matrix instructions.
-fn products(plan: &Plan) -> u64 {
-    let of = |step: &Step| match step.instr {
-        Instr::MTaps(m) | Instr::MPositions(m) => {
-            u64::from(m.rows) * u64::from(m.columns) * u64::from(m.length)
-        }
-        _ => 0,
-    };
-    plan.steps.iter().map(of).sum()
-}
-
 impl<'a> Run<'a> {
     /// A run at its beginning.
     ///
@@ -136,7 +124,7 @@ impl<'a> Run<'a> {
             recount_every: RECOUNT_RARELY,
             trainer,
         };
-        if products(&plans.train) <= LONG {
+        if plans.train.steps.iter().map(|step| step.instr.products()).sum::<u64>() <= LONG {
             run.recount_every = run.steps_per_epoch().clamp(RECOUNT_OFTEN, RECOUNT_RARELY);
         }
         match run.steps_per_epoch() {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::program::{Moved, Strand, Strands};
+use crate::program::{Moved, Strands};
 
 /// Turns of a spin before whoever waits lets others have the processor.
 const SPINS: u32 = 2000;
@@ -32,7 +32,7 @@ pub(in crate::machine) trait Hand: Send {
     type Error: Send;
 
     /// A strand begins: its steps follow, in order.
-    fn begin(&mut self, strand: &Strand);
+    fn begin(&mut self, strand: usize);
 
     /// Executes a step.
     ///
@@ -41,7 +41,7 @@ pub(in crate::machine) trait Hand: Send {
     fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Self::Error>;
 
     /// All steps of a strand are executed.
-    fn end(&mut self, strand: &Strand);
+    fn end(&mut self, strand: usize);
 }
 
 /// Bytes shared by threads.
@@ -180,10 +180,8 @@ impl Crew<'_> {
         while let Some(number) = self.next(ended) {
             // One that failed has ended for others: what comes after it has steps before the failed one.
             ended = Some(number);
-            let strand = &self.strands.all()[number];
-            hand.begin(strand);
             // One that fails later is before the first: none behind that is executed.
-            failed = self.strand(&mut hand, strand).err().or(failed);
+            failed = self.strand(&mut hand, number).err().or(failed);
         }
         std::mem::forget(stop);
         failed
@@ -229,8 +227,9 @@ impl Crew<'_> {
     }
 
     /// The steps of a strand, up to one that stopped all.
-    fn strand<H: Hand>(&self, hand: &mut H, strand: &Strand) -> Result<(), (usize, H::Error)> {
-        for &step in &strand.steps {
+    fn strand<H: Hand>(&self, hand: &mut H, strand: usize) -> Result<(), (usize, H::Error)> {
+        hand.begin(strand);
+        for &step in &self.strands.all()[strand].steps {
             if !self.wait(step) {
                 return Ok(());
             }

@@ -37,6 +37,11 @@ pub(super) struct Left {
 }
 
 impl Left {
+    /// Forgets whose padding it has: another layout is to take codes.
+    pub(super) fn forget(&mut self) {
+        self.padded = None;
+    }
+
     /// Takes the codes of prepared instruction `number` from memory.
     #[inline(always)]
     pub(super) fn take(&mut self, number: usize, layout: &Layout, codes: &[u8]) {

@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use rayon::prelude::*;
-
+use super::layout::Layout;
+use super::left::Left;
+use super::right::Right;
 use super::wide::{self, Packed};
 use super::{rule, size};
-use crate::isa::{Format, Instr, Matrix};
+use crate::isa::{Format, Instr, Matrix, Memory};
 use crate::machine::State;
 use crate::machine::kernels::{self, Columns, Extension, Kernels, Reach, Row, compiled};
 use crate::number::{AccumulatorRule, Overflow, max_code};
@@ -47,6 +48,8 @@ pub struct Recounter {
     under_way: Vec<(Matrix, Opens)>,
     /// Those of them that were not, by bit of the accumulator memory.
     single: HashMap<u64, Open>,
+    left: Left,
+    right: Right,
 }
 
 /// An output under way.
@@ -115,8 +118,8 @@ impl Opens {
 
 impl Default for Recounter {
     fn default() -> Self {
-        let (under_way, single) = Default::default();
-        Recounter { kernels: Kernels::of(Extension::chosen()), under_way, single }
+        let (under_way, single, left, right) = Default::default();
+        Recounter { kernels: Kernels::of(Extension::chosen()), under_way, single, left, right }
     }
 }
 
@@ -132,15 +135,12 @@ impl Recounter {
             Instr::MPositions(m) => (m, true),
             _ => return None,
         };
-        let packed = wide::pack(m, positions_reduced, state);
         let mut outputs = self.start(m);
-        let width = outputs.width;
-        let right = packed.right.by_index();
-        let wrapped_joins = self.join(step.rule, &packed, &right, &mut outputs);
+        let wrapped_joins = match Layout::new(m, positions_reduced, self.kernels) {
+            Some(layout) => self.join_bytes(step.rule, &layout, state, &mut outputs),
+            None => join_packed(self.kernels, step.rule, &wide::pack(m, positions_reduced, state), &mut outputs),
+        };
         outputs.products += i64::from(m.length);
-        for row in right.codes().chunks_exact(width) {
-            outputs.norms.iter_mut().zip(row).for_each(|(n, &v)| *n += i64::from(v.unsigned_abs()));
-        }
         let left = greatest_code(m.left_format);
         let codes = left.saturating_mul(greatest_code(m.right_format));
         let worst_case = outputs.products.saturating_mul(codes);
@@ -180,25 +180,76 @@ impl Recounter {
         outputs
     }
 
-    /// Joins the products of an instruction; how many joins wrapped.
-    fn join(&self, rule: AccumulatorRule, packed: &Packed, right: &Columns, outputs: &mut Opens) -> u64 {
-        let greatest = compiled!(self.kernels, wide::greatest(&packed.left) * wide::greatest(right.codes()));
-        let lanes = kernels::stepped_lanes(rule, greatest).filter(|_| rule.overflow == Overflow::Wrap);
-        let (columns, width) = (outputs.columns, outputs.width);
-        let rows = outputs.sums.par_chunks_mut(width).zip(outputs.least.par_chunks_mut(width));
-        let rows = rows.zip(outputs.greatest.par_chunks_mut(width));
-        let rows =
-            rows.zip(outputs.registers.par_chunks_mut(width)).zip(packed.left.par_chunks(packed.length));
-        rows.with_min_len(4)
-            .map(|((((sums, least), greatest_sums), registers), row)| {
-                let reach = Reach { sums, least, greatest: greatest_sums };
-                let row = Row::of(self.kernels, row);
-                self.kernels.partial_sums(rule, greatest, &row, right, reach);
-                let Some(lanes) = lanes else { return 0 };
-                let mut overflows = vec![0u32; width];
-                self.kernels.stepped(lanes, rule, &row, (right, 0), registers, &mut overflows);
-                overflows[..columns].iter().map(|&n| u64::from(n)).sum()
-            })
-            .sum()
+    /// Joins the products of bytes; how many joins wrapped.
+    fn join_bytes(
+        &mut self,
+        rule: AccumulatorRule,
+        layout: &Layout,
+        state: &State,
+        outputs: &mut Opens,
+    ) -> u64 {
+        let Recounter { kernels, left, right, .. } = self;
+        let at = usize::try_from(layout.m.left.offset).unwrap_or(usize::MAX);
+        let codes = &state.memory(Memory::Operand)[at..];
+        left.forget();
+        right.forget();
+        let greatest = compiled!(kernels, {
+            left.take(0, layout, codes);
+            left.lay_out(*kernels, layout);
+            right.take(*kernels, layout, state);
+            i64::from(left.greatest(layout)) * i64::from(right.greatest())
+        });
+        let (shape, length) = (&layout.shape, size(layout.m.length));
+        let rows = shape.classes().iter().flat_map(|c| shape.rows_of(c).iter().zip(shape.bases_of(c)));
+        let right = compiled!(kernels, right.stepped(layout));
+        join(*kernels, (rule, greatest), right, outputs, rows, |(&number, &base), row| {
+            row.take_pieces(*kernels, left.laid_out(layout), (layout.pieces(base), length));
+            number
+        })
     }
+}
+
+/// Joins the products of any operands.
+fn join_packed(kernels: Kernels, rule: AccumulatorRule, packed: &Packed, outputs: &mut Opens) -> u64 {
+    let right = packed.right.by_index();
+    let greatest = compiled!(kernels, wide::greatest(&packed.left) * wide::greatest(right.codes()));
+    let rows = packed.left.chunks(packed.length).enumerate();
+    join(kernels, (rule, greatest), &right, outputs, rows, |(number, codes), row| {
+        row.take(kernels, codes);
+        number
+    })
+}
+
+/// Joins the products of rows, each of which `take` makes of something and says its number, with columns; no product is greater
+/// than `greatest`. How many joins wrapped.
+fn join<R>(
+    kernels: Kernels,
+    (rule, greatest): (AccumulatorRule, i64),
+    right: &Columns,
+    outputs: &mut Opens,
+    rows: impl Iterator<Item = R>,
+    mut take: impl FnMut(R, &mut Row) -> usize,
+) -> u64 {
+    let lanes = kernels::stepped_lanes(rule, greatest).filter(|_| rule.overflow == Overflow::Wrap);
+    let Opens { columns, width, .. } = *outputs;
+    let (mut row, mut overflows, mut wrapped) = (Row::default(), vec![0u32; width], 0);
+    for of_row in rows {
+        let number = take(of_row, &mut row);
+        let places = number * width..(number + 1) * width;
+        let reach = Reach {
+            sums: &mut outputs.sums[places.clone()],
+            least: &mut outputs.least[places.clone()],
+            greatest: &mut outputs.greatest[places.clone()],
+        };
+        kernels.partial_sums(rule, greatest, &row, right, reach);
+        if let Some(lanes) = lanes {
+            overflows.fill(0);
+            kernels.stepped(lanes, rule, &row, (right, 0), &mut outputs.registers[places], &mut overflows);
+            wrapped += overflows[..columns].iter().map(|&n| u64::from(n)).sum::<u64>();
+        }
+    }
+    for codes in right.codes().chunks_exact(width) {
+        outputs.norms.iter_mut().zip(codes).for_each(|(n, &v)| *n += i64::from(v.unsigned_abs()));
+    }
+    wrapped
 }

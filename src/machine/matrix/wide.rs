@@ -98,7 +98,7 @@ pub(super) fn pack(m: &Matrix, positions_reduced: bool, state: &State) -> Packed
     let ks: Vec<[i64; 3]> = runs.iter().flat_map(each).collect();
     let mut left = vec![0i16; size(m.rows) * length];
     let bytes_each = m.left_format.bits() == 8;
-    left.par_chunks_mut(length).with_min_len(64).enumerate().for_each(|(r, row)| {
+    left.chunks_mut(length).enumerate().for_each(|(r, row)| {
         let at = split(i64::from(m.first_row) + i64::try_from(r).unwrap_or(0), row_box);
         if positions_reduced && bytes_each && m.widen_x == 1 {
             return pack_tap(m, &left_bytes[left_at..], &ks, at, row);

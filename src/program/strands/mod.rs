@@ -73,6 +73,7 @@ pub struct Strands {
     registers_after: Vec<Vec<usize>>,
     registers_left: [usize; Registers::COUNT],
     numbers: usize,
+    homes: Vec<usize>,
 }
 
 impl Strands {
@@ -95,13 +96,14 @@ impl Strands {
         } = weaver.finish();
         let members = merged(members, &dram_after, &registers_after);
         let strands = linked(members, &dram_after, &registers_after);
-        let mut strands = Strands { strands, moved, registers, registers_after, registers_left, numbers };
-        let mut strand_of = vec![0; plan.steps.len()];
-        for (number, strand) in strands.strands.iter().enumerate() {
-            strand.steps.iter().for_each(|&step| strand_of[step] = number);
+        let mut homes = vec![0; plan.steps.len()];
+        for (number, strand) in strands.iter().enumerate() {
+            strand.steps.iter().for_each(|&step| homes[step] = number);
         }
+        let mut strands =
+            Strands { strands, moved, registers, registers_after, registers_left, numbers, homes };
         for (place, step) in before {
-            strands.strands[strand_of[step]].before.push(place);
+            strands.strands[strands.homes[step]].before.push(place);
         }
         for (place, whole, writers) in left {
             let strand = strands.with(&writers);
@@ -122,6 +124,11 @@ impl Strands {
     /// All of them.
     pub fn all(&self) -> &[Strand] {
         &self.strands
+    }
+
+    /// One strand that a step is in: of several, where the step counts.
+    pub fn home(&self, step: usize) -> usize {
+        self.homes[step]
     }
 
     /// Numbers of the plan's steps.

@@ -1,16 +1,21 @@
 //! The engine that runs programs: each instruction as a whole, on runs of elements; strands of a plan side by side.
 
+mod known;
+mod worker;
+
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use super::engine::in_order;
-use super::kernels::{Extension, Hand, Kernels, Window, execute};
+use super::kernels::{Extension, Kernels, Window, execute};
 use super::matrix::Array;
 use super::vector::Vector;
-use super::{Engine, Fault, Lines, Observer, Outcome, State, moves};
+use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
-use crate::program::{Place, Plan, Step, Strand, Strands};
+use crate::program::{Plan, Step, Strands};
+use known::{Known, Shared};
+use worker::{Beside, Common, Worker, locked, nanoseconds};
 
 /// Executes instructions a whole instruction at a time; keeps its scratch between them.
 #[derive(Debug)]
@@ -28,51 +33,19 @@ struct Units {
     vector: Vector,
 }
 
-/// Who executes instructions: units, and a state of its own where others work beside it.
-#[derive(Debug)]
-struct Worker {
-    units: Units,
-    /// Scratchpads and registers, no DRAM.
-    state: State,
-    /// What became of the steps it has executed.
-    outcomes: Vec<(usize, Outcome)>,
-}
-
-/// What is known of a plan.
-#[derive(Debug)]
-struct Known {
-    /// The plan's: as long as this is kept, no other plan's steps are where they are.
-    _steps: Arc<[Step]>,
-    /// The least time of each instruction, in nanoseconds, by its place in the program.
-    least: HashMap<u32, u64>,
-    runs: u32,
-    shared: Option<Shared>,
-}
-
-/// A plan that is executed side by side.
-#[derive(Debug)]
-struct Shared {
-    strands: Strands,
-    urgency: Vec<u64>,
-}
-
 /// Plans of which something is kept.
 const PLANS: usize = 8;
-/// Runs in which a plan's instructions are timed before they are shared: the first has to lay out everything.
-const TIMED_RUNS: u32 = 2;
-/// Nanoseconds that side by side must spare: threads are begun and ended for it.
-const SPARED: u64 = 200_000;
-
-impl Shared {
-    /// A plan each of whose steps takes so long.
-    fn of(plan: &Plan, nanoseconds: &[u64]) -> Shared {
-        let strands = Strands::of(plan);
-        let urgency = strands.urgency(nanoseconds);
-        Shared { strands, urgency }
-    }
-}
 
 impl Units {
+    fn new(kernels: Kernels) -> Units {
+        Units { array: Array::new(kernels), vector: Vector::new(kernels) }
+    }
+
+    /// Nothing is under way.
+    fn begin(&mut self) {
+        self.array.begin();
+    }
+
     /// Executes an instruction on a state, moving bytes of DRAM through a window.
     fn execute(&mut self, step: &Step, state: &mut State, window: Window<'_>) -> Result<Outcome, Fault> {
         self.array.overwritten(&step.instr);
@@ -90,73 +63,6 @@ impl Units {
             },
         }
         Ok(Outcome::default())
-    }
-}
-
-impl Worker {
-    fn new(kernels: Kernels) -> Worker {
-        let units = Units { array: Array::new(kernels), vector: Vector::new(kernels) };
-        Worker { units, state: State::new([0; 5], 0), outcomes: Vec::new() }
-    }
-
-    /// Ready for a plan on this state.
-    fn begin(&mut self, state: &State) {
-        (self.state.seed, self.state.step, self.state.source) = (state.seed, state.step, state.source);
-        for memory in Memory::SCRATCHPADS {
-            self.state.memories[memory.index()].hold(state.memory(memory).len());
-        }
-        self.outcomes.clear();
-    }
-}
-
-/// A worker beside others, on a state whose DRAM is elsewhere.
-struct Beside<'a> {
-    worker: &'a mut Worker,
-    plan: &'a Plan,
-    strands: &'a Strands,
-    /// The scratchpads as they were before the plan; empty where nobody reads them.
-    before: &'a [Lines],
-    /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
-    numbers: &'a Mutex<Vec<u128>>,
-    /// The state whose scratchpads are as the plan leaves them.
-    left: &'a Mutex<&'a mut State>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Hand for Beside<'_> {
-    type Error = Fault;
-
-    fn begin(&mut self, strand: &Strand) {
-        self.worker.units.array.begin();
-        for Place { memory, bytes } in &strand.before {
-            let before = &self.before[memory.index()][bytes.clone()];
-            self.worker.state.memory_mut(*memory)[bytes.clone()].copy_from_slice(before);
-        }
-    }
-
-    fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Fault> {
-        let Worker { units, state, outcomes } = &mut *self.worker;
-        let registers = self.strands.registers(step);
-        if !registers.read.is_empty() {
-            let numbers = locked(self.numbers);
-            registers.read.iter().for_each(|&(place, number)| state.set_register(place, numbers[number]));
-        }
-        outcomes.push((step, units.execute(&self.plan.steps[step], state, window)?));
-        if !registers.written.is_empty() {
-            let mut numbers = locked(self.numbers);
-            registers.written.iter().for_each(|&(place, number)| numbers[number] = state.register(place));
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, strand: &Strand) {
-        for Place { memory, bytes } in &strand.left {
-            let from = &self.worker.state.memory(*memory)[bytes.clone()];
-            locked(self.left).memory_mut(*memory)[bytes.clone()].copy_from_slice(from);
-        }
     }
 }
 
@@ -201,10 +107,13 @@ impl Fast {
         if self.plans.len() == PLANS && !self.plans.contains_key(&place) {
             self.plans.clear();
         }
-        let shares_all = self.shares_all;
+        let (shares_all, workers) = (self.shares_all, self.workers.len());
         self.plans.entry(place).or_insert_with(|| {
-            let shared = shares_all.then(|| Shared::of(plan, &vec![1000; plan.steps.len()]));
-            Known { _steps: Arc::clone(&plan.steps), least: HashMap::new(), runs: 0, shared }
+            let mut known = Known::guessed(plan, workers);
+            if shares_all && known.shared.is_none() {
+                known.shared = Some(Shared::of(Strands::of(plan), &vec![1; plan.steps.len()]));
+            }
+            known
         })
     }
 
@@ -223,33 +132,22 @@ impl Fast {
         outcome
     }
 
-    /// Executes a plan in order, and times it; shares it among the workers when it is known well enough and that pays.
+    /// Executes a plan in order, and times it.
     fn timed(
         &mut self,
         plan: &Plan,
         state: &mut State,
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
-        let mut least = std::mem::take(&mut self.known(plan).least);
+        let mut times = Vec::with_capacity(plan.steps.len());
         in_order(plan, state, observers, |step, state| {
             let began = Instant::now();
             let outcome = self.advance(step, state)?;
-            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            least.entry(step.pc).and_modify(|least| *least = took.min(*least)).or_insert(took);
+            times.push(nanoseconds(began));
             Ok(outcome)
         })?;
-        let workers = self.workers.len() as u64;
         let known = self.known(plan);
-        known.runs += 1;
-        if known.runs == TIMED_RUNS {
-            let nanoseconds: Vec<u64> = plan.steps.iter().map(|step| least[&step.pc]).collect();
-            let shared = Shared::of(plan, &nanoseconds);
-            let alone: u64 = nanoseconds.iter().sum();
-            let longest = shared.urgency.iter().max().copied().unwrap_or(0);
-            let pays = longest.max(alone / workers) + SPARED < alone;
-            known.shared = pays.then_some(shared);
-        }
-        known.least = least;
+        plan.steps.iter().zip(times).for_each(|(step, time)| known.took(step, time));
         Ok(())
     }
 
@@ -261,31 +159,44 @@ impl Fast {
         observers: &mut [&mut dyn Observer],
     ) -> Result<(), Fault> {
         let Fast { workers, plans, .. } = self;
-        let known = plans.get(&plan.steps.as_ptr().addr());
-        let Some(Shared { strands, urgency }) = known.and_then(|known| known.shared.as_ref()) else {
-            return Ok(());
-        };
+        let Some(known) = plans.get_mut(&plan.steps.as_ptr().addr()) else { return Ok(()) };
+        let Some(Shared { strands, urgency }) = &known.shared else { return Ok(()) };
         let mut dram = std::mem::take(&mut state.memories[Memory::Dram.index()]);
         let reads_before = strands.all().iter().any(|strand| !strand.before.is_empty());
         let before = if reads_before { state.memories.to_vec() } else { Vec::new() };
         workers.iter_mut().for_each(|worker| worker.begin(state));
         let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
         numbers.resize(strands.numbers(), 0);
-        let (numbers, left) = (Mutex::new(numbers), Mutex::new(&mut *state));
-        let hands = workers.iter_mut().map(|worker| Beside {
-            worker,
+        let common = Common {
             plan,
             strands,
-            before: &before,
-            numbers: &numbers,
-            left: &left,
-        });
-        let done = execute(strands, urgency, hands.collect(), &mut dram);
+            is_timed: known.is_timed(),
+            before,
+            numbers: Mutex::new(numbers),
+            left: Mutex::new(&mut *state),
+        };
+        let count = workers.len();
+        let mut hands: Vec<Beside<'_>> = workers
+            .iter_mut()
+            .map(|worker| Beside { worker, common: &common, observers: Vec::new(), strand: 0 })
+            .collect();
+        // Those who are told by hands are not told afterwards.
+        let told: Vec<bool> = observers
+            .iter_mut()
+            .map(|observer| {
+                let beside = observer.beside(count);
+                let told = !beside.is_empty();
+                hands.iter_mut().zip(beside).for_each(|(hand, beside)| hand.observers.push(beside));
+                told
+            })
+            .collect();
+        let done = execute(strands, urgency, hands, &mut dram);
+        let numbers = std::mem::take(&mut *locked(&common.numbers));
         state.memories[Memory::Dram.index()] = dram;
         for (place, &number) in strands.registers_left().iter().enumerate() {
-            state.set_register(place, locked(&numbers)[number]);
+            state.set_register(place, numbers[number]);
         }
-        let (told, fault) = match done {
+        let (executed, fault) = match done {
             Ok(()) => (plan.steps.len(), None),
             Err((step, fault)) => (step, Some(fault)),
         };
@@ -293,8 +204,8 @@ impl Fast {
         for &(step, outcome) in workers.iter().flat_map(|worker| &worker.outcomes) {
             outcomes[step] = outcome;
         }
-        for (step, outcome) in plan.steps.iter().zip(&outcomes).take(told) {
-            for observer in observers.iter_mut() {
+        for (step, outcome) in plan.steps.iter().zip(&outcomes).take(executed) {
+            for (observer, _) in observers.iter_mut().zip(&told).filter(|(_, told)| !**told) {
                 observer.executed(plan, step, outcome, state);
             }
         }
@@ -302,6 +213,9 @@ impl Fast {
             return Err(fault);
         }
         observers.iter_mut().for_each(|observer| observer.finished(plan));
+        for &(step, time) in workers.iter().flat_map(|worker| &worker.times) {
+            known.took(&plan.steps[step], time);
+        }
         Ok(())
     }
 }
@@ -318,7 +232,7 @@ impl Engine for Fast {
     }
 
     fn begin(&mut self) {
-        self.workers.iter_mut().for_each(|worker| worker.units.array.begin());
+        self.workers.iter_mut().for_each(|worker| worker.units.begin());
     }
 
     fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
@@ -335,14 +249,18 @@ impl Engine for Fast {
         if self.workers.len() == 1 {
             return in_order(plan, state, observers, |step, state| self.advance(step, state));
         }
+        let can_share = observers.iter_mut().all(|o| !o.looks() || !o.beside(1).is_empty());
         let known = self.known(plan);
-        let is_timed = known.shared.is_none() && known.runs < TIMED_RUNS;
-        if is_timed {
-            self.timed(plan, state, observers)
-        } else if known.shared.is_some() && !observers.iter().any(|observer| observer.looks()) {
-            self.side_by_side(plan, state, observers)
-        } else {
-            in_order(plan, state, observers, |step, state| self.advance(step, state))
+        let (is_timed, shares) = (known.is_timed(), known.shared.is_some() && can_share);
+        match (shares, is_timed) {
+            (true, _) => self.side_by_side(plan, state, observers)?,
+            (false, true) => self.timed(plan, state, observers)?,
+            (false, false) => in_order(plan, state, observers, |step, state| self.advance(step, state))?,
         }
+        let (shares_all, workers) = (self.shares_all, self.workers.len());
+        if is_timed && !shares_all {
+            self.known(plan).ran(plan, workers);
+        }
+        Ok(())
     }
 }
