@@ -21,9 +21,9 @@ mod saturating;
 mod stepped;
 #[cfg(target_arch = "x86_64")]
 mod sums;
-mod transposed;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+mod woven;
 
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 pub(super) use amx::emulated_products;
@@ -41,4 +41,4 @@ pub(super) use product::{
 };
 pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use transposed::{NOWHERE, Strip, Transposed, Weave};
+pub(super) use woven::{NOWHERE, Strip, Weave, Woven};

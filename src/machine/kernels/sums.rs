@@ -55,15 +55,22 @@ impl Columns {
         let corrections = &p.operands.corrections[number * p.shape.registers() * LANES + first..][..LANES];
         // SAFETY: a register's lanes.
         let correction = unsafe { _mm512_loadu_si512(corrections.as_ptr().cast()) };
-        Columns { correction, ..Columns::uncorrected(first, p.shape.columns()) }
+        Columns::corrected(first, p.shape.columns(), correction)
     }
 
     /// Columns from `first` on of so many, whose sums are as they are to be.
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub(super) fn uncorrected(first: usize, columns: usize) -> Columns {
+        Columns::corrected(first, columns, _mm512_setzero_si512())
+    }
+
+    /// Columns from `first` on of so many, whose sums are greater by so much than they are to be.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn corrected(first: usize, columns: usize, correction: __m512i) -> Columns {
         let count = columns.saturating_sub(first).min(LANES);
-        Columns { first, mask: u16::MAX >> (LANES - count), correction: _mm512_setzero_si512() }
+        Columns { first, mask: u16::MAX >> (LANES - count), correction }
     }
 
     /// Puts sums where row `place` of the output has these columns.

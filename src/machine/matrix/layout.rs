@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use super::frame::Frame;
 use super::left::Left;
-use super::{size, transposed};
+use super::{size, woven};
 use crate::isa::{Covered, Matrix, TapOrder};
-use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape, Transposed};
+use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape, Woven};
 
 /// How the frame is turned so that what is reduced lies side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(super) struct Layout {
     /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
     pieces: Vec<(usize, usize)>,
     pub(super) turn: Turn,
-    /// How the product is done transposed; none where it is not, or would not pay.
-    pub(super) transposed: Option<Transposed>,
+    /// How the product is done of woven operands; none where it is not, or would not pay.
+    pub(super) woven: Option<Woven>,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -85,8 +85,8 @@ impl Layout {
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
         let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;
-        let transposed = (positions_reduced && kernels.wants_many_rows())
-            .then(|| transposed::of(m, &frame, &right_of))
+        let woven = (positions_reduced && kernels.weaves())
+            .then(|| woven::of(kernels, m, &frame, &right_of))
             .flatten();
         Some(Layout {
             m: *m,
@@ -98,7 +98,7 @@ impl Layout {
             right_count,
             pieces,
             turn,
-            transposed,
+            woven,
         })
     }
 

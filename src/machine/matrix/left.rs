@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
-use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Transposed};
+use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
 
 /// The magnitude of each code plus 128, and its square in the upper half: no row's sums leave theirs, and what others carry
 /// from half to half differences do not have.
@@ -28,7 +28,7 @@ pub(super) struct Left {
     frame: Lines,
     /// The same turned.
     turned: Lines,
-    /// What [`Layout::transposed`] asks for.
+    /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
     /// Sums of the [`NORMS`] of all codes before each, as the shape has them.
     norms: Vec<u64>,
@@ -76,8 +76,8 @@ impl Left {
     }
 
     /// Takes codes from memory woven, and not in the frame.
-    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Transposed, codes: &[u8]) {
-        kernels.weave(shape, codes, &mut self.woven);
+    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Woven, codes: &[u8]) {
+        kernels.weave_left(shape, codes, &mut self.woven);
     }
 
     /// As the frame has them.

@@ -14,9 +14,9 @@ mod right;
 mod rule;
 mod standing;
 mod stepped;
-mod transposed;
 mod under_way;
 mod wide;
+mod woven;
 
 use std::collections::HashMap;
 
@@ -198,10 +198,10 @@ impl Array {
         };
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
-        let transposed = layout.transposed.as_ref().filter(|_| by_format);
+        let woven = layout.woven.as_ref().filter(|_| by_format);
         let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
-        match transposed {
+        match woven {
             Some(shape) => left.weave(kernels, shape, codes),
             None => compiled!(kernels, left.take(number, layout, codes)),
         }
@@ -232,9 +232,9 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        let extremes = if let Some(shape) = transposed {
-            right.turn(kernels, shape);
-            kernels.transposed_product(shape, (&left.woven, &right.turned), out, accumulate)
+        let extremes = if let Some(shape) = woven {
+            right.weave(kernels, shape);
+            kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
         } else {
             compiled!(kernels, {
                 left.lay_out(kernels, layout);
@@ -250,7 +250,7 @@ impl Array {
             .put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
         let nonzero_products = compiled!(
             kernels,
-            match transposed {
+            match woven {
                 Some(_) => {
                     let codes = &state.memory(Memory::Operand)[at..];
                     nonzero.of_positions_in_memory(kernels, layout, codes, &right.nonzero)

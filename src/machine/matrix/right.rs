@@ -1,11 +1,11 @@
-//! The right operand in panels: four reduction indices side by side; or turned. Laid out once for all instructions that meet
-//! the same bytes again, as the tiles of a layer meet its weights.
+//! The right operand in panels: four reduction indices side by side; or as products of woven operands have it. Laid out once
+//! for all instructions that meet the same bytes again, as the tiles of a layer meet its weights.
 
 use super::layout::Layout;
 use super::size;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
-    Columns, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Transposed, interleave,
+    Columns, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Woven, interleave,
 };
 use crate::machine::{State, state::unsigned_element};
 
@@ -24,11 +24,11 @@ pub(super) struct Right {
     unit_sums: Vec<i32>,
     /// What joins one after another want; empty until asked for.
     stepped: Columns,
-    /// What [`Layout::transposed`] asks for.
-    pub(super) turned: Lines,
-    /// Whether panels and corrections are of these codes, and whether what is turned is.
+    /// What [`Layout::woven`] asks for.
+    pub(super) woven: Lines,
+    /// Whether panels and corrections are of these codes, and whether what is woven is.
     is_packed: bool,
-    is_turned: bool,
+    is_woven: bool,
 }
 
 impl Right {
@@ -51,7 +51,7 @@ impl Right {
             return;
         }
         self.stepped.clear();
-        (self.is_packed, self.is_turned) = (false, false);
+        (self.is_packed, self.is_woven) = (false, false);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
     }
@@ -66,11 +66,11 @@ impl Right {
         }
     }
 
-    /// Turns them.
-    pub(super) fn turn(&mut self, kernels: Kernels, shape: &Transposed) {
-        if !self.is_turned {
-            kernels.turn_right(shape, &self.codes, &mut self.turned);
-            self.is_turned = true;
+    /// Lays them out as products of woven operands have them.
+    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Woven) {
+        if !self.is_woven {
+            kernels.weave_right(shape, &self.codes, &mut self.woven);
+            self.is_woven = true;
         }
     }
 

@@ -18,8 +18,8 @@ use std::cell::RefCell;
 use super::lines::Lines;
 use super::product::{Extremes, GROUP, LANES, Product};
 use super::sums::{Columns, Held};
-use super::transposed::ACROSS;
 use super::vnni::{self, REGISTER};
+use super::woven::ACROSS;
 #[cfg(all(test, target_os = "linux"))]
 pub(super) use emulated::emulate;
 #[cfg(all(test, target_os = "linux"))]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::machine::kernels::product::{Class, GROUP, Operands, Out, PANELS_SLACK, Segment, Shape, Target};
-use crate::machine::kernels::{Extension, Kernels, Lines, NOWHERE, Strip, Transposed, Weave, portable};
+use crate::machine::kernels::{Extension, Kernels, portable};
 
 /// A product as the fast engine has them: rows of images a pixel apart, segments of rows of taps, classes that leave some out.
 #[derive(Debug, Clone)]
@@ -157,108 +157,4 @@ fn amx_is_named_and_honest() {
     let _ = Kernels::emulated_amx();
     assert_eq!(Extension::available().any(|e| e == Extension::Amx), is_available());
     assert!(Kernels::of(Extension::Amx).extension() <= Extension::available().next_back().unwrap());
-}
-
-/// A transposed product: images, rows, columns; rows and columns of taps; channels; columns of the output.
-#[derive(Debug, Clone)]
-struct Positions {
-    images: usize,
-    rows: usize,
-    across: usize,
-    taps: (usize, usize),
-    channels: usize,
-    columns: usize,
-    accumulate: bool,
-    seed: u64,
-}
-
-fn transposed_held_to_loops(case: &Positions) -> Result<(), TestCaseError> {
-    let Some(kernels) = Kernels::emulated_amx() else { return Ok(()) };
-    let &Positions { images, rows, across, taps, channels, columns, .. } = case;
-    let mut word = case.seed;
-    let mut next = || {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        word.to_be_bytes()[0]
-    };
-    let (height, width) = (rows + taps.0 - 1, across + taps.1 - 1);
-    let length = images * height * width * channels;
-    let left: Vec<u8> = (0..length).map(|_| next()).collect();
-    let positions = images * rows * across;
-    let codes: Vec<u8> = (0..positions * columns + 64).map(|_| next()).collect();
-    let groups = across.div_ceil(GROUP);
-    // Every seventh position is none.
-    let at = |pixel: usize| if pixel % 7 == 3 { NOWHERE } else { pixel * channels };
-    let pixel = |n: usize, y: usize, x: usize| {
-        if x < width { at((n * height + y) * width + x) } else { NOWHERE }
-    };
-    let mut woven = Vec::new();
-    for (x, y, n) in
-        (0..taps.1).flat_map(|x| (0..height * images).map(move |yn| (x, yn / images, yn % images)))
-    {
-        woven.extend((0..groups).map(|g| [0, 1, 2, 3].map(|t| pixel(n, y, x + g * GROUP + t))));
-    }
-    let weave = Weave { groups: woven, planes: taps.1, channels };
-    let mut strips = Vec::new();
-    for (tap, (y, x)) in (0..taps.0).flat_map(|y| (0..taps.1).map(move |x| (y, x))).enumerate() {
-        for first in (0..channels).step_by(2 * LANES) {
-            let at = weave.place(x, first / LANES, y * images * groups);
-            let row = tap * channels + first;
-            strips.push(Strip { at, rows: row..row + (channels - first).min(2 * LANES) });
-        }
-    }
-    let place =
-        |y: usize, n: usize, x: usize| (x < across).then_some(((n * rows + y) * across + x) * columns);
-    let run = |y: usize| {
-        let positions = (0..images).flat_map(|n| (0..groups * GROUP).map(move |x| place(y, n, x)));
-        (y * images * groups, positions.collect())
-    };
-    let shape = Transposed::new(weave, strips, (0..rows).map(run), columns);
-    let row_bytes = 4 * columns + 5;
-    let all_rows = taps.0 * taps.1 * channels;
-    let before: Vec<u8> = (0..all_rows * row_bytes).map(|_| next()).collect();
-    let (mut woven, mut turned, mut out) = (Lines::default(), Lines::default(), before.clone());
-    kernels.weave(&shape, &left, &mut woven);
-    kernels.turn_right(&shape, &codes, &mut turned);
-    let found = kernels.transposed_product(&shape, (&woven, &turned), (&mut out, row_bytes), case.accumulate);
-    let (mut least, mut greatest, mut zeros) = (i32::MAX, i32::MIN, 0);
-    for row in 0..all_rows {
-        let (tap, channel) = (row / channels, row % channels);
-        let (tap_y, tap_x) = (tap / taps.1, tap % taps.1);
-        for column in 0..columns {
-            let bytes = row * row_bytes + 4 * column..row * row_bytes + 4 * column + 4;
-            let word = |bytes: &[u8]| i32::from_le_bytes(bytes.try_into().unwrap());
-            let mut sum = if case.accumulate { word(&before[bytes.clone()]) } else { 0 };
-            for (n, y, x) in (0..positions).map(|p| (p / across / rows, p / across % rows, p % across)) {
-                let first = at((n * height + y + tap_y) * width + x + tap_x);
-                let right = codes[((n * rows + y) * across + x) * columns + column].cast_signed();
-                let left = if first == NOWHERE { 0 } else { left[first + channel].cast_signed() };
-                sum = sum.wrapping_add(i32::from(left) * i32::from(right));
-            }
-            prop_assert_eq!(word(&out[bytes]), sum, "row {}, column {}", row, column);
-            (least, greatest) = (sum.min(least), sum.max(greatest));
-            zeros += u64::from(sum == 0);
-        }
-        let end = row * row_bytes + 4 * columns..(row + 1) * row_bytes;
-        prop_assert_eq!(&out[end.clone()], &before[end], "behind row {}", row);
-    }
-    prop_assert_eq!(found.least.iter().min(), Some(&least));
-    prop_assert_eq!(found.greatest.iter().max(), Some(&greatest));
-    prop_assert_eq!(found.zeros, zeros);
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-    #[test]
-    fn transposed_products_are_what_loops_sum(
-        (images, rows, across) in (1usize..4, 1usize..5, 1usize..10),
-        taps in (1usize..4, 1usize..4),
-        channels in prop_oneof![Just(16usize), Just(32), Just(48), Just(80)],
-        columns in prop_oneof![Just(16usize), Just(64), 1usize..100],
-        accumulate in any::<bool>(),
-        seed in any::<u64>(),
-    ) {
-        let case = Positions { images, rows, across, taps, channels, columns, accumulate, seed };
-        transposed_held_to_loops(&case)?;
-    }
 }

@@ -1,79 +1,26 @@
-//! The kernels of [`Transposed`] products.
+//! The product of [`Woven`] operands, transposed: the output's columns are rows of tiles.
 
 use std::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_castsi128_si512, _mm512_extracti32x4_epi32,
-    _mm512_inserti32x4, _mm512_load_si512, _mm512_loadu_si512, _mm512_permutexvar_epi8, _mm512_setzero_si512,
-    _mm512_shuffle_i32x4, _mm512_store_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
+    __m512i, _mm_storeu_si128, _mm512_extracti32x4_epi32, _mm512_load_si512, _mm512_loadu_si512,
+    _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::instructions::{Configured, SIDE, SIGNED, Sums, Tiles};
 use crate::machine::kernels::bytes::turned_quarters;
 use crate::machine::kernels::lines::{LINE, Lines};
-use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
+use crate::machine::kernels::product::{Extremes, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::transposed::{ACROSS, BLOCK, STEP, Transposed, Weave};
+use crate::machine::kernels::woven::{ACROSS, BLOCK, STEP, Woven};
 
-/// Of four times sixteen bytes, the first of each, the second of each, and so on.
-static WOVEN: Order = {
-    let mut order = [0; LINE];
-    let mut place = 0;
-    while place < LINE {
-        #[expect(clippy::cast_possible_truncation, reason = "less than 64")]
-        let from = (place % GROUP * LANES + place / GROUP) as u8;
-        order[place] = from;
-        place += 1;
-    }
-    Order(order)
-};
-
-#[repr(C, align(64))]
-struct Order([u8; LINE]);
-
-/// [`super::super::Kernels::weave`].
-///
-/// # Safety
-/// The processor has the features; `to` is as long as what is woven.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-pub(in crate::machine::kernels) unsafe fn weave(weave: &Weave, codes: &[u8], to: &mut Lines) {
-    let (registers, pair) = (weave.registers(), weave.of_plane() * STEP);
-    let zeros = vec![0; weave.channels];
-    // The last place from which on there are all channels.
-    let last = codes.len().checked_sub(weave.channels);
-    let from =
-        |at: usize| if last.is_some_and(|last| at <= last) { codes[at..].as_ptr() } else { zeros.as_ptr() };
-    // SAFETY: a register's bytes that begin where a line does.
-    let order = unsafe { _mm512_load_si512((&raw const WOVEN).cast()) };
-    for (plane, groups) in weave.groups.chunks_exact(weave.of_plane()).enumerate() {
-        let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
-        for &[a, b, c, d] in groups {
-            let (a, b, c, d) = (from(a), from(b), from(c), from(d));
-            for register in 0..registers {
-                let at = register * LANES;
-                // SAFETY: from each of the four on there are all channels, whole registers. A line of each group of each pair of
-                // registers lies in `to`.
-                unsafe {
-                    let mut bytes = _mm512_castsi128_si512(_mm_loadu_si128(a.wrapping_add(at).cast()));
-                    bytes = _mm512_inserti32x4::<1>(bytes, _mm_loadu_si128(b.wrapping_add(at).cast()));
-                    bytes = _mm512_inserti32x4::<2>(bytes, _mm_loadu_si128(c.wrapping_add(at).cast()));
-                    bytes = _mm512_inserti32x4::<3>(bytes, _mm_loadu_si128(d.wrapping_add(at).cast()));
-                    let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
-                    _mm512_store_si512(to.cast(), _mm512_permutexvar_epi8(order, bytes));
-                }
-            }
-            to = to.wrapping_add(STEP);
-        }
-    }
-}
-
-/// [`super::super::Kernels::turn_right`].
+/// [`super::super::Kernels::weave_right`].
 ///
 /// # Safety
 /// The processor has the features; from each position on there are codes of all columns, up to a whole line; `to` is as long as
 /// all tiles.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(in crate::machine::kernels) unsafe fn turn(shape: &Transposed, codes: &[u8], to: &mut Lines) {
-    let (tiles, of_tile) = (shape.tiles(), shape.of_tile());
+pub(in crate::machine::kernels) unsafe fn turn(shape: &Woven, codes: &[u8], to: &mut Lines) {
+    let (tiles, of_tile) = (shape.column_registers(), shape.of_register());
     let quarters = shape.right().chunks_exact(SIDE).enumerate();
     for (block, quarter, positions) in quarters.map(|(n, p)| (n / (BLOCK / SIDE), n % (BLOCK / SIDE), p)) {
         for first in (0..tiles).step_by(LINE / LANES) {
@@ -107,14 +54,14 @@ pub(in crate::machine::kernels) unsafe fn turn(shape: &Transposed, codes: &[u8],
     }
 }
 
-/// [`super::super::Kernels::transposed_product`].
+/// [`super::super::Kernels::woven_product`].
 ///
 /// # Safety
 /// The processor has the features, AMX among them, and the system lets this process use it; operands and output hold all that the
 /// shape says; nobody else has the output's bytes.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 pub(in crate::machine::kernels) unsafe fn product(
-    shape: &Transposed,
+    shape: &Woven,
     (left, right): (&Lines, &Lines),
     target: &Target<'_>,
     extremes: &mut Extremes,
@@ -123,13 +70,14 @@ pub(in crate::machine::kernels) unsafe fn product(
     // SAFETY: the caller's promise.
     let configured = unsafe { Configured::new() };
     let mut sums = Sums::default();
-    for first_tile in (0..shape.tiles()).step_by(ACROSS) {
-        let tiles = ACROSS.min(shape.tiles() - first_tile);
+    let groups: Vec<usize> = shape.blocks().collect();
+    for first_tile in (0..shape.column_registers()).step_by(ACROSS) {
+        let tiles = ACROSS.min(shape.column_registers() - first_tile);
         for strip in shape.strips() {
             let registers = strip.rows.len().div_ceil(LANES);
             let product = Tiles {
-                left: &right[first_tile * shape.of_tile()..],
-                groups: shape.groups(),
+                left: &right[first_tile * shape.of_register()..],
+                groups: &groups,
                 right: left.as_ptr().wrapping_add(strip.at),
                 right_step: STEP,
             };

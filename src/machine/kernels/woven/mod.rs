@@ -1,6 +1,16 @@
-//! Products whose reduction runs over positions, transposed: the output's columns are the rows of tiles, its rows their
-//! columns. Neither operand need be gathered then. What tiles want of the left one are four positions woven; of the right one,
-//! blocks of positions turned. Every tap finds its positions in the same order a fixed way further.
+//! Products whose reduction runs over positions, of operands woven: four positions of each channel side by side, sixteen
+//! channels a line, by shuffles of lines of memory as they are. Every tap finds its positions in the same order a fixed way
+//! further.
+//!
+//! VNNI wants both operands so. AMX does these products transposed: the output's columns are the rows of tiles, its rows their
+//! columns, so the left operand is woven and blocks of positions of the right one are turned.
+
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+#[cfg(target_arch = "x86_64")]
+mod weave;
 
 use std::ops::Range;
 
@@ -8,9 +18,9 @@ use super::lines::{LINE, Lines};
 use super::product::{Extremes, GROUP, LANES, Out, Target};
 use super::{Extension, Kernels};
 
-/// Positions of a block of the reduction: as deep as a tile is.
-pub(in crate::machine) const BLOCK: usize = 64;
-/// Tiles of rows, and registers of columns, that are summed side by side: lines of a group of positions that lie so.
+/// Positions of a block of the reduction of AMX: as deep as a tile is.
+pub(super) const BLOCK: usize = 64;
+/// Registers of channels of a group of positions that lie side by side.
 pub(super) const ACROSS: usize = 2;
 /// Bytes from group to group.
 pub(super) const STEP: usize = ACROSS * LINE;
@@ -61,41 +71,52 @@ pub(in crate::machine) struct Strip {
     pub(in crate::machine) rows: Range<usize>,
 }
 
-/// All of a transposed product that does not depend on data, checked once.
+/// Groups that follow each other in what is woven.
 #[derive(Debug)]
-pub(in crate::machine) struct Transposed {
+struct Run {
+    /// From a strip's first on.
+    first: usize,
+    groups: usize,
+}
+
+/// All of a product of woven operands that does not depend on data, checked once.
+#[derive(Debug)]
+pub(in crate::machine) struct Woven {
     weave: Weave,
     strips: Vec<Strip>,
-    /// Where each position of each block finds its codes in the right operand; none where there is no position.
+    /// The reduction. On AMX runs are whole blocks.
+    runs: Vec<Run>,
+    /// Where each position of each group finds its codes in the right operand; none where there is no position.
     right: Vec<Option<usize>>,
-    /// The first group of each block, from a strip's first on.
-    groups: Vec<usize>,
     columns: usize,
     rows: usize,
     right_reach: usize,
 }
 
-impl Transposed {
+impl Woven {
     /// Runs of positions, each its first group from a strip's first on and where its positions, whole groups, find their codes in the
     /// right operand.
     ///
     /// # Panics
     /// When strips leave what is woven, or are wider than two registers; when planes or registers are not whole.
     pub(in crate::machine) fn new(
+        kernels: Kernels,
         weave: Weave,
         strips: Vec<Strip>,
         runs: impl Iterator<Item = (usize, Vec<Option<usize>>)>,
         columns: usize,
-    ) -> Transposed {
+    ) -> Woven {
         assert!(weave.planes > 0 && weave.groups.len().is_multiple_of(weave.planes), "a plane is not whole");
         assert!(weave.channels > 0 && weave.channels.is_multiple_of(LANES), "a register is not whole");
-        let (mut right, mut groups) = (Vec::new(), Vec::new());
+        let whole = if kernels.extension() == Extension::Amx { BLOCK } else { GROUP };
+        let (mut right, mut all) = (Vec::new(), Vec::new());
         for (first, positions) in runs {
-            groups.extend((0..positions.len().div_ceil(BLOCK)).map(|block| first + block * BLOCK / GROUP));
+            let length = positions.len().next_multiple_of(whole);
+            all.push(Run { first, groups: length / GROUP });
             right.extend(positions);
-            right.resize(groups.len() * BLOCK, None);
+            right.resize(right.len().next_multiple_of(whole), None);
         }
-        let last = groups.iter().max().map_or(0, |first| first + BLOCK / GROUP);
+        let last = all.iter().map(|run| run.first + run.groups).max().unwrap_or(0);
         let rows = strips.iter().map(|s| s.rows.end).max().unwrap_or(0);
         for strip in &strips {
             let registers = strip.rows.len().div_ceil(LANES);
@@ -104,7 +125,7 @@ impl Transposed {
             assert!(strip.at / STEP * STEP + last * STEP <= weave.bytes(), "a strip leaves what is woven");
         }
         let right_reach = right.iter().flatten().max().map_or(0, |at| at + columns.next_multiple_of(LINE));
-        Transposed { weave, strips, right, groups, columns, rows, right_reach }
+        Woven { weave, strips, runs: all, right, columns, rows, right_reach }
     }
 
     pub(super) fn strips(&self) -> &[Strip] {
@@ -115,68 +136,104 @@ impl Transposed {
         &self.right
     }
 
-    pub(super) fn groups(&self) -> &[usize] {
-        &self.groups
+    /// The first group of each block, from a strip's first on.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = usize> {
+        self.runs.iter().flat_map(|run| (run.first..run.first + run.groups).step_by(BLOCK / GROUP))
     }
 
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
 
-    /// Tiles of columns of the output.
-    pub(super) fn tiles(&self) -> usize {
+    /// Registers of columns of the output.
+    pub(super) fn column_registers(&self) -> usize {
         self.columns.div_ceil(LANES)
     }
 
-    /// Bytes of one tile's blocks of the right operand.
-    pub(super) fn of_tile(&self) -> usize {
-        self.groups.len() * LANES * LINE
+    /// Bytes that a register of columns has of the right operand.
+    pub(super) fn of_register(&self) -> usize {
+        self.right.len() * LANES
+    }
+
+    fn right_bytes(&self) -> usize {
+        self.column_registers() * self.of_register()
     }
 }
 
 impl Kernels {
+    /// Whether it has products of woven operands.
+    pub(in crate::machine) fn weaves(self) -> bool {
+        self.extension() >= Extension::Avx512Vnni
+    }
+
     /// Weaves the left operand's codes: `[plane][pair of registers][group][register][channel][position]`. Positions that do not
     /// lie in it are none.
     ///
     /// # Panics
-    /// When the extension is not AMX.
-    pub(in crate::machine) fn weave(self, shape: &Transposed, codes: &[u8], to: &mut Lines) {
+    /// When the extension does not weave.
+    pub(in crate::machine) fn weave_left(self, shape: &Woven, codes: &[u8], to: &mut Lines) {
+        assert!(self.weaves());
         to.hold(shape.weave.bytes());
-        match self.extension() {
-            // SAFETY: a `Kernels` has only what the processor has; `to` was made as long.
-            #[cfg(target_arch = "x86_64")]
-            Extension::Amx => unsafe { super::amx::transposed::weave(&shape.weave, codes, to) },
-            _ => unreachable!("only tiles want operands woven"),
+        // VNNI multiplies unsigned by signed bytes: codes plus 128.
+        let flipped = if self.extension() == Extension::Amx { 0 } else { 128 };
+        // SAFETY: a `Kernels` has only what the processor has; `to` was made as long.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            weave::left(&shape.weave, codes, flipped, to);
         }
     }
 
-    /// Turns the right operand's codes: `[tile of columns][block][column][position]`; zero where there is no position.
+    /// Weaves codes that begin at each place of some groups, zero where there is none, to panels of four registers and one of what is
+    /// left: `[panel][group][register][column][place]`.
     ///
     /// # Panics
-    /// When codes end less than a cache line behind the last that is met, or the extension is not AMX.
-    pub(in crate::machine) fn turn_right(self, shape: &Transposed, codes: &[u8], to: &mut Lines) {
+    /// When codes of whole registers leave `codes`, panels leave `to`, or the extension does not weave.
+    pub(in crate::machine) fn weave_panels(
+        self,
+        groups: impl Iterator<Item = [Option<usize>; GROUP]> + Clone,
+        codes: &[u8],
+        columns: usize,
+        to: &mut [u8],
+    ) {
+        assert!(self.weaves());
+        // SAFETY: a `Kernels` has only what the processor has.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            weave::panels(groups, codes, columns.div_ceil(LANES), to);
+        }
+    }
+
+    /// Lays out the right operand's codes, zero where there is no position: in panels; on AMX turned,
+    /// `[register][block][column][position]`.
+    ///
+    /// # Panics
+    /// When codes end less than a cache line behind the last that is met, or the extension does not weave.
+    pub(in crate::machine) fn weave_right(self, shape: &Woven, codes: &[u8], to: &mut Lines) {
         assert!(codes.len() >= shape.right_reach, "a position leaves the right operand");
-        to.hold(shape.tiles() * shape.of_tile());
+        to.hold(shape.right_bytes());
         match self.extension() {
+            Extension::Avx512Vnni => {
+                self.weave_panels(shape.right.as_chunks().0.iter().copied(), codes, shape.columns, to);
+            }
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
             #[cfg(target_arch = "x86_64")]
             Extension::Amx => unsafe { super::amx::transposed::turn(shape, codes, to) },
-            _ => unreachable!("only tiles want operands turned"),
+            _ => unreachable!("it does not weave"),
         }
     }
 
-    /// The sums of [`Kernels::product`], of operands woven and turned.
+    /// The sums of [`Kernels::product`], of woven operands.
     ///
     /// # Panics
-    /// When an operand or the output is shorter than the shape needs, or the extension is not AMX.
-    pub(in crate::machine) fn transposed_product(
+    /// When an operand or the output is shorter than the shape needs, or the extension does not weave.
+    pub(in crate::machine) fn woven_product(
         self,
-        shape: &Transposed,
+        shape: &Woven,
         (left, right): (&Lines, &Lines),
         (out, row_bytes): (&mut [u8], usize),
         accumulate: bool,
     ) -> Extremes {
-        assert!(left.len() >= shape.weave.bytes() && right.len() >= shape.tiles() * shape.of_tile());
+        assert!(left.len() >= shape.weave.bytes() && right.len() >= shape.right_bytes());
         assert!(
             out.len() + row_bytes >= shape.rows * row_bytes + 4 * shape.columns,
             "a row leaves the output"
@@ -186,10 +243,13 @@ impl Kernels {
         match self.extension() {
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
             #[cfg(target_arch = "x86_64")]
+            Extension::Avx512Vnni => unsafe { vnni::product(shape, (left, right), &target, &mut extremes) },
+            // SAFETY: the same.
+            #[cfg(target_arch = "x86_64")]
             Extension::Amx => unsafe {
                 super::amx::transposed::product(shape, (left, right), &target, &mut extremes);
             },
-            _ => unreachable!("only tiles have transposed products"),
+            _ => unreachable!("it does not weave"),
         }
         extremes
     }

@@ -1,12 +1,12 @@
-//! Which instructions over positions are done transposed, and how: taps as strips of what is woven.
+//! Which instructions over positions are done of woven operands, and how: taps as strips of what is woven.
 
 use super::frame::Frame;
 use super::layout::taps;
 use super::size;
 use crate::isa::Matrix;
-use crate::machine::kernels::{GROUP, LANES, NOWHERE, Strip, Transposed, Weave};
+use crate::machine::kernels::{GROUP, Kernels, LANES, NOWHERE, Strip, Weave, Woven};
 
-/// Lanes of tiles, and positions of groups, for each that is wanted: more do not pay.
+/// Lanes of registers, and positions of groups, for each that is wanted: more do not pay.
 const MOST_IDLE: usize = 2;
 /// Pixels of the frame for each position: windows far apart leave most of it unmet.
 const MOST_PIXELS: usize = 32;
@@ -16,7 +16,7 @@ const MOST_PIXELS: usize = 32;
 ///
 /// Four positions that are woven are those of four images at one place, or, of fewer images, four of a row: then once for each
 /// column of taps, for a tap's first need not be the first of four.
-pub(super) fn of(m: &Matrix, frame: &Frame, right_of: &[usize]) -> Option<Transposed> {
+pub(super) fn of(kernels: Kernels, m: &Matrix, frame: &Frame, right_of: &[usize]) -> Option<Woven> {
     let at = frame.covered;
     let (images, rows, columns) = (at.images.count, at.rows.count, at.columns.count);
     let is_box = images * rows * columns == size(m.length);
@@ -108,9 +108,9 @@ pub(super) fn of(m: &Matrix, frame: &Frame, right_of: &[usize]) -> Option<Transp
         }
     });
     if by_images {
-        return Some(Transposed::new(weave, strips, runs, size(m.columns)));
+        return Some(Woven::new(kernels, weave, strips, runs, size(m.columns)));
     }
     // Rows follow each other: one run.
     let all = (0, runs.flat_map(|run| run.1).collect());
-    Some(Transposed::new(weave, strips, std::iter::once(all), size(m.columns)))
+    Some(Woven::new(kernels, weave, strips, std::iter::once(all), size(m.columns)))
 }

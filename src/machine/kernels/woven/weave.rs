@@ -1,0 +1,124 @@
+//! Operands woven: four lines' sixteen bytes each become sixteen times four.
+
+use std::arch::x86_64::{
+    __m512i, _mm_loadu_si128, _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_load_si512,
+    _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
+};
+
+use super::{ACROSS, STEP, Weave};
+use crate::machine::kernels::lines::{LINE, Lines};
+use crate::machine::kernels::product::{GROUP, LANES, MAX_REGISTERS};
+
+#[repr(C, align(64))]
+struct Order<T, const N: usize>([T; N]);
+
+/// Of four times four fours of bytes, the first of each, the second of each, and so on.
+static FOURS: Order<u32, LANES> = Order([0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]);
+
+/// Of each four times four bytes, the first of each, the second of each, and so on.
+static BYTES: Order<u8, LINE> = {
+    let mut order = [0; LINE];
+    let mut place = 0;
+    while place < LINE {
+        #[expect(clippy::cast_possible_truncation, reason = "less than 16")]
+        let from = (place % GROUP * GROUP + place % LANES / GROUP) as u8;
+        order[place] = from;
+        place += 1;
+    }
+    Order(order)
+};
+
+/// How lines are woven.
+#[derive(Clone, Copy)]
+struct Loom {
+    fours: __m512i,
+    bytes: __m512i,
+    /// Bits that all bytes get flipped.
+    flipped: __m512i,
+}
+
+impl Loom {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn new(flipped: u8) -> Loom {
+        // SAFETY: each is a register's bytes that begin where a line does.
+        unsafe {
+            Loom {
+                fours: _mm512_load_si512((&raw const FOURS).cast()),
+                bytes: _mm512_load_si512((&raw const BYTES).cast()),
+                flipped: _mm512_set1_epi8(flipped.cast_signed()),
+            }
+        }
+    }
+
+    /// Weaves the bytes from four places on into a line.
+    ///
+    /// # Safety
+    /// There are sixteen bytes at each place.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn weave(self, [a, b, c, d]: [*const u8; GROUP], to: &mut [u8; LINE]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut line = _mm512_castsi128_si512(_mm_loadu_si128(a.cast()));
+            line = _mm512_inserti32x4::<1>(line, _mm_loadu_si128(b.cast()));
+            line = _mm512_inserti32x4::<2>(line, _mm_loadu_si128(c.cast()));
+            line = _mm512_inserti32x4::<3>(line, _mm_loadu_si128(d.cast()));
+            line = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(self.fours, line), self.bytes);
+            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_xor_si512(line, self.flipped));
+        }
+    }
+}
+
+/// [`super::Kernels::weave_left`], of codes with bits `flipped`.
+///
+/// # Safety
+/// The processor has the features; `to` is as long as what is woven.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn left(weave: &Weave, codes: &[u8], flipped: u8, to: &mut Lines) {
+    let (registers, pair) = (weave.registers(), weave.of_plane() * STEP);
+    let zeros = vec![0; weave.channels];
+    // The last place from which on there are all channels.
+    let last = codes.len().checked_sub(weave.channels);
+    let from =
+        |at: usize| if last.is_some_and(|last| at <= last) { codes[at..].as_ptr() } else { zeros.as_ptr() };
+    let loom = Loom::new(flipped);
+    for (plane, groups) in weave.groups.chunks_exact(weave.of_plane()).enumerate() {
+        let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
+        for four in groups {
+            let four = four.map(from);
+            for register in 0..registers {
+                let from = four.map(|at| at.wrapping_add(register * LANES));
+                let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
+                // SAFETY: from each of the four on there are all channels, whole registers. A line of each group of each pair of
+                // registers lies in `to`.
+                unsafe { loom.weave(from, &mut *to.cast()) };
+            }
+            to = to.wrapping_add(STEP);
+        }
+    }
+}
+
+/// [`super::Kernels::weave_panels`].
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn panels(
+    groups: impl Iterator<Item = [Option<usize>; GROUP]> + Clone,
+    codes: &[u8],
+    registers: usize,
+    to: &mut [u8],
+) {
+    const NONE: [u8; MAX_REGISTERS * LANES] = [0; MAX_REGISTERS * LANES];
+    let loom = Loom::new(0);
+    let mut lines = to.as_chunks_mut::<LINE>().0.iter_mut();
+    for first in (0..registers).step_by(MAX_REGISTERS) {
+        let from = |at: usize| codes[at..][..registers * LANES][first * LANES..].as_ptr();
+        for four in groups.clone() {
+            let four = four.map(|at| at.map_or(NONE.as_ptr(), from));
+            for register in 0..MAX_REGISTERS.min(registers - first) {
+                let line = lines.next().expect("panels hold all groups");
+                // SAFETY: so many registers were measured; `NONE` has as many as a panel.
+                unsafe { loom.weave(four.map(|at| at.wrapping_add(register * LANES)), line) };
+            }
+        }
+    }
+}
