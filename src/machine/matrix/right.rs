@@ -60,7 +60,7 @@ impl Right {
     #[inline(always)]
     pub(super) fn lay_out(&mut self, kernels: Kernels, layout: &Layout) {
         if !self.is_packed {
-            self.pack(layout);
+            self.pack(kernels, layout);
             self.correct(kernels, layout);
             self.is_packed = true;
         }
@@ -159,11 +159,22 @@ impl Right {
 
     /// Panels of four registers and one of what is left.
     #[inline(always)]
-    fn pack(&mut self, layout: &Layout) {
+    fn pack(&mut self, kernels: Kernels, layout: &Layout) {
         let (registers, groups) = (layout.shape.registers(), layout.shape.groups());
         let columns = size(layout.m.columns);
         let stride = i64::from(layout.m.column_stride);
         self.panels.hold(groups * registers * GROUP * LANES + PANELS_SLACK);
+        if stride == 1 && kernels.weaves() {
+            let mut indices = &layout.right_of[..];
+            let groups_of_runs = layout.runs.iter().flat_map(move |&run| {
+                let (here, later) = indices.split_at(run);
+                indices = later;
+                here.chunks(GROUP).map(|four| std::array::from_fn(|t| four.get(t).copied()))
+            });
+            // Groups behind the last that a class meets are not in the panels.
+            let groups = groups_of_runs.take(groups);
+            return kernels.weave_panels(groups, &self.codes, columns, &mut self.panels);
+        }
         let mut rest = &mut self.panels[..];
         for first in (0..registers).step_by(MAX_REGISTERS) {
             let width = MAX_REGISTERS.min(registers - first);
