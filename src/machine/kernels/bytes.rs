@@ -209,10 +209,7 @@ fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,popcnt")]
 fn nonzeros_by_masks(bytes: &[u8], zero: u8) -> u32 {
-    use std::arch::x86_64::{
-        _mm512_cmpneq_epi8_mask, _mm512_loadu_si512, _mm512_mask_cmpneq_epi8_mask, _mm512_maskz_loadu_epi8,
-        _mm512_set1_epi8,
-    };
+    use std::arch::x86_64::{_mm512_cmpneq_epi8_mask, _mm512_loadu_si512, _mm512_set1_epi8};
     let zeros = _mm512_set1_epi8(zero.cast_signed());
     let (lines, rest) = bytes.as_chunks::<64>();
     let mut count = 0;
@@ -221,13 +218,19 @@ fn nonzeros_by_masks(bytes: &[u8], zero: u8) -> u32 {
         let line = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
         count += _mm512_cmpneq_epi8_mask(line, zeros).count_ones();
     }
-    if !rest.is_empty() {
-        let mask = u64::MAX >> (64 - rest.len());
-        // SAFETY: bytes behind the last are masked.
-        let line = unsafe { _mm512_maskz_loadu_epi8(mask, rest.as_ptr().cast()) };
-        count += _mm512_mask_cmpneq_epi8_mask(mask, line, zeros).count_ones();
-    }
-    count
+    if rest.is_empty() { count } else { count + nonzeros_by_mask(rest, zero) }
+}
+
+/// The same of 1 to 64 bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,popcnt")]
+fn nonzeros_by_mask(bytes: &[u8], zero: u8) -> u32 {
+    use std::arch::x86_64::{_mm512_mask_cmpneq_epi8_mask, _mm512_maskz_loadu_epi8, _mm512_set1_epi8};
+    let mask = u64::MAX >> (64 - bytes.len());
+    // SAFETY: bytes behind the last are masked.
+    let line = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) };
+    _mm512_mask_cmpneq_epi8_mask(mask, line, _mm512_set1_epi8(zero.cast_signed())).count_ones()
 }
 
 impl Kernels {
@@ -248,7 +251,11 @@ impl Kernels {
             Extension::Avx2 => self.with_avx2(|| counts.extend(at.map(|bytes| nonzeros(bytes, zero)))),
             #[cfg(target_arch = "x86_64")]
             Extension::Avx512Vnni | Extension::Amx => self.with_avx512(|| {
-                // SAFETY: a `Kernels` has only what the processor has.
+                if (1..=64).contains(&count) {
+                    // SAFETY: a `Kernels` has only what the processor has.
+                    return counts.extend(at.map(|bytes| unsafe { nonzeros_by_mask(bytes, zero) }));
+                }
+                // SAFETY: the same.
                 counts.extend(at.map(|bytes| unsafe { nonzeros_by_masks(bytes, zero) }));
             }),
             #[cfg(not(target_arch = "x86_64"))]

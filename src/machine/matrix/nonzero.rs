@@ -36,9 +36,13 @@ impl Nonzero {
             false => self.of_taps_each(layout, left, right),
             true if taps == rows => {
                 let channels = layout.frame.channels();
-                let places = (0..left.len()).step_by(channels);
                 self.places.clear();
-                kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
+                if channels == 1 {
+                    self.places.extend(left.iter().map(|&code| u32::from(code != ZERO)));
+                } else {
+                    let places = (0..left.len()).step_by(channels);
+                    kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
+                }
                 self.of_positions(layout, right)
             }
             true => self.of_positions_each(kernels, layout, left, right),
@@ -198,6 +202,9 @@ impl Nonzero {
     }
 }
 
+/// Numbers of a place that are too few to be summed side by side.
+const FEW: usize = 16;
+
 /// Windows along one axis: sums over outputs for each tap.
 struct Windows {
     outputs: Span,
@@ -214,6 +221,19 @@ impl Windows {
         T: Copy,
         S: Copy + From<T> + Add<Output = S> + Sub<Output = S>,
     {
+        if self.dilate == 1 && inner <= FEW && self.outputs.count <= self.taps {
+            // Few of each place: all taps at once, for each output.
+            let sums = &mut sums[..self.taps * inner];
+            for output in 0..self.outputs.count {
+                let places = &places[output * self.step * inner..][..self.taps * inner];
+                if output == 0 {
+                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = n.into());
+                } else {
+                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = *s + n.into());
+                }
+            }
+            return;
+        }
         let slides = self.step == self.dilate && self.step == 1;
         for tap in 0..self.taps {
             let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
