@@ -6,13 +6,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::program::{Moved, Strands};
 
-/// Turns of a spin before whoever waits lets others have the processor.
+/// Turns of a spin before whoever waits sleeps, some 50 microseconds: one who spins on keeps a processor from whoever has what it waits for.
 const SPINS: u32 = 2000;
 
 /// The bytes of DRAM that a step moves, and the address of the first.
@@ -99,6 +99,9 @@ struct Crew<'a> {
     board: Mutex<Board>,
     /// Changes whenever a strand becomes ready.
     news: AtomicUsize,
+    /// Hands that sleep on the board, and what wakes them.
+    sleepers: AtomicUsize,
+    bell: Condvar,
     /// Which of the steps that write registers are over.
     over: Vec<AtomicBool>,
     /// The first step that failed: none behind it need be executed. 0 where a hand panicked.
@@ -129,6 +132,8 @@ pub(in crate::machine) fn execute<H: Hand>(
         urgency,
         board: Mutex::new(board),
         news: AtomicUsize::new(0),
+        sleepers: AtomicUsize::new(0),
+        bell: Condvar::new(),
         over: strands.steps().map(|_| AtomicBool::new(false)).collect(),
         stopped: AtomicUsize::new(usize::MAX),
         dram: Dram::new(dram),
@@ -149,33 +154,18 @@ pub(in crate::machine) fn execute<H: Hand>(
 }
 
 /// Stops all, whatever becomes of a hand.
-struct Stop<'a>(&'a AtomicUsize);
+struct Stop<'a>(&'a Crew<'a>);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-}
-
-/// Lets time pass, for oneself at first, later for others.
-#[derive(Default)]
-struct Pause(u32);
-
-impl Pause {
-    fn pause(&mut self) {
-        self.0 += 1;
-        if self.0 < SPINS {
-            std::hint::spin_loop();
-        } else {
-            thread::yield_now();
-        }
+        self.0.stop(0);
     }
 }
 
 impl Crew<'_> {
     /// One hand's work: the first of its steps that failed, and why.
     fn work<H: Hand>(&self, mut hand: H) -> Option<(usize, H::Error)> {
-        let stop = Stop(&self.stopped);
+        let stop = Stop(self);
         let (mut failed, mut ended) = (None, None);
         while let Some(number) = self.next(ended) {
             // One that failed has ended for others: what comes after it has steps before the failed one.
@@ -187,30 +177,37 @@ impl Crew<'_> {
         failed
     }
 
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next strand for a hand that has ended one; none where no more begin.
     fn next(&self, mut ended: Option<usize>) -> Option<usize> {
-        let mut pause = Pause::default();
         loop {
             let news = {
-                let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut board = self.board();
                 if let Some(ended) = ended.take() {
                     self.frees(&mut board, &self.strands.all()[ended].once_ended);
                 }
-                if let Some((_, Reverse(strand))) = board.ready.pop() {
+                let next = board.ready.pop().map(|(_, Reverse(strand))| strand);
+                if let Some(strand) = next {
                     board.left -= 1;
                     self.frees(&mut board, &self.strands.all()[strand].once_begun);
-                    return Some(strand);
                 }
-                if board.left == 0 {
-                    return None;
+                // There is something for others, or nothing any more.
+                if !board.ready.is_empty() || board.left == 0 {
+                    self.news.fetch_add(1, Ordering::Relaxed);
+                    self.ring(&board);
+                }
+                if next.is_some() || board.left == 0 {
+                    return next;
                 }
                 self.news.load(Ordering::Relaxed)
             };
-            while self.news.load(Ordering::Relaxed) == news {
-                if self.stopped.load(Ordering::Relaxed) == 0 {
-                    return None;
-                }
-                pause.pause();
+            let is_stopped = || self.stopped.load(Ordering::Relaxed) == 0;
+            self.wait_until(|| self.news.load(Ordering::Relaxed) != news || is_stopped());
+            if is_stopped() {
+                return None;
             }
         }
     }
@@ -221,9 +218,47 @@ impl Crew<'_> {
             board.missing[strand] -= 1;
             if board.missing[strand] == 0 {
                 board.ready.push((self.urgency[strand], Reverse(strand)));
-                self.news.fetch_add(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// No step behind this one need be executed.
+    fn stop(&self, step: usize) {
+        self.stopped.fetch_min(step, Ordering::Relaxed);
+        self.tell();
+    }
+
+    /// Something has come to be that hands may wait for, since the board was taken.
+    fn ring(&self, _: &MutexGuard<'_, Board>) {
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            self.bell.notify_all();
+        }
+    }
+
+    /// Something has come to be that hands may wait for.
+    fn tell(&self) {
+        // Whoever is not seen to sleep sees what was done before this.
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
+            self.ring(&self.board());
+        }
+    }
+
+    /// Waits until something is so that hands are [told](Crew::tell) of.
+    fn wait_until(&self, is_so: impl Fn() -> bool) {
+        for _ in 0..SPINS {
+            if is_so() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut board = self.board();
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        while !is_so() {
+            board = self.bell.wait(board).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The steps of a strand, up to one that stopped all.
@@ -237,11 +272,12 @@ impl Crew<'_> {
             // another (`Strands`), and with it the older's window; steps of one strand are executed one after the other.
             let window = unsafe { self.dram.window(self.strands.moved(step)) };
             if let Err(error) = hand.execute(step, window) {
-                self.stopped.fetch_min(step, Ordering::Relaxed);
+                self.stop(step);
                 return Err((step, error));
             }
             if !self.strands.registers(step).written.is_empty() {
                 self.over[step].store(true, Ordering::Release);
+                self.tell();
             }
         }
         hand.end(strand);
@@ -252,12 +288,10 @@ impl Crew<'_> {
     fn wait(&self, step: usize) -> bool {
         let goes_on = || self.stopped.load(Ordering::Relaxed) > step;
         for &older in self.strands.registers_after(step) {
-            let mut pause = Pause::default();
-            while !self.over[older].load(Ordering::Acquire) {
-                if !goes_on() {
-                    return false;
-                }
-                pause.pause();
+            let is_over = || self.over[older].load(Ordering::Acquire);
+            self.wait_until(|| is_over() || !goes_on());
+            if !is_over() {
+                return false;
             }
         }
         goes_on()

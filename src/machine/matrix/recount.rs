@@ -138,7 +138,9 @@ impl Recounter {
         let mut outputs = self.start(m);
         let wrapped_joins = match Layout::new(m, positions_reduced, self.kernels) {
             Some(layout) => self.join_bytes(step.rule, &layout, state, &mut outputs),
-            None => join_packed(self.kernels, step.rule, &wide::pack(m, positions_reduced, state), &mut outputs),
+            None => {
+                join_packed(self.kernels, step.rule, &wide::pack(m, positions_reduced, state), &mut outputs)
+            }
         };
         outputs.products += i64::from(m.length);
         let left = greatest_code(m.left_format);
