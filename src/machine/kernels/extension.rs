@@ -126,7 +126,6 @@ impl Kernels {
     /// When it is another.
     #[inline(always)]
     pub(in crate::machine) fn with_avx2<R>(self, work: impl FnOnce() -> R) -> R {
-        // One call of `work`, so that it is inlined.
         assert_eq!(self.0, Extension::Avx2);
         // SAFETY: a `Kernels` is made only of extensions that the processor has.
         #[cfg(target_arch = "x86_64")]
@@ -148,7 +147,6 @@ impl Kernels {
     /// When it is another.
     #[inline(always)]
     pub(in crate::machine) fn with_avx512<R>(self, work: impl FnOnce() -> R) -> R {
-        // One call of `work`, so that it is inlined.
         assert!(matches!(self.0, Extension::Avx512Vnni | Extension::Amx));
         // SAFETY: a `Kernels` is made only of extensions that the processor has.
         #[cfg(target_arch = "x86_64")]
@@ -159,14 +157,21 @@ impl Kernels {
 }
 
 /// Evaluates an expression compiled for the extension of some [`Kernels`]: once in the source, once for each extension in
-/// the program, so that all it calls inline is compiled for it too.
+/// the program, so that all it calls inline is compiled for it too. What is not inlined is not: closures in it say
+/// `#[inline(always)]` as well.
 macro_rules! compiled {
     ($kernels:expr, $work:expr) => {
         match $kernels.extension() {
             $crate::machine::kernels::Extension::Portable => $work,
-            $crate::machine::kernels::Extension::Avx2 => $kernels.with_avx2(|| $work),
+            $crate::machine::kernels::Extension::Avx2 => $kernels.with_avx2(
+                #[inline(always)]
+                || $work,
+            ),
             $crate::machine::kernels::Extension::Avx512Vnni | $crate::machine::kernels::Extension::Amx => {
-                $kernels.with_avx512(|| $work)
+                $kernels.with_avx512(
+                    #[inline(always)]
+                    || $work,
+                )
             }
         }
     };

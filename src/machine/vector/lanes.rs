@@ -18,10 +18,10 @@ pub(super) trait Lane: Copy + Default + Ord + std::ops::Neg<Output = Self> {
     /// `x · 2^-n`, ties to even; `n` is less than the lane's bits.
     fn shift_even(self, n: u32) -> Self;
     /// The value where bit 0 of `keep` is set, else 0.
-    fn kept(self, keep: u32) -> Self;
+    fn kept(self, keep: u8) -> Self;
     /// The greatest magnitude among lanes.
     fn greatest_magnitude(lanes: &[Self]) -> u64;
-    /// From little-endian bytes of a 32-bit element.
+    /// The low bits of a value, all of it where the lane holds it.
     fn of_i32(value: i32) -> Self;
     /// The low 32 bits.
     fn low(self) -> u32;
@@ -56,7 +56,7 @@ macro_rules! lane {
             }
 
             #[inline(always)]
-            fn kept(self, keep: u32) -> Self {
+            fn kept(self, keep: u8) -> Self {
                 if keep & 1 == 1 { self } else { 0 }
             }
 
@@ -67,18 +67,20 @@ macro_rules! lane {
 
             #[inline(always)]
             fn of_i32(value: i32) -> Self {
-                value.into()
+                Self::from_le_bytes(*i64::from(value).to_le_bytes().first_chunk().expect("no lane is wider"))
             }
 
             #[inline(always)]
             fn low(self) -> u32 {
-                let [a, b, c, d, ..] = self.to_le_bytes();
+                let [a, b, c, d, ..] = self.wide().to_le_bytes();
                 u32::from_le_bytes([a, b, c, d])
             }
         }
     };
 }
 
+lane!(i8, u8);
+lane!(i16, u16);
 lane!(i32, u32);
 lane!(i64, u64);
 
@@ -235,14 +237,6 @@ impl Run {
         Run { address, format, count }
     }
 
-    /// Whether no byte of it is one of another's.
-    pub(super) fn is_apart(self, other: Run) -> bool {
-        let end = |run: Run| start(run.address) + bytes_of(run.format, run.count);
-        self.address.memory != other.address.memory
-            || end(self) <= start(other.address)
-            || end(other) <= start(self.address)
-    }
-
     /// Memory from its element `first` on, a multiple of 8.
     pub(super) fn bytes_from(self, state: &mut State, first: usize) -> &mut [u8] {
         &mut state.memory_mut(self.address.memory)[start(self.address) + bytes_of(self.format, first)..]
@@ -303,10 +297,12 @@ pub(super) fn map(
 #[inline(always)]
 pub(super) fn greatest<L: Lane>(state: &State, from: Run) -> u64 {
     let mut lanes = [L::default(); BLOCK];
-    let blocks = (0..from.count).step_by(BLOCK).map(|first| {
+    let mut greatest = 0;
+    // No closure: its body would not be compiled for the extension.
+    for first in (0..from.count).step_by(BLOCK) {
         let lanes = &mut lanes[..BLOCK.min(from.count - first)];
         load(state, from.address, from.format, first, lanes);
-        L::greatest_magnitude(lanes)
-    });
-    blocks.max().unwrap_or(0)
+        greatest = L::greatest_magnitude(lanes).max(greatest);
+    }
+    greatest
 }

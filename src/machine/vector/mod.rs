@@ -24,15 +24,26 @@ pub(super) struct Vector {
     windows: windows::Scratch,
 }
 
-/// Evaluates a body with `Lane` the narrowest lane that holds sums of elements of these formats.
+/// Evaluates a body with `Lane` the narrowest lane of so many bits or more.
 macro_rules! lanes {
-    ([$($format:expr),+], $body:expr) => {
-        if [$($format.bits()),+].into_iter().all(|bits| bits < 32 || (bits == 32 && [$($format),+].len() == 1)) {
-            type Lane = i32;
-            $body
-        } else {
-            type Lane = i64;
-            $body
+    ($bits:expr, $body:expr) => {
+        match $bits {
+            ..=8 => {
+                type Lane = i8;
+                $body
+            }
+            ..=16 => {
+                type Lane = i16;
+                $body
+            }
+            ..=32 => {
+                type Lane = i32;
+                $body
+            }
+            _ => {
+                type Lane = i64;
+                $body
+            }
         }
     };
 }
@@ -88,10 +99,13 @@ impl Vector {
                 map(&mut self.out, state, dst, |_, out| {
                     compiled!(
                         kernels,
-                        out.fill(|_, lanes: &mut [i32]| {
-                            lanes.fill(i.value);
-                            0
-                        })
+                        out.fill(
+                            #[inline(always)]
+                            |_, lanes: &mut [i32]| {
+                                lanes.fill(i.value);
+                                0
+                            }
+                        )
                     )
                 });
             }
@@ -99,27 +113,31 @@ impl Vector {
             Instr::VShift(i) => outcome.clipped = self.shift(i, state),
             Instr::VRelu(i) => {
                 let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
-                lanes!([i.format], {
+                lanes!(i.format.bits(), {
                     map(&mut self.out, state, dst, |before, out| {
                         compiled!(
                             kernels,
-                            out.fill(|first, lanes: &mut [Lane]| {
-                                load(before, src.address, src.format, first, lanes);
-                                lanes.iter_mut().for_each(|v| *v = (*v).max(0));
-                                0
-                            })
+                            out.fill(
+                                #[inline(always)]
+                                |first, lanes: &mut [Lane]| {
+                                    load(before, src.address, src.format, first, lanes);
+                                    lanes.iter_mut().for_each(|v| *v = (*v).max(0));
+                                    0
+                                }
+                            )
                         )
                     });
                 });
             }
             Instr::VState(i) => self.state(i, state),
             Instr::VMask(i) => self.mask(i, state),
-            Instr::VPool(i) => lanes!([i.format], {
+            Instr::VPool(i) => lanes!(i.format.bits(), {
                 compiled!(self.kernels, windows::pool::<Lane>(i, state, &mut self.windows));
             }),
             Instr::VUnpool(i) => {
+                // Sums where windows overlap want room.
                 outcome.clipped = lanes!(
-                    [i.format],
+                    i.format.bits().max(32),
                     compiled!(self.kernels, windows::unpool::<Lane>(i, state, &mut self.windows))
                 );
             }
@@ -224,9 +242,21 @@ impl Vector {
         map(&mut self.out, state, dst, |before, out| {
             let codes = &before.memory(i.src.memory)[lanes::start(i.src)..];
             if narrow {
-                compiled!(kernels, out.fill(|first, lanes| looked_up(&codes[first..], &table, lanes)))
+                compiled!(
+                    kernels,
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes| looked_up(&codes[first..], &table, lanes)
+                    )
+                )
             } else {
-                compiled!(kernels, out.fill(|first, lanes| looked_up(&codes[first..], wide, lanes)))
+                compiled!(
+                    kernels,
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes| looked_up(&codes[first..], wide, lanes)
+                    )
+                )
             }
         });
     }
@@ -241,34 +271,41 @@ impl Vector {
             return map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    out.fill(|first, lanes: &mut [i64]| {
-                        load(before, src.address, src.format, first, lanes);
-                        let mut clipped = 0;
-                        for v in lanes {
-                            let q = rsh(i128::from(*v), n, i.rounding);
-                            *v = clip(q, i.bits);
-                            clipped += u64::from(i128::from(*v) != q);
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes: &mut [i64]| {
+                            load(before, src.address, src.format, first, lanes);
+                            let mut clipped = 0;
+                            for v in lanes {
+                                let q = rsh(i128::from(*v), n, i.rounding);
+                                *v = clip(q, i.bits);
+                                clipped += u64::from(i128::from(*v) != q);
+                            }
+                            clipped
                         }
-                        clipped
-                    })
+                    )
                 )
             });
         };
-        lanes!([i.src_format], {
-            let limit = <Lane as lanes::Lane>::held(max_code(i.bits));
+        lanes!(i.src_format.bits().max(right + 1), {
+            let limit = max_code(i.bits);
+            let [least, most] = [-limit, limit].map(<Lane as lanes::Lane>::held);
             map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    out.fill(|first, lanes: &mut [Lane]| {
-                        load(before, src.address, src.format, first, lanes);
-                        let mut clipped = 0u32;
-                        for v in lanes {
-                            let q = v.shift_even(right);
-                            *v = q.clamp(-limit, limit);
-                            clipped += u32::from(*v != q);
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes: &mut [Lane]| {
+                            load(before, src.address, src.format, first, lanes);
+                            let mut clipped = 0u32;
+                            for v in lanes {
+                                let q = v.shift_even(right);
+                                *v = q.clamp(least, most);
+                                clipped += u32::from(*v != q);
+                            }
+                            clipped.into()
                         }
-                        clipped.into()
-                    })
+                    )
                 )
             })
         })
@@ -282,19 +319,23 @@ impl Vector {
         let most = i64::try_from(bound >> down.min(60)).unwrap_or(i64::MAX);
         let (dst, src) = (run(i.dst, format(2), i.count), run(i.src, i.src_format, i.count));
         let kernels = self.kernels;
-        lanes!([i.src_format], {
+        lanes!(i.src_format.bits(), {
             let [least, most] = [-most, most].map(<Lane as lanes::Lane>::held);
             map(&mut self.out, state, dst, |before, out| {
                 compiled!(
                     kernels,
-                    out.fill(|first, lanes: &mut [Lane]| {
-                        load(before, src.address, src.format, first, lanes);
-                        for v in lanes {
-                            let clipped = *v > most || *v < least;
-                            *v = if clipped { 2 } else { Lane::from(*v > 0) };
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes: &mut [Lane]| {
+                            load(before, src.address, src.format, first, lanes);
+                            for v in lanes {
+                                // Both are asked: else the ends are looked up lane by lane where they are needed.
+                                let clipped = (*v > most) | (*v < least);
+                                *v = if clipped { 2 } else { Lane::from(*v > 0) };
+                            }
+                            0
                         }
-                        0
-                    })
+                    )
                 )
             });
         });
@@ -303,20 +344,31 @@ impl Vector {
     fn mask(&mut self, i: &VMask, state: &mut State) {
         let (dst, src) = (run(i.dst, i.format, i.count), run(i.src, i.format, i.count));
         let states = run(i.states, format(2), i.count);
+        let keep = [0, 1, 2, 3].map(|state| if i.keep >> state & 1 == 1 { u8::MAX } else { 0 });
         let kernels = self.kernels;
-        lanes!([i.format], {
+        lanes!(i.format.bits(), {
             map(&mut self.out, state, dst, |before, out| {
                 compiled!(kernels, {
                     let mut patterns = [0u8; lanes::BLOCK];
-                    out.fill(|first, lanes: &mut [Lane]| {
-                        let patterns = &mut patterns[..lanes.len()];
-                        load(before, src.address, src.format, first, lanes);
-                        load_unsigned(before, states.address, states.format, first, patterns);
-                        for (v, &s) in lanes.iter_mut().zip(patterns.iter()) {
-                            *v = v.kept(i.keep >> (s & 3));
-                        }
-                        0
-                    })
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes: &mut [Lane]| {
+                            let patterns = &mut patterns[..lanes.len()];
+                            load(before, src.address, src.format, first, lanes);
+                            load_unsigned(before, states.address, states.format, first, patterns);
+                            for s in patterns.iter_mut() {
+                                let mut kept = 0;
+                                for (state, keep) in (0..).zip(keep) {
+                                    kept |= if *s == state { keep } else { 0 };
+                                }
+                                *s = kept;
+                            }
+                            for (v, &keep) in lanes.iter_mut().zip(patterns.iter()) {
+                                *v = v.kept(keep);
+                            }
+                            0
+                        },
+                    )
                 })
             });
         });
@@ -324,7 +376,7 @@ impl Vector {
 
     fn greatest(&self, src: Run, state: &State) -> u64 {
         let kernels = self.kernels;
-        lanes!([src.format], compiled!(kernels, lanes::greatest::<Lane>(state, src)))
+        lanes!(src.format.bits(), compiled!(kernels, lanes::greatest::<Lane>(state, src)))
     }
 
     fn stochastic(&mut self, pc: u32, i: &VStochastic, state: &mut State) -> Result<(), Fault> {
@@ -385,23 +437,27 @@ impl Vector {
     ) -> u64 {
         let (dst, a, b) = (Run::new(dst, a.1, count), Run::new(a.0, a.1, count), Run::new(b.0, b.1, count));
         let kernels = self.kernels;
-        lanes!([a.format, b.format], {
-            let limit = <Lane as lanes::Lane>::held(signed(limit));
+        lanes!(a.format.bits().max(b.format.bits()) + 1, {
+            let limit = signed(limit);
+            let [least, most] = [limit.saturating_neg(), limit].map(<Lane as lanes::Lane>::held);
             map(&mut self.out, state, dst, |before, out| {
                 compiled!(kernels, {
                     let mut others = [0; lanes::BLOCK];
-                    out.fill(|first, lanes: &mut [Lane]| {
-                        let others = &mut others[..lanes.len()];
-                        load(before, a.address, a.format, first, lanes);
-                        load(before, b.address, b.format, first, others);
-                        let mut held = 0u32;
-                        for (v, &w) in lanes.iter_mut().zip(others.iter()) {
-                            let sum = if MINUS { v.saturating_sub(w) } else { v.saturating_add(w) };
-                            *v = sum.clamp(-limit, limit);
-                            held += u32::from(*v != sum);
-                        }
-                        held.into()
-                    })
+                    out.fill(
+                        #[inline(always)]
+                        |first, lanes: &mut [Lane]| {
+                            let others = &mut others[..lanes.len()];
+                            load(before, a.address, a.format, first, lanes);
+                            load(before, b.address, b.format, first, others);
+                            let mut held = 0u32;
+                            for (v, &w) in lanes.iter_mut().zip(others.iter()) {
+                                let sum = if MINUS { v.saturating_sub(w) } else { v.saturating_add(w) };
+                                *v = sum.clamp(least, most);
+                                held += u32::from(*v != sum);
+                            }
+                            held.into()
+                        },
+                    )
                 })
             })
         })

@@ -22,35 +22,19 @@ const CHANNELS: usize = 32;
 pub(super) fn pool<L: Lane>(i: &VPool, state: &mut State, scratch: &mut Scratch) {
     let of_row = size(i.out_cols) * size(i.channels);
     let values = size(i.images) * size(i.out_rows) * of_row;
-    let last = (size(i.images) - 1) * size(i.image_stride)
-        + ((size(i.out_rows) - 1) * size(i.step) + size(i.window) - 1) * size(i.row_stride)
-        + ((size(i.out_cols) - 1) * size(i.step) + size(i.window)) * size(i.channels);
-    let source = Run::new(i.src, i.format, last);
     let (dst, place) = (Run::new(i.dst, i.format, values), Run::new(i.place, i.place_format, values));
-    let in_place = dst.is_apart(source) && place.is_apart(source) && dst.is_apart(place);
     let Scratch { out, places, .. } = scratch;
-    let places_to = place;
-    if in_place {
-        return pool_rows::<L>(i, state, |state, first, best, place| {
-            lanes::save(best, i.format, dst.bytes_from(state, first));
-            lanes::save_unsigned(place, i.place_format, places_to.bytes_from(state, first));
-        });
-    }
-    out.clear();
+    // What is there from before is overwritten, or behind the last element and not put.
     out.resize(bytes_of(i.format, values), 0);
-    places.clear();
     places.resize(bytes_of(i.place_format, values), 0);
-    pool_rows::<L>(i, state, |_, first, best, place| {
-        lanes::save(best, i.format, &mut out[bytes_of(i.format, first)..]);
-        lanes::save_unsigned(place, i.place_format, &mut places[bytes_of(i.place_format, first)..]);
-    });
+    pool_rows::<L>(i, state, out, places);
     dst.put(state, out);
     place.put(state, places);
 }
 
-/// Rows of windows; eight of them, whole bytes whatever the format, go to `put` with the number of their first value.
+/// Rows of windows, eight of them at a time: whole bytes whatever the formats.
 #[inline(always)]
-fn pool_rows<L: Lane>(i: &VPool, state: &mut State, mut put: impl FnMut(&mut State, usize, &[L], &[u8])) {
+fn pool_rows<L: Lane>(i: &VPool, state: &State, out: &mut [u8], places: &mut [u8]) {
     let (window, columns, channels, step) =
         (size(i.window), size(i.out_cols), size(i.channels), size(i.step));
     let of_row = columns * channels;
@@ -75,17 +59,28 @@ fn pool_rows<L: Lane>(i: &VPool, state: &mut State, mut put: impl FnMut(&mut Sta
                 else {
                     break;
                 };
-                greatest::<L, CHANNELS>(&from[channel..], length, channels, window, best, place);
+                let (from, strides) = (&from[channel..], (length, channels));
+                match window {
+                    2 => greatest_of::<L, CHANNELS, 4>(from, strides, window, best, place),
+                    3 => greatest_of::<L, CHANNELS, 9>(from, strides, window, best, place),
+                    _ => greatest::<L, CHANNELS>(from, strides, window, best, place),
+                }
                 channel += CHANNELS;
             }
             for channel in channel..channels {
                 let (mut one, mut number) = ([L::default()], [0]);
-                greatest(&from[channel..], length, channels, window, &mut one, &mut number);
+                greatest(&from[channel..], (length, channels), window, &mut one, &mut number);
                 (best[to + channel], place[to + channel]) = (one[0], number[0]);
             }
         }
         if row % 8 == 7 || row + 1 == rows {
-            put(state, row / 8 * 8 * of_row, &best[..at + of_row], &place[..at + of_row]);
+            let (first, count) = (row / 8 * 8 * of_row, at + of_row);
+            lanes::save(&best[..count], i.format, &mut out[bytes_of(i.format, first)..]);
+            lanes::save_unsigned(
+                &place[..count],
+                i.place_format,
+                &mut places[bytes_of(i.place_format, first)..],
+            );
         }
     }
 }
@@ -94,26 +89,57 @@ fn pool_rows<L: Lane>(i: &VPool, state: &mut State, mut put: impl FnMut(&mut Sta
 #[inline(always)]
 fn greatest<L: Lane, const N: usize>(
     from: &[L],
-    row: usize,
-    pixel: usize,
+    (row, pixel): (usize, usize),
     window: usize,
     best: &mut [L; N],
     place: &mut [u8; N],
 ) {
-    let at = |number: usize| from[number / window * row + number % window * pixel..].first_chunk::<N>();
-    let (mut most, mut places) = (at(0).copied().unwrap_or([L::default(); N]), [L::default(); N]);
-    for number in 1..window * window {
-        let Some(values) = at(number) else { continue };
-        let number = L::of_i32(i32::try_from(number).unwrap_or(0));
-        for j in 0..N {
-            let higher = values[j] > most[j];
-            places[j] = if higher { number } else { places[j] };
-            most[j] = if higher { values[j] } else { most[j] };
+    let (mut most, mut places) =
+        (from.first_chunk().copied().unwrap_or([L::default(); N]), [L::default(); N]);
+    let mut number = 0;
+    for down in 0..window {
+        for across in 0..window {
+            if let Some(values) = from[down * row + across * pixel..].first_chunk::<N>() {
+                // Its low byte is what is kept.
+                let number = L::of_i32(number);
+                for j in 0..N {
+                    let higher = values[j] > most[j];
+                    places[j] = if higher { number } else { places[j] };
+                    most[j] = if higher { values[j] } else { most[j] };
+                }
+            }
+            number += 1;
         }
     }
     *best = most;
     for j in 0..N {
         place[j] = places[j].low().to_le_bytes()[0];
+    }
+}
+
+/// The same of windows of `P` values, lane by lane, so that what is found so far stays in registers.
+#[inline(always)]
+fn greatest_of<L: Lane, const N: usize, const P: usize>(
+    from: &[L],
+    (row, pixel): (usize, usize),
+    window: usize,
+    best: &mut [L; N],
+    place: &mut [u8; N],
+) {
+    let nothing = [L::default(); N];
+    let mut values = [&nothing; P];
+    for (number, values) in values.iter_mut().enumerate() {
+        let at = number / window * row + number % window * pixel;
+        *values = from[at..].first_chunk().expect("a window lies in its rows");
+    }
+    for j in 0..N {
+        let (mut most, mut found) = (values[0][j], 0u8);
+        for (number, values) in (0..).zip(values) {
+            let higher = values[j] > most;
+            found = if higher { number } else { found };
+            most = if higher { values[j] } else { most };
+        }
+        (best[j], place[j]) = (most, found);
     }
 }
 
@@ -184,29 +210,46 @@ fn unpool_bytes(i: &VUnpool, places: &[u8], source: &mut [u8], out: &mut [u8]) -
     }
     let limit = i8::try_from(max_code(i.bits.min(8))).unwrap_or(i8::MAX);
     let least = if i.bits > 8 { i8::MIN } else { -limit };
-    // Each value goes to one place or, outside the image, to none.
-    let held = |v: u8| v.cast_signed().clamp(least, limit).cast_unsigned();
     let is_outside = |v: u8| v.cast_signed() < least || v.cast_signed() > limit;
     let mut clipped = 0;
-    let pixels = source.chunks_exact_mut(channels).zip(places.chunks_exact(channels));
-    for (pixel, (values, place)) in pixels.enumerate() {
-        let (image, y, x) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
-        let inside = |number: u8| {
-            let (y, x) = (y * step + usize::from(number) / window, x * step + usize::from(number) % window);
-            (y < height && x < width).then(|| ((image * height + y) * width + x) * channels)
-        };
-        if values.iter().fold(false, |any, &v| any | is_outside(v)) {
-            let goes = |number: u8| usize::from(number) < window * window && inside(number).is_some();
-            let outside = values.iter().zip(place).filter(|&(&v, &p)| is_outside(v) && goes(p));
+    if source.iter().fold(false, |any, &v| any | is_outside(v)) {
+        // Each value goes to one place or, outside the image, to none.
+        for (pixel, (values, places)) in
+            source.chunks_exact(channels).zip(places.chunks_exact(channels)).enumerate()
+        {
+            let (y, x) = (pixel / columns % rows * step, pixel % columns * step);
+            let goes = |place: u8| {
+                let (down, across) = (usize::from(place) / window, usize::from(place) % window);
+                down < window && y + down < height && x + across < width
+            };
+            let outside = values.iter().zip(places).filter(|&(&v, &place)| is_outside(v) && goes(place));
             clipped += outside.count() as u64;
-            values.iter_mut().for_each(|v| *v = held(*v));
         }
-        for number in 0..window * window {
-            let number = u8::try_from(number).unwrap_or(u8::MAX);
-            let Some(first) = inside(number) else { continue };
-            let out = &mut out[first..][..channels];
-            for ((o, &value), &place) in out.iter_mut().zip(&*values).zip(place) {
-                *o = if place == number { value } else { 0 };
+        source.iter_mut().for_each(|v| *v = v.cast_signed().clamp(least, limit).cast_unsigned());
+    }
+    let of_row = columns * channels;
+    let rows_of_pixels = source.chunks_exact(of_row).zip(places.chunks_exact(of_row));
+    for (row, (values, places)) in rows_of_pixels.enumerate() {
+        let (image, y) = (row / rows, row % rows * step);
+        let mut number = 0u8;
+        for down in 0..window {
+            for across in 0..window {
+                // Pixels whose place lies in the image.
+                let inside = if y + down < height {
+                    columns.min((width + step - 1).saturating_sub(across) / step)
+                } else {
+                    0
+                };
+                let mut first = ((image * height + y + down) * width + across) * channels;
+                let pixels = values.chunks_exact(channels).zip(places.chunks_exact(channels));
+                for (values, places) in pixels.take(inside) {
+                    let out = &mut out[first..][..channels];
+                    for ((o, &value), &place) in out.iter_mut().zip(values).zip(places) {
+                        *o = if place == number { value } else { 0 };
+                    }
+                    first += step * channels;
+                }
+                number = number.saturating_add(1);
             }
         }
     }
