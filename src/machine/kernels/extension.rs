@@ -157,8 +157,8 @@ impl Kernels {
 }
 
 /// Evaluates an expression compiled for the extension of some [`Kernels`]: once in the source, once for each extension in
-/// the program, so that all it calls inline is compiled for it too. What is not inlined is not: closures in it say
-/// `#[inline(always)]` as well.
+/// the program, so that all it calls inline is compiled for it too. What is not inlined is not: loops are safer than closures, or
+/// these say `#[inline(always)]`.
 macro_rules! compiled {
     ($kernels:expr, $work:expr) => {
         match $kernels.extension() {

@@ -221,8 +221,9 @@ impl Array {
             }
             _ => {
                 let starts = safe_start.is_some() && m.accumulate;
-                self.sums.clear();
+                // What is there from before is overwritten.
                 if starts {
+                    self.sums.clear();
                     if !taken {
                         compiled!(kernels, narrow.take_starts(&m, rule, state));
                     }

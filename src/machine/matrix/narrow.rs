@@ -200,7 +200,7 @@ fn doubt(
     let blocks = wholes.chunks(STEPPED_LANES);
     let blocks = blocks.zip(right.greatest().chunks(STEPPED_LANES)).zip(right.roots().chunks(STEPPED_LANES));
     doubtful.clear();
-    doubtful.extend(blocks.enumerate().map(|(number, ((wholes, greatest), roots))| {
+    for (number, ((wholes, greatest), roots)) in blocks.enumerate() {
         let starts = if starts.is_empty() { &[0; STEPPED_LANES] } else { &starts[number * STEPPED_LANES..] };
         let (mut highest, mut lowest) = (0, 0);
         for (((&whole, &start), greatest), root) in wholes.iter().zip(starts).zip(greatest).zip(roots) {
@@ -213,8 +213,8 @@ fn doubt(
             highest = highest.max(above + up);
             lowest = lowest.min(below - down);
         }
-        highest > most || lowest < !most
-    }));
+        doubtful.push(highest > most || lowest < !most);
+    }
 }
 
 /// Sums reduced once to `bits` bits.

@@ -78,7 +78,9 @@ impl Nonzero {
             }
             // Along each row: `[row][tap_col][channel]`; down the rows: `[tap_row][tap_col][channel]`.
             let rows = self.few.chunks_exact(frame.row()).zip(self.along.chunks_exact_mut(of_row));
-            rows.for_each(|(row, sums)| across.sum(row, channels, sums));
+            for (row, sums) in rows {
+                across.sum(row, channels, sums);
+            }
             down.sum(&self.along, of_row, &mut self.windows);
             let mut right = right;
             for (y, x, c, count) in taps(m, m.first_k, m.length) {

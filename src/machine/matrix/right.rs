@@ -120,7 +120,9 @@ impl Right {
                 };
                 self.codes.resize(self.bytes.len() * 4, 0);
                 let quads = self.codes.as_chunks_mut::<4>().0;
-                quads.iter_mut().zip(&self.bytes).for_each(|(quad, &b)| *quad = spread(b));
+                for (quad, &b) in quads.iter_mut().zip(&self.bytes) {
+                    *quad = spread(b);
+                }
                 self.codes.truncate(count);
             }
             bits => {
