@@ -35,6 +35,8 @@ pub(super) struct Layout {
     pub(super) right_count: usize,
     /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
     pieces: Vec<(usize, usize)>,
+    /// All pieces of all rows are whole multiples of so many codes from the first on.
+    pub(super) grain: usize,
     pub(super) turn: Turn,
     /// How the product is done of woven operands; none where it is not, or would not pay.
     pub(super) woven: Option<Woven>,
@@ -81,6 +83,13 @@ impl Layout {
         let (shape, pieces) =
             if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame, kernels) };
         let runs = pieces.iter().map(|p| p.1).collect();
+        let bases = shape.classes().iter().flat_map(|class| shape.bases_of(class));
+        let grain = pieces
+            .iter()
+            .flat_map(|(offset, length)| [offset, length])
+            .chain(bases)
+            .copied()
+            .fold(0, divisor);
         let right_of = right_of(m, positions_reduced);
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
@@ -97,6 +106,7 @@ impl Layout {
             right_of,
             right_count,
             pieces,
+            grain,
             turn,
             woven,
         })
@@ -110,10 +120,21 @@ impl Layout {
     /// The sum of magnitudes and that of squares of a row's codes, once they are measured.
     #[inline(always)]
     pub(super) fn row_norms(&self, left: &Left, base: usize) -> [u32; 2] {
-        let norms: u64 = self.pieces(base).map(|(first, length)| left.norms(first..first + length)).sum();
+        let norms: u64 = self
+            .pieces(base)
+            .map(|(first, length)| left.norms(first / self.grain..(first + length) / self.grain))
+            .sum();
         let [a, b, c, d, rest @ ..] = norms.to_le_bytes();
         [[a, b, c, d], rest].map(u32::from_le_bytes)
     }
+}
+
+/// The greatest that divides both.
+fn divisor(mut a: usize, mut b: usize) -> usize {
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// Where the first channel of a tap lies in a frame, from a window's place on.

@@ -8,19 +8,6 @@ use super::frame::ZERO;
 use super::layout::{Layout, Turn};
 use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
 
-/// The magnitude of each code plus 128, and its square in the upper half: no row's sums leave theirs, and what others carry
-/// from half to half differences do not have.
-const NORMS: [u64; 256] = {
-    let mut norms = [0; 256];
-    let mut code = 0;
-    while code < 256 {
-        let magnitude = (code as u64).abs_diff(128);
-        norms[code] = magnitude | (magnitude * magnitude) << 32;
-        code += 1;
-    }
-    norms
-};
-
 /// The left operand of the instruction that is executed.
 #[derive(Debug, Default)]
 pub(super) struct Left {
@@ -30,7 +17,8 @@ pub(super) struct Left {
     turned: Lines,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
-    /// Sums of the [`NORMS`] of all codes before each, as the shape has them.
+    /// Sums of magnitudes of all codes before each grain ([`Layout::grain`]) as the shape has them, and of squares in the upper half:
+    /// no row's sums leave theirs, and what others carry from half to half differences do not have.
     norms: Vec<u64>,
     /// The prepared instruction whose padding the frame has.
     padded: Option<usize>,
@@ -97,16 +85,21 @@ impl Left {
         let mut sums = 0u64;
         self.norms.clear();
         self.norms.push(sums);
-        self.norms.extend(laid_out[..layout.frame.len()].iter().map(|&code| {
-            sums = sums.wrapping_add(NORMS[usize::from(code)]);
-            sums
-        }));
+        for codes in laid_out[..layout.frame.len()].chunks_exact(layout.grain) {
+            let (mut sum, mut squares) = (0u32, 0u32);
+            for &code in codes {
+                let magnitude = u32::from((code ^ ZERO).cast_signed().unsigned_abs());
+                (sum, squares) = (sum + magnitude, squares.wrapping_add(magnitude * magnitude));
+            }
+            sums = sums.wrapping_add(u64::from(sum) | u64::from(squares) << 32);
+            self.norms.push(sums);
+        }
     }
 
-    /// The sum of magnitudes of codes side by side, as the shape has them, and that of squares in the upper half.
+    /// The sum of magnitudes of grains side by side, and that of squares in the upper half.
     #[inline(always)]
-    pub(super) fn norms(&self, codes: Range<usize>) -> u64 {
-        self.norms[codes.end].wrapping_sub(self.norms[codes.start])
+    pub(super) fn norms(&self, grains: Range<usize>) -> u64 {
+        self.norms[grains.end].wrapping_sub(self.norms[grains.start])
     }
 
     /// The greatest magnitude of a code.
