@@ -1,12 +1,15 @@
 //! Observers on whole programs: what they count is what the network says.
 
 use wagesim::compiler::compile;
+use wagesim::data::Images;
 use wagesim::isa::Unit;
+use wagesim::machine::{Extension, Fast};
 use wagesim::network::load;
-use wagesim::observe::{Event, Ledger, Tally};
-use wagesim::program::{Phase, Plan};
+use wagesim::observe::{Event, Ledger, Statistics, StatisticsLine, Tally};
+use wagesim::program::{Phase, Plan, Program};
 use wagesim::report::{Estimate, estimate};
 use wagesim::spec::{self, Machine, Setting};
+use wagesim::train::Trainer;
 
 fn counted(machine: &Machine) -> Vec<(Phase, Tally, wagesim::network::Products)> {
     let text = include_str!("../programs/lenet5-mnist.toml");
@@ -134,4 +137,40 @@ fn a_shared_array_is_the_most_demanding_phase_s_and_arrays_of_their_own_add_up()
     assert!(narrow["forward array"] < own["forward array"]);
     assert!((narrow["error array"] - own["error array"]).abs() < 1e-6);
     assert!(places(&["accumulators.overflow=saturate"])["array"] > shared["array"]);
+}
+
+/// What statistics say after three steps on noise, accumulators recounted and codes looked at in each.
+fn seen_by(engine: Fast, program: &Program, machine: &Machine) -> Vec<StatisticsLine> {
+    let pixels = (0..8 * 784u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]);
+    let images = Images::held([28, 28, 1], pixels.collect(), (0..8).collect());
+    let scratchpads = machine.memory.bytes().map(|n| usize::try_from(n).unwrap());
+    let mut trainer = Trainer::new(program, scratchpads, 1, Box::new(engine)).unwrap();
+    let mut statistics = Statistics::new(program);
+    for step in 1..=3 {
+        statistics.begin(step.min(2), true, true);
+        let batch = images.batch(&[0, 1, 2, 3, 4, 5, 6, 7], None).unwrap();
+        trainer.step(&batch, step, 3, &mut [&mut statistics]).unwrap();
+    }
+    statistics.lines()
+}
+
+#[test]
+fn what_hands_beside_each_other_see_is_what_one_sees_in_order() {
+    let set = |settings: &[&str]| settings.iter().map(|s| Setting::parse(s).unwrap()).collect::<Vec<_>>();
+    let text = include_str!("../programs/lenet5-mnist.toml");
+    let (network, recipe, _) = load(text, "lenet5-mnist.toml", &set(&["recipe.batch=8"])).unwrap();
+    for overflow in ["wrap", "saturate"] {
+        let overflow = format!("accumulators.overflow=\"{overflow}\"");
+        let machine = set(&["accumulators.bits=12", "memory.weight.kib=16", &overflow]);
+        let machine = Machine::from_toml("", "small machine", &machine).unwrap();
+        let program = compile(&network, &recipe, &machine, text).unwrap();
+        let engine = |threads| Fast::with(Extension::chosen(), threads);
+        let in_order = seen_by(engine(1), &program, &machine);
+        let recounts = in_order.iter().filter_map(|line| line.statistics.recount.as_ref());
+        let of_joins = |line: &StatisticsLine| line.statistics.saturated_joins;
+        let out: u64 =
+            recounts.map(|r| r.wrapped_joins).sum::<u64>() + in_order.iter().map(of_joins).sum::<u64>();
+        assert!(out > 0, "no join left its range");
+        assert!(seen_by(engine(3).sharing_all(), &program, &machine) == in_order, "{overflow}");
+    }
 }

@@ -22,7 +22,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// As [`Engine::execute`]; what was executed before stays, and where instructions run side by side some behind it may have
-    /// been executed too. Observers are told of those before it only.
+    /// been executed too. Observers are told of those before it only; those told [beside](Observer::beside) each other count for nothing.
     fn run(
         &mut self,
         plan: &Plan,
