@@ -74,6 +74,11 @@ impl Columns {
         &self.greatest
     }
 
+    /// The greatest magnitude of all.
+    pub(in crate::machine) fn greatest_code(&self) -> i64 {
+        self.greatest.iter().max().copied().unwrap_or(0).into()
+    }
+
     /// At least the square root of the sum of squares of each column; of fewer than 2^17 bytes, of no other codes.
     pub(in crate::machine) fn roots(&self) -> &[u32] {
         &self.roots

@@ -2,6 +2,7 @@
 //! which rows of the product meet which runs of the reduction, where reduction indices lie in the right operand.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use super::frame::Frame;
 use super::left::Left;
@@ -38,8 +39,8 @@ pub(super) struct Layout {
     /// All pieces of all rows are whole multiples of so many codes from the first on.
     pub(super) grain: usize,
     pub(super) turn: Turn,
-    /// How the product is done of woven operands; none where it is not, or would not pay.
-    pub(super) woven: Option<Woven>,
+    /// [`Layout::woven`], once it was asked for.
+    woven: OnceLock<Option<Woven>>,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -94,9 +95,6 @@ impl Layout {
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
         let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;
-        let woven = (positions_reduced && kernels.weaves())
-            .then(|| woven::of(kernels, m, &frame, &right_of))
-            .flatten();
         Some(Layout {
             m: *m,
             positions_reduced,
@@ -108,8 +106,15 @@ impl Layout {
             pieces,
             grain,
             turn,
-            woven,
+            woven: OnceLock::new(),
         })
+    }
+
+    /// How the product is done of woven operands; none where it is not, or would not pay.
+    pub(super) fn woven(&self, kernels: Kernels) -> Option<&Woven> {
+        let of = || woven::of(kernels, &self.m, &self.frame, &self.right_of);
+        let weaves = self.positions_reduced && kernels.weaves();
+        self.woven.get_or_init(|| weaves.then(of).flatten()).as_ref()
     }
 
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.

@@ -198,7 +198,7 @@ impl Array {
         };
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
-        let woven = layout.woven.as_ref().filter(|_| by_format);
+        let woven = by_format.then(|| layout.woven(kernels)).flatten();
         let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
         match woven {

@@ -214,7 +214,7 @@ impl Recounter {
 /// Joins the products of any operands.
 fn join_packed(kernels: Kernels, rule: AccumulatorRule, packed: &Packed, outputs: &mut Opens) -> u64 {
     let right = packed.right.by_index();
-    let greatest = compiled!(kernels, wide::greatest(&packed.left) * wide::greatest(right.codes()));
+    let greatest = compiled!(kernels, wide::greatest(&packed.left)) * right.greatest_code();
     let rows = packed.left.chunks(packed.length).enumerate();
     join(kernels, (rule, greatest), &right, outputs, rows, |(number, codes), row| {
         row.take(kernels, codes);

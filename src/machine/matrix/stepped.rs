@@ -24,9 +24,8 @@ pub(super) fn outputs(
     let columns = size(m.columns);
     let right = packed.right.by_index();
     let width = right.width();
-    let (greatest_left, greatest_right) =
-        compiled!(kernels, (wide::greatest(&packed.left), wide::greatest(right.codes())));
-    let greatest = greatest_left * greatest_right;
+    let greatest_right = right.greatest_code();
+    let greatest = compiled!(kernels, wide::greatest(&packed.left)) * greatest_right;
     let lanes = kernels::stepped_lanes(rule, greatest);
     let mut outputs = vec![Output { register: 0, exact: 0, overflows: 0 }; size(m.rows) * columns];
     let rows = outputs.par_chunks_mut(columns).zip(sums.par_chunks(columns)).enumerate();
