@@ -451,6 +451,78 @@ fn agree(seed: u64, mut fast: Fast) -> Result<usize, TestCaseError> {
     Ok(steps.len())
 }
 
+/// A gradient whose errors pooling sent back: of each window of two rows and two columns one position at most has a code of each
+/// channel that is not zero. `odd` are codes put anywhere.
+fn pooled_gradient(d: &mut Dice, odd: u32) -> (State, Matrix) {
+    let (images, windows_y, windows_x) = (d.count(1, 5), d.count(1, 3), d.count(1, 4));
+    let (out_rows, out_cols) = (2 * windows_y, 2 * windows_x);
+    let (channels, columns) = (d.of(&[16, 32, 48]), d.of(&[1, 16, 31, 64, 70]));
+    let (tap_cols, dilate_x) = (d.count(1, 4), d.count(1, 3));
+    let positions = images * out_rows * out_cols;
+    let (height, width) = (out_rows, d.count(1, 10));
+    let mut state = State::new([40_000, 40_000, 60_000, 0, 0], 1);
+    let code = |d: &mut Dice| u8::try_from(d.word() & 0xff).unwrap();
+    state.memory_mut(Memory::Operand).iter_mut().for_each(|b| *b = code(d));
+    let size = |n: u32| usize::try_from(n).unwrap();
+    let errors = state.memory_mut(Memory::Weight);
+    for (n, y, x) in (0..images)
+        .flat_map(|n| (0..windows_y).flat_map(move |y| (0..windows_x).map(move |x| (n, 2 * y, 2 * x))))
+    {
+        for column in 0..columns {
+            let (y, x) = (y + d.count(0, 1), x + d.count(0, 1));
+            errors[size(((n * out_rows + y) * out_cols + x) * columns + column)] = code(d);
+        }
+    }
+    for _ in 0..odd {
+        errors[size(d.count(0, positions * columns - 1))] = code(d);
+    }
+    let signed = |n: u32| i32::try_from(n).unwrap();
+    let m = Matrix {
+        out: Address::at(Memory::Accumulator, 0),
+        out_format: Format::new(32).unwrap(),
+        left: Address::at(Memory::Operand, 0),
+        left_format: Format::new(8).unwrap(),
+        right: Address::at(Memory::Weight, 0),
+        right_format: Format::new(8).unwrap(),
+        mode: ModeIndex(0),
+        accumulate: false,
+        partial: false,
+        images,
+        out_rows,
+        out_cols,
+        tap_rows: 1,
+        tap_cols,
+        channels,
+        channel_block: 0,
+        first_row: 0,
+        rows: tap_cols * channels,
+        columns,
+        first_k: 0,
+        length: positions,
+        height,
+        width,
+        pad_top: 0,
+        pad_left: signed(d.count(0, 3)),
+        step_y: 1,
+        step_x: 1,
+        dilate_y: 1,
+        dilate_x,
+        widen_y: 1,
+        widen_x: 1,
+        left_first: 0,
+        image_stride: height * width * channels,
+        row_stride: width * channels,
+        pixel_stride: channels,
+        right_first: 0,
+        right_stride_0: signed(out_rows * out_cols * columns),
+        right_stride_1: signed(out_cols * columns),
+        right_stride_2: signed(columns),
+        column_stride: 1,
+        out_stride: columns,
+    };
+    (state, m)
+}
+
 /// The outcomes an observer that does not look at the state is told of.
 #[derive(Default)]
 struct Told(Vec<(u32, Outcome)>);
@@ -550,10 +622,9 @@ proptest! {
             agree(seed, Fast::with(extension, 1))?;
         }
     }
-
 }
 
-// Whole plans, several times each.
+// What takes longer: whole plans several times, products that fill tiles.
 proptest! {
     #![proptest_config(Config { cases: cases() / 5, failure_persistence: None, max_shrink_iters: 0, ..Config::default() })]
 
@@ -575,6 +646,22 @@ proptest! {
                 prop_assert_eq!(&executed(&mut engine, &mut found), &ended);
                 prop_assert!(ended.0.is_err() || found == expected, "seed {}, {} threads", seed, threads);
             }
+        }
+    }
+
+    #[test]
+    fn engines_agree_on_errors_that_pooling_sent_back(seed in 1u64.., odd in 0u32..3) {
+        let mut d = Dice(seed);
+        let (state, m) = pooled_gradient(&mut d, odd);
+        let sizes = Memory::ALL.map(|memory| state.memory(memory).len() as u64);
+        let step = step(0, Instr::MPositions(m), AccumulatorRule::default());
+        prop_assert_eq!(verify(&step.instr, &sizes), Ok(()));
+        let mut expected = state.clone();
+        let outcome = Reference::new().execute(&step, &mut expected);
+        for extension in Extension::available() {
+            let mut found = state.clone();
+            prop_assert_eq!(&Fast::with(extension, 1).execute(&step, &mut found), &outcome);
+            prop_assert!(found == expected, "seed {}, {}", seed, step.instr);
         }
     }
 

@@ -41,4 +41,4 @@ pub(super) use product::{
 };
 pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use woven::{NOWHERE, Strip, Weave, Woven};
+pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};

@@ -6,9 +6,10 @@ use std::sync::OnceLock;
 
 use super::frame::Frame;
 use super::left::Left;
-use super::{size, woven};
+use super::size;
+use super::woven::{self, Ways};
 use crate::isa::{Covered, Matrix, TapOrder};
-use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape, Woven};
+use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape};
 
 /// How the frame is turned so that what is reduced lies side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) struct Layout {
     pub(super) grain: usize,
     pub(super) turn: Turn,
     /// [`Layout::woven`], once it was asked for.
-    woven: OnceLock<Option<Woven>>,
+    woven: OnceLock<Option<Ways>>,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -111,7 +112,7 @@ impl Layout {
     }
 
     /// How the product is done of woven operands; none where it is not, or would not pay.
-    pub(super) fn woven(&self, kernels: Kernels) -> Option<&Woven> {
+    pub(super) fn woven(&self, kernels: Kernels) -> Option<&Ways> {
         let of = || woven::of(kernels, &self.m, &self.frame, &self.right_of);
         let weaves = self.positions_reduced && kernels.weaves();
         self.woven.get_or_init(|| weaves.then(of).flatten()).as_ref()

@@ -197,15 +197,16 @@ impl Array {
             bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
         };
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
+        compiled!(kernels, right.take(kernels, layout, state));
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
-        let woven = by_format.then(|| layout.woven(kernels)).flatten();
+        let ways = by_format.then(|| layout.woven(kernels)).flatten();
+        let woven = ways.map(|ways| right.weave(kernels, ways));
         let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
         match woven {
             Some(shape) => left.weave(kernels, shape, codes),
             None => compiled!(kernels, left.take(number, layout, codes)),
         }
-        compiled!(kernels, right.take(kernels, layout, state));
         let greatest = if by_format {
             greatest_format
         } else {
@@ -234,7 +235,6 @@ impl Array {
             }
         };
         let extremes = if let Some(shape) = woven {
-            right.weave(kernels, shape);
             kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
         } else {
             compiled!(kernels, {

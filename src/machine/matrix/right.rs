@@ -3,6 +3,7 @@
 
 use super::layout::Layout;
 use super::size;
+use super::woven::Ways;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
     Columns, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Woven, interleave,
@@ -26,9 +27,10 @@ pub(super) struct Right {
     stepped: Columns,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
-    /// Whether panels and corrections are of these codes, and whether what is woven is.
+    /// Whether panels and corrections are of these codes.
     is_packed: bool,
-    is_woven: bool,
+    /// Whether what is woven is of these codes, and if so whether [pooled](Ways::pooled).
+    woven_pooled: Option<bool>,
 }
 
 impl Right {
@@ -51,7 +53,7 @@ impl Right {
             return;
         }
         self.stepped.clear();
-        (self.is_packed, self.is_woven) = (false, false);
+        (self.is_packed, self.woven_pooled) = (false, None);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
     }
@@ -66,12 +68,18 @@ impl Right {
         }
     }
 
-    /// Lays them out as products of woven operands have them.
-    pub(super) fn weave(&mut self, kernels: Kernels, shape: &Woven) {
-        if !self.is_woven {
-            kernels.weave_right(shape, &self.codes, &mut self.woven);
-            self.is_woven = true;
-        }
+    /// Lays them out as products of woven operands have them: in which of these ways.
+    pub(super) fn weave<'a>(&mut self, kernels: Kernels, ways: &'a Ways) -> &'a Woven {
+        let pooled = ways.pooled.as_ref();
+        let is_pooled = *self.woven_pooled.get_or_insert_with(|| {
+            let mut weave = |shape: &Woven| kernels.weave_right(shape, &self.codes, &mut self.woven);
+            let is_pooled = pooled.is_some_and(&mut weave);
+            if !is_pooled {
+                weave(&ways.dense);
+            }
+            is_pooled
+        });
+        pooled.filter(|_| is_pooled).unwrap_or(&ways.dense)
     }
 
     /// Codes as joins one after another want them.

@@ -4,7 +4,13 @@
 //!
 //! VNNI wants both operands so. AMX does these products transposed: the output's columns are the rows of tiles, its rows their
 //! columns, so the left operand is woven and blocks of positions of the right one are turned.
+//!
+//! *Pooled* products are one for four: groups are windows of positions of which one at most has a code of the right operand that is
+//! not zero, as pooling sends errors back. Four windows of a channel lie side by side; each lane picks the position of each
+//! that its column wants.
 
+#[cfg(target_arch = "x86_64")]
+mod pooled;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 mod tests;
 #[cfg(target_arch = "x86_64")]
@@ -25,6 +31,9 @@ pub(super) const ACROSS: usize = 2;
 /// Bytes from group to group.
 pub(super) const STEP: usize = ACROSS * LINE;
 
+/// Groups of a channel side by side where products are pooled.
+pub(in crate::machine) const WINDOWS: usize = 4;
+
 /// No position, for which codes are 0.
 pub(in crate::machine) const NOWHERE: usize = usize::MAX;
 
@@ -37,6 +46,8 @@ pub(in crate::machine) struct Weave {
     pub(in crate::machine) planes: usize,
     /// Channels of a position, whole registers.
     pub(in crate::machine) channels: usize,
+    /// Groups of a channel side by side, of which planes have whole multiples: one, or [`WINDOWS`] where products are pooled.
+    pub(in crate::machine) side_by_side: usize,
 }
 
 impl Weave {
@@ -50,10 +61,10 @@ impl Weave {
         self.groups.len() / self.planes
     }
 
-    /// Where a plane's channels from `register` on begin when they are woven, at group `first`.
+    /// Where a plane's channels from `register` on begin when they are woven, at group `first`, the first of those side by side.
     pub(in crate::machine) fn place(&self, plane: usize, register: usize, first: usize) -> usize {
         let pair = plane * self.registers().div_ceil(ACROSS) + register / ACROSS;
-        (pair * self.of_plane() + first) * STEP + register % ACROSS * LINE
+        (pair * self.of_plane() + first) * STEP + register % ACROSS * LINE * self.side_by_side
     }
 
     /// Bytes of what is woven, and a block that begins with the last group.
@@ -108,7 +119,10 @@ impl Woven {
     ) -> Woven {
         assert!(weave.planes > 0 && weave.groups.len().is_multiple_of(weave.planes), "a plane is not whole");
         assert!(weave.channels > 0 && weave.channels.is_multiple_of(LANES), "a register is not whole");
-        let whole = if kernels.extension() == Extension::Amx { BLOCK } else { GROUP };
+        let beside = weave.side_by_side;
+        assert!(beside == 1 || (beside == WINDOWS && kernels.pools()), "no such product");
+        assert!(weave.of_plane().is_multiple_of(beside), "groups side by side are not whole");
+        let whole = if kernels.extension() == Extension::Amx { BLOCK } else { GROUP * beside };
         let (mut right, mut all) = (Vec::new(), Vec::new());
         for (first, positions) in runs {
             let length = positions.len().next_multiple_of(whole);
@@ -120,9 +134,13 @@ impl Woven {
         let rows = strips.iter().map(|s| s.rows.end).max().unwrap_or(0);
         for strip in &strips {
             let registers = strip.rows.len().div_ceil(LANES);
-            let from = strip.at % STEP / LINE;
-            assert!(strip.at.is_multiple_of(LINE) && registers > 0 && from + registers <= ACROSS);
-            assert!(strip.at / STEP * STEP + last * STEP <= weave.bytes(), "a strip leaves what is woven");
+            let (step, line) = (STEP * beside, LINE * beside);
+            assert!(
+                strip.at.is_multiple_of(line)
+                    && registers > 0
+                    && strip.at % step / line + registers <= ACROSS
+            );
+            assert!(strip.at / step * step + last * STEP <= weave.bytes(), "a strip leaves what is woven");
         }
         let right_reach = right.iter().flatten().max().map_or(0, |at| at + columns.next_multiple_of(LINE));
         Woven { weave, strips, runs: all, right, columns, rows, right_reach }
@@ -150,9 +168,16 @@ impl Woven {
         self.columns.div_ceil(LANES)
     }
 
-    /// Bytes that a register of columns has of the right operand.
+    /// Whether one product is done for four.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.weave.side_by_side == WINDOWS
+    }
+
+    /// Bytes that a register of columns has of the right operand: a code of each position; where products are pooled, a code of each
+    /// window and its place.
     pub(super) fn of_register(&self) -> usize {
-        self.right.len() * LANES
+        let of_window = if self.is_pooled() { 2 } else { GROUP };
+        self.right.len() / GROUP * of_window * LANES
     }
 
     fn right_bytes(&self) -> usize {
@@ -166,8 +191,13 @@ impl Kernels {
         self.extension() >= Extension::Avx512Vnni
     }
 
-    /// Weaves the left operand's codes: `[plane][pair of registers][group][register][channel][position]`. Positions that do not
-    /// lie in it are none.
+    /// Whether it has pooled products.
+    pub(in crate::machine) fn pools(self) -> bool {
+        self.extension() == Extension::Avx512Vnni
+    }
+
+    /// Weaves the left operand's codes: `[plane][pair of registers][groups side by side][register][channel][group][position]`.
+    /// Positions that do not lie in it are none.
     ///
     /// # Panics
     /// When the extension does not weave.
@@ -179,7 +209,11 @@ impl Kernels {
         // SAFETY: a `Kernels` has only what the processor has; `to` was made as long.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            weave::left(&shape.weave, codes, flipped, to);
+            if shape.is_pooled() {
+                weave::left::<WINDOWS>(&shape.weave, codes, flipped, to);
+            } else {
+                weave::left::<1>(&shape.weave, codes, flipped, to);
+            }
         }
     }
 
@@ -204,14 +238,20 @@ impl Kernels {
     }
 
     /// Lays out the right operand's codes, zero where there is no position: in panels; on AMX turned,
-    /// `[register][block][column][position]`.
+    /// `[register][block][column][position]`. Where products are pooled, `[panel][windows side by side][codes, places][register][column]
+    /// [window]`, if no window has two codes that are not zero: whether that is so.
     ///
     /// # Panics
     /// When codes end less than a cache line behind the last that is met, or the extension does not weave.
-    pub(in crate::machine) fn weave_right(self, shape: &Woven, codes: &[u8], to: &mut Lines) {
+    pub(in crate::machine) fn weave_right(self, shape: &Woven, codes: &[u8], to: &mut Lines) -> bool {
         assert!(codes.len() >= shape.right_reach, "a position leaves the right operand");
         to.hold(shape.right_bytes());
         match self.extension() {
+            // SAFETY: a `Kernels` has only what the processor has.
+            #[cfg(target_arch = "x86_64")]
+            Extension::Avx512Vnni if shape.is_pooled() => {
+                return unsafe { pooled::right(&shape.right, codes, shape.columns, to) };
+            }
             Extension::Avx512Vnni => {
                 self.weave_panels(shape.right.as_chunks().0.iter().copied(), codes, shape.columns, to);
             }
@@ -220,6 +260,7 @@ impl Kernels {
             Extension::Amx => unsafe { super::amx::transposed::turn(shape, codes, to) },
             _ => unreachable!("it does not weave"),
         }
+        true
     }
 
     /// The sums of [`Kernels::product`], of woven operands.

@@ -2,10 +2,12 @@
 
 use std::arch::x86_64::{
     __m512i, _mm_loadu_si128, _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_load_si512,
-    _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_storeu_si512, _mm512_xor_si512,
+    _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_shuffle_epi8, _mm512_storeu_si512,
+    _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
+    _mm512_xor_si512,
 };
 
-use super::{ACROSS, STEP, Weave};
+use super::{ACROSS, STEP, WINDOWS, Weave};
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{GROUP, LANES, MAX_REGISTERS};
 
@@ -30,7 +32,7 @@ static BYTES: Order<u8, LINE> = {
 
 /// How lines are woven.
 #[derive(Clone, Copy)]
-struct Loom {
+pub(super) struct Loom {
     fours: __m512i,
     bytes: __m512i,
     /// Bits that all bytes get flipped.
@@ -40,7 +42,7 @@ struct Loom {
 impl Loom {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn new(flipped: u8) -> Loom {
+    pub(super) fn new(flipped: u8) -> Loom {
         // SAFETY: each is a register's bytes that begin where a line does.
         unsafe {
             Loom {
@@ -57,25 +59,66 @@ impl Loom {
     /// There are sixteen bytes at each place.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn weave(self, [a, b, c, d]: [*const u8; GROUP], to: &mut [u8; LINE]) {
+    pub(super) unsafe fn weave(self, four: [*const u8; GROUP], to: &mut [u8; LINE]) {
         // SAFETY: the caller's promise.
-        unsafe {
-            let mut line = _mm512_castsi128_si512(_mm_loadu_si128(a.cast()));
-            line = _mm512_inserti32x4::<1>(line, _mm_loadu_si128(b.cast()));
-            line = _mm512_inserti32x4::<2>(line, _mm_loadu_si128(c.cast()));
-            line = _mm512_inserti32x4::<3>(line, _mm_loadu_si128(d.cast()));
-            line = _mm512_shuffle_epi8(_mm512_permutexvar_epi32(self.fours, line), self.bytes);
-            _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_xor_si512(line, self.flipped));
+        let line = unsafe { side_by_side(four) };
+        self.put(_mm512_shuffle_epi8(_mm512_permutexvar_epi32(self.fours, line), self.bytes), to);
+    }
+
+    /// Weaves the bytes from each four places of four windows on into lines: of each of sixteen bytes, four windows' four places.
+    ///
+    /// # Safety
+    /// There are sixteen bytes at each place.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn weave_windows(self, windows: [[*const u8; GROUP]; WINDOWS], to: &mut [[u8; LINE]; WINDOWS]) {
+        // SAFETY: the caller's promise.
+        let [a, b, c, d] = std::array::from_fn(|place| unsafe { side_by_side(windows.map(|w| w[place])) });
+        let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
+        let (low_2, high_2) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
+        // Of each window four bytes, places side by side: four times.
+        let fours = [
+            _mm512_unpacklo_epi16(low, low_2),
+            _mm512_unpackhi_epi16(low, low_2),
+            _mm512_unpacklo_epi16(high, high_2),
+            _mm512_unpackhi_epi16(high, high_2),
+        ];
+        for (four, to) in fours.into_iter().zip(to) {
+            self.put(_mm512_permutexvar_epi32(self.fours, four), to);
         }
+    }
+
+    /// Stores a line, its bits flipped.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn put(self, line: __m512i, to: &mut [u8; LINE]) {
+        // SAFETY: a register's bytes.
+        unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_xor_si512(line, self.flipped)) };
     }
 }
 
-/// [`super::Kernels::weave_left`], of codes with bits `flipped`.
+/// Sixteen bytes from each of four places on.
+///
+/// # Safety
+/// There are so many.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn side_by_side([a, b, c, d]: [*const u8; GROUP]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let line = _mm512_castsi128_si512(_mm_loadu_si128(a.cast()));
+        let line = _mm512_inserti32x4::<1>(line, _mm_loadu_si128(b.cast()));
+        let line = _mm512_inserti32x4::<2>(line, _mm_loadu_si128(c.cast()));
+        _mm512_inserti32x4::<3>(line, _mm_loadu_si128(d.cast()))
+    }
+}
+
+/// [`super::Kernels::weave_left`], `S` groups side by side, of codes with bits `flipped`.
 ///
 /// # Safety
 /// The processor has the features; `to` is as long as what is woven.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn left(weave: &Weave, codes: &[u8], flipped: u8, to: &mut Lines) {
+pub(super) unsafe fn left<const S: usize>(weave: &Weave, codes: &[u8], flipped: u8, to: &mut Lines) {
     let (registers, pair) = (weave.registers(), weave.of_plane() * STEP);
     let zeros = vec![0; weave.channels];
     // The last place from which on there are all channels.
@@ -85,16 +128,22 @@ pub(super) unsafe fn left(weave: &Weave, codes: &[u8], flipped: u8, to: &mut Lin
     let loom = Loom::new(flipped);
     for (plane, groups) in weave.groups.chunks_exact(weave.of_plane()).enumerate() {
         let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
-        for four in groups {
-            let four = four.map(from);
+        for beside in groups.as_chunks::<S>().0 {
+            let beside = beside.map(|four| four.map(from));
             for register in 0..registers {
-                let from = four.map(|at| at.wrapping_add(register * LANES));
-                let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE);
-                // SAFETY: from each of the four on there are all channels, whole registers. A line of each group of each pair of
-                // registers lies in `to`.
-                unsafe { loom.weave(from, &mut *to.cast()) };
+                let from = beside.map(|four| four.map(|at| at.wrapping_add(register * LANES)));
+                let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE * S);
+                // SAFETY: from each place on there are all channels, whole registers. As many lines of each pair of registers as groups
+                // are side by side lie in `to`.
+                unsafe {
+                    if S == 1 {
+                        loom.weave(from[0], &mut *to.cast());
+                    } else {
+                        loom.weave_windows(std::array::from_fn(|w| from[w % S]), &mut *to.cast());
+                    }
+                }
             }
-            to = to.wrapping_add(STEP);
+            to = to.wrapping_add(STEP * S);
         }
     }
 }
