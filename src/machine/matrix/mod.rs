@@ -252,11 +252,12 @@ impl Array {
         let nonzero_products = compiled!(
             kernels,
             match woven {
+                _ if !layout.positions_reduced => nonzero.of_taps(layout, left, right.met(layout)),
                 Some(_) => {
                     let codes = &state.memory(Memory::Operand)[at..];
                     nonzero.of_positions_in_memory(kernels, layout, codes, &right.nonzero)
                 }
-                None => nonzero.products(kernels, layout, left, &right.nonzero),
+                None => nonzero.of_positions(kernels, layout, left, &right.nonzero),
             }
         );
         if safe_start.is_some() {

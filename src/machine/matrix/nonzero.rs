@@ -1,10 +1,10 @@
-//! How many products have both operands not zero: for each reduction index, left operands not zero times right operands
-//! not zero. The left ones are counted once a place of the frame and summed over windows axis by axis.
-
-use std::ops::{Add, Sub};
+//! How many products have both operands not zero. Over taps each place of the frame meets so many right operands that are not zero,
+//! which the weights alone say ([`met`]): the sum over places that are not zero themselves. Over positions, for each
+//! of them, left operands not zero times right operands not zero: the left ones are counted once a pixel and summed over
+//! windows axis by axis.
 
 use super::frame::ZERO;
-use super::layout::{Layout, positions, tap_place, taps};
+use super::layout::{Layout, positions, taps};
 use super::left::Left;
 use super::size;
 use crate::isa::Span;
@@ -14,109 +14,74 @@ use crate::machine::kernels::Kernels;
 #[derive(Debug, Default)]
 pub(super) struct Nonzero {
     few: Vec<u8>,
-    along: Vec<u16>,
     places: Vec<u32>,
     rows: Vec<u32>,
     windows: Vec<u32>,
 }
 
-impl Nonzero {
-    /// Products of the frame's codes with both operands not zero; `right` counts those of each reduction index.
-    #[inline(always)]
-    pub(super) fn products(&mut self, kernels: Kernels, layout: &Layout, left: &Left, right: &[u32]) -> u64 {
-        let left = left.in_frame(layout);
-        let at = layout.frame.covered;
-        let positions = at.images.count * at.rows.count * at.columns.count;
-        let taps = at.tap_rows.count * at.tap_columns.count * at.channels.count;
-        let rows = size(layout.m.rows);
-        match layout.positions_reduced {
-            false if positions == rows && at.columns.count <= usize::from(u16::MAX) => {
-                self.of_taps(layout, left, right)
-            }
-            false => self.of_taps_each(layout, left, right),
-            true if taps == rows => {
-                let channels = layout.frame.channels();
-                self.places.clear();
-                if channels == 1 {
-                    self.places.extend(left.iter().map(|&code| u32::from(code != ZERO)));
-                } else {
-                    let places = (0..left.len()).step_by(channels);
-                    kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
-                }
-                self.of_positions(layout, right)
-            }
-            true => self.of_positions_each(kernels, layout, left, right),
+/// How many right operands that are not zero each place of the frame meets over all rows of an instruction over taps: of one image
+/// where all images meet the same, else of all. `right` counts those of each reduction index.
+#[inline(always)]
+pub(super) fn met(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
+    let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+    let all_meet_the_same = at.images.count * at.rows.count * at.columns.count == size(m.rows);
+    let length = if all_meet_the_same { frame.image() } else { frame.len() };
+    places.clear();
+    places.resize(length, 0);
+    let bases = layout.shape.classes().iter().flat_map(|class| layout.shape.bases_of(class));
+    for &base in bases.filter(|base| **base < length) {
+        let mut right = right;
+        for (first, count) in layout.pieces(base) {
+            let (here, later) = right.split_at(count);
+            right = later;
+            places[first..][..count].iter_mut().zip(here).for_each(|(place, n)| *place += n);
         }
     }
+}
 
-    /// The positions are a box: each tap's count is a sum over it.
+impl Nonzero {
+    /// Products over taps of the frame's codes with both operands not zero, given what its places [`met`].
     #[inline(always)]
-    fn of_taps(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
-        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        let (channels, tap_columns, tap_rows) = (frame.channels(), at.tap_columns.count, at.tap_rows.count);
-        let of_row = tap_columns * channels;
-        let across = Windows {
-            outputs: at.columns,
-            step: size(m.step_x),
-            taps: tap_columns,
-            dilate: size(m.dilate_x),
-        };
-        let down =
-            Windows { outputs: at.rows, step: size(m.step_y), taps: tap_rows, dilate: size(m.dilate_y) };
-        self.along.resize(frame.rows * of_row, 0);
-        self.windows.resize(tap_rows * of_row, 0);
-        // As many images as a byte counts, and 16 bits along a row.
-        let images = (usize::from(u16::MAX) / at.columns.count).clamp(1, 255);
+    pub(super) fn of_taps(&mut self, layout: &Layout, left: &Left, met: &[u32]) -> u64 {
         let mut total = 0;
-        for images in left.chunks(images * frame.image()) {
-            // How many have a code not zero at each place.
-            let (first, later) = images.split_at(frame.image());
+        // As many images as a byte counts.
+        for images in left.in_frame(layout).chunks(255 * met.len()) {
+            let (first, later) = images.split_at(met.len());
             self.few.clear();
             self.few.extend(first.iter().map(|&b| u8::from(b != ZERO)));
-            for image in later.chunks_exact(frame.image()) {
+            for image in later.chunks_exact(met.len()) {
                 self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
             }
-            // Along each row: `[row][tap_col][channel]`; down the rows: `[tap_row][tap_col][channel]`.
-            let rows = self.few.chunks_exact(frame.row()).zip(self.along.chunks_exact_mut(of_row));
-            for (row, sums) in rows {
-                across.sum(row, channels, sums);
-            }
-            down.sum(&self.along, of_row, &mut self.windows);
-            let mut right = right;
-            for (y, x, c, count) in taps(m, m.first_k, m.length) {
-                let (y, x, c) = (y - at.tap_rows.first, x - at.tap_columns.first, c - at.channels.first);
-                let (here, later) = right.split_at(count);
-                right = later;
-                total += dot(&self.windows[(y * tap_columns + x) * channels + c..][..count], here);
-            }
+            total += self.few.iter().zip(met).map(|(&n, &met)| u64::from(n) * u64::from(met)).sum::<u64>();
         }
         total
     }
 
-    /// Any positions: one window after another.
-    fn of_taps_each(&mut self, layout: &Layout, left: &[u8], right: &[u32]) -> u64 {
-        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        let places: Vec<(usize, usize)> =
-            taps(m, m.first_k, m.length).map(|tap| (tap_place(m, frame, tap), tap.3)).collect();
-        let mut total = 0;
-        for (n, y, x, count) in positions(m, m.first_row, m.rows) {
-            let row =
-                (n - at.images.first) * frame.image() + (y - at.rows.first) * size(m.step_y) * frame.row();
-            for x in x..x + count {
-                let base = row + (x - at.columns.first) * size(m.step_x) * frame.channels();
-                let mut right = right;
-                for &(place, count) in &places {
-                    let (here, later) = right.split_at(count);
-                    right = later;
-                    let codes = left[base + place..][..count].iter().zip(here);
-                    total += codes.map(|(&b, &n)| if b == ZERO { 0 } else { u64::from(n) }).sum::<u64>();
-                }
-            }
+    /// Products over positions of the frame's codes with both operands not zero; `right` counts those of each reduction index.
+    #[inline(always)]
+    pub(super) fn of_positions(
+        &mut self,
+        kernels: Kernels,
+        layout: &Layout,
+        left: &Left,
+        right: &[u32],
+    ) -> u64 {
+        let left = left.in_frame(layout);
+        let (channels, at) = (layout.frame.channels(), layout.frame.covered);
+        if at.tap_rows.count * at.tap_columns.count * channels != size(layout.m.rows) {
+            return self.of_positions_each(kernels, layout, left, right);
         }
-        total
+        self.places.clear();
+        if channels == 1 {
+            self.places.extend(left.iter().map(|&code| u32::from(code != ZERO)));
+        } else {
+            let places = (0..left.len()).step_by(channels);
+            kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
+        }
+        self.of_boxes(layout, right)
     }
 
-    /// The same of an instruction over positions, the left operand's codes where memory has them; taps are a box.
+    /// The same of codes where memory has them; taps are a box.
     #[inline(always)]
     pub(super) fn of_positions_in_memory(
         &mut self,
@@ -136,12 +101,12 @@ impl Nonzero {
             kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.rows);
             self.places[first..][..count].copy_from_slice(&self.rows);
         }
-        self.of_positions(layout, right)
+        self.of_boxes(layout, right)
     }
 
     /// Counts of places are there, the taps are a box: each position's count is a sum over it.
     #[inline(always)]
-    fn of_positions(&mut self, layout: &Layout, right: &[u32]) -> u64 {
+    fn of_boxes(&mut self, layout: &Layout, right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         // A position's taps, as a tap's positions: the window's roles change.
         let whole = |count| Span { first: 0, count };
@@ -218,20 +183,16 @@ struct Windows {
 impl Windows {
     /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
     #[inline(always)]
-    fn sum<T, S>(&self, places: &[T], inner: usize, sums: &mut [S])
-    where
-        T: Copy,
-        S: Copy + From<T> + Add<Output = S> + Sub<Output = S>,
-    {
+    fn sum(&self, places: &[u32], inner: usize, sums: &mut [u32]) {
         if self.dilate == 1 && inner <= FEW && self.outputs.count <= self.taps {
             // Few of each place: all taps at once, for each output.
             let sums = &mut sums[..self.taps * inner];
             for output in 0..self.outputs.count {
                 let places = &places[output * self.step * inner..][..self.taps * inner];
                 if output == 0 {
-                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = n.into());
+                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = n);
                 } else {
-                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = *s + n.into());
+                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
                 }
             }
             return;
@@ -245,14 +206,14 @@ impl Windows {
                 let before = &before[(tap - 1) * inner..];
                 let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs.count));
                 for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
-                    *sum = before - gone.into() + come.into();
+                    *sum = before - gone + come;
                 }
                 continue;
             }
-            sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n.into());
+            sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n);
             for output in 1..self.outputs.count {
                 let places = at(output * self.step + tap * self.dilate);
-                sums.iter_mut().zip(places).for_each(|(s, &n)| *s = *s + n.into());
+                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! for all instructions that meet the same bytes again, as the tiles of a layer meet its weights.
 
 use super::layout::Layout;
+use super::nonzero;
 use super::size;
 use super::woven::Ways;
 use crate::isa::{Format, Memory};
@@ -22,6 +23,8 @@ pub(super) struct Right {
     pub(super) corrections: Vec<i32>,
     /// Codes not zero of each reduction index, over all columns.
     pub(super) nonzero: Vec<u32>,
+    /// What [`nonzero::met`] says; empty until asked for.
+    met: Vec<u32>,
     unit_sums: Vec<i32>,
     /// What joins one after another want; empty until asked for.
     stepped: Columns,
@@ -53,6 +56,7 @@ impl Right {
             return;
         }
         self.stepped.clear();
+        self.met.clear();
         (self.is_packed, self.woven_pooled) = (false, None);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
@@ -80,6 +84,15 @@ impl Right {
             is_pooled
         });
         pooled.filter(|_| is_pooled).unwrap_or(&ways.dense)
+    }
+
+    /// What places of the frame [meet](nonzero::met), over taps.
+    #[inline(always)]
+    pub(super) fn met(&mut self, layout: &Layout) -> &[u32] {
+        if self.met.is_empty() {
+            nonzero::met(layout, &self.nonzero, &mut self.met);
+        }
+        &self.met
     }
 
     /// Codes as joins one after another want them.
