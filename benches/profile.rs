@@ -61,7 +61,7 @@ impl Engine for Timed {
             }
             let began = Instant::now();
             for observer in observers.iter_mut() {
-                observer.executed(plan, step, &outcome, state);
+                observer.executed(plan, index, &outcome, state);
             }
             beside += began.elapsed();
         }

@@ -100,7 +100,8 @@ fn is_matrix(step: &Step) -> bool {
 struct Products<'a>(&'a Machine, u64);
 
 impl Observer for Products<'_> {
-    fn executed(&mut self, _: &Plan, step: &Step, _: &Outcome, _: &State) {
+    fn executed(&mut self, plan: &Plan, step: usize, _: &Outcome, _: &State) {
+        let step = &plan.steps[step];
         self.1 += if is_matrix(step) { Cost::of(step, self.0).products } else { 0 };
     }
 }
@@ -118,7 +119,8 @@ struct Tile {
 struct Sample<'a>(&'a Machine, Vec<Tile>);
 
 impl Observer for Sample<'_> {
-    fn executed(&mut self, _: &Plan, step: &Step, _: &Outcome, state: &State) {
+    fn executed(&mut self, plan: &Plan, step: usize, _: &Outcome, state: &State) {
+        let step = &plan.steps[step];
         let Some(layer) = step.layer.filter(|_| is_matrix(step)) else { return };
         let products = Cost::of(step, self.0).products;
         let tile = Tile { phase: step.phase, layer, products, step: *step, state: state.clone() };

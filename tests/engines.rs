@@ -532,7 +532,8 @@ impl Observer for Told {
         false
     }
 
-    fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, _: &State) {
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, _: &State) {
+        let step = &plan.steps[step];
         self.0.push((step.pc, *outcome));
     }
 }

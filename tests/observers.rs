@@ -5,7 +5,7 @@ use wagesim::data::Images;
 use wagesim::isa::Unit;
 use wagesim::machine::{Extension, Fast};
 use wagesim::network::load;
-use wagesim::observe::{Event, Ledger, Statistics, StatisticsLine, Tally};
+use wagesim::observe::{Event, Ledger, LedgerCounts, Statistics, StatisticsLine, Tally};
 use wagesim::program::{Phase, Plan, Program};
 use wagesim::report::{Estimate, estimate};
 use wagesim::spec::{self, Machine, Setting};
@@ -139,19 +139,20 @@ fn a_shared_array_is_the_most_demanding_phase_s_and_arrays_of_their_own_add_up()
     assert!(places(&["accumulators.overflow=saturate"])["array"] > shared["array"]);
 }
 
-/// What statistics say after three steps on noise, accumulators recounted and codes looked at in each.
-fn seen_by(engine: Fast, program: &Program, machine: &Machine) -> Vec<StatisticsLine> {
+/// What statistics and a ledger say after three steps on noise, accumulators recounted and codes looked at in each.
+fn seen_by(engine: Fast, program: &Program, machine: &Machine) -> (Vec<StatisticsLine>, LedgerCounts) {
     let pixels = (0..8 * 784u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]);
     let images = Images::held([28, 28, 1], pixels.collect(), (0..8).collect());
     let scratchpads = machine.memory.bytes().map(|n| usize::try_from(n).unwrap());
     let mut trainer = Trainer::new(program, scratchpads, 1, Box::new(engine)).unwrap();
     let mut statistics = Statistics::new(program);
+    let mut ledger = Ledger::new(&trainer.plans().train, machine);
     for step in 1..=3 {
         statistics.begin(step.min(2), true, true);
         let batch = images.batch(&[0, 1, 2, 3, 4, 5, 6, 7], None).unwrap();
-        trainer.step(&batch, step, 3, &mut [&mut statistics]).unwrap();
+        trainer.step(&batch, step, 3, &mut [&mut statistics, &mut ledger]).unwrap();
     }
-    statistics.lines()
+    (statistics.lines(), ledger.counts().clone())
 }
 
 #[test]
@@ -166,11 +167,14 @@ fn what_hands_beside_each_other_see_is_what_one_sees_in_order() {
         let program = compile(&network, &recipe, &machine, text).unwrap();
         let engine = |threads| Fast::with(Extension::chosen(), threads);
         let in_order = seen_by(engine(1), &program, &machine);
-        let recounts = in_order.iter().filter_map(|line| line.statistics.recount.as_ref());
+        let (lines, counts) = &in_order;
+        let recounts = lines.iter().filter_map(|line| line.statistics.recount.as_ref());
         let of_joins = |line: &StatisticsLine| line.statistics.saturated_joins;
         let out: u64 =
-            recounts.map(|r| r.wrapped_joins).sum::<u64>() + in_order.iter().map(of_joins).sum::<u64>();
+            recounts.map(|r| r.wrapped_joins).sum::<u64>() + lines.iter().map(of_joins).sum::<u64>();
         assert!(out > 0, "no join left its range");
+        let counts = serde_json::to_value(counts).unwrap();
+        assert!(counts["first_overflow"].is_object(), "{overflow}: {}", counts["first_overflow"]);
         assert!(seen_by(engine(3).sharing_all(), &program, &machine) == in_order, "{overflow}");
     }
 }

@@ -9,7 +9,7 @@ use super::load::{EngineChoice, machine};
 use super::{Failure, failed, given, print, tensors};
 use crate::machine::{Engine, Observer, Outcome, State, run};
 use crate::observe::Ledger;
-use crate::program::{Plan, Step};
+use crate::program::Plan;
 use crate::spec::{Machine, Setting};
 
 /// Execute a program: from text or compiled, on tensors given
@@ -77,7 +77,7 @@ impl Observer for Counts {
         false
     }
 
-    fn executed(&mut self, _: &Plan, _: &Step, outcome: &Outcome, _: &State) {
+    fn executed(&mut self, _: &Plan, _: usize, outcome: &Outcome, _: &State) {
         self.wrong_outputs += outcome.wrong_outputs;
         self.saturated_joins += outcome.saturated_joins;
         self.clipped += outcome.clipped;

@@ -44,10 +44,10 @@ pub(super) fn in_order(
     observers: &mut [&mut dyn Observer],
     mut execute: impl FnMut(&Step, &mut State) -> Result<Outcome, Fault>,
 ) -> Result<(), Fault> {
-    for step in plan.steps.iter() {
+    for (number, step) in plan.steps.iter().enumerate() {
         let outcome = execute(step, state)?;
         for observer in observers.iter_mut() {
-            observer.executed(plan, step, &outcome, state);
+            observer.executed(plan, number, &outcome, state);
         }
     }
     observers.iter_mut().for_each(|observer| observer.finished(plan));
@@ -149,8 +149,8 @@ pub trait Observer {
         Vec::new()
     }
 
-    /// An instruction went by.
-    fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State);
+    /// Instruction `step` of the plan went by.
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, state: &State);
 
     /// The plan's last instruction went by.
     fn finished(&mut self, plan: &Plan) {

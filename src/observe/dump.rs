@@ -6,7 +6,7 @@ use std::path::Path;
 use super::yields::Elements;
 use crate::isa::Instr;
 use crate::machine::{Observer, Outcome, State};
-use crate::program::{Plan, Probe, Program, Step, Yield};
+use crate::program::{Plan, Probe, Program, Yield};
 
 /// Why a dump is not written.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,8 @@ pub(crate) fn encode(values: &[i64]) -> (safetensors::Dtype, Vec<u8>) {
 }
 
 impl Observer for TensorDump<'_> {
-    fn executed(&mut self, plan: &Plan, step: &Step, _: &Outcome, state: &State) {
+    fn executed(&mut self, plan: &Plan, step: usize, _: &Outcome, state: &State) {
+        let step = &plan.steps[step];
         for named in plan.probes_of(step) {
             let Some(probe) = usize::try_from(named.probe).ok().and_then(|i| self.program.probes.get(i))
             else {

@@ -3,14 +3,15 @@
 //! What an instruction costs does not depend on data, nor does the schedule: both are worked out once for a plan; while a
 //! program runs, only executions, passes and the engine's outcomes are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::area::Logic;
 use super::cost::Cost;
 use super::events::{Component, Event, Events};
-use crate::machine::{Observer, Outcome, State};
+use crate::machine::{Observer, Outcome, OverflowPlace, State};
 use crate::number::AccumulatorRule;
-use crate::program::{Phase, Plan, Step};
+use crate::program::{Phase, Plan};
 use crate::spec::Machine;
 use crate::timing::{Account, Accounts, Schedule};
 
@@ -18,8 +19,8 @@ use crate::timing::{Account, Accounts, Schedule};
 #[derive(Debug, Clone)]
 pub struct Ledger {
     lines: Vec<Line>,
-    /// Lines of each instruction of the program, by the rules it was met with.
-    line_of: Vec<Vec<(AccumulatorRule, usize)>>,
+    /// The line of each of the plan's instructions.
+    line_of: Arc<[usize]>,
     control_after: u64,
     /// Where the cycles of one pass go.
     accounts: Accounts,
@@ -27,6 +28,17 @@ pub struct Ledger {
     logic: Logic,
     gating: bool,
     counts: LedgerCounts,
+    /// What the pass under way has come to, told in order or beside each other.
+    pass: Vec<Pass>,
+}
+
+/// What a pass of the plan has come to, or some of its instructions.
+#[derive(Debug, Clone)]
+struct Pass {
+    line_of: Arc<[usize]>,
+    lines: Vec<LineCounts>,
+    /// The plan's first instruction whose accumulators left their range, and where.
+    first_overflow: Option<(usize, OverflowPlace)>,
 }
 
 /// An instruction of the plan, wherever its loops put it.
@@ -118,47 +130,33 @@ impl Tally {
     }
 }
 
-/// Where an instruction stands in the program.
-fn place(step: &Step) -> usize {
-    usize::try_from(step.pc).unwrap_or(usize::MAX)
-}
-
-/// The line of an instruction.
-fn find(line_of: &[Vec<(AccumulatorRule, usize)>], step: &Step) -> Option<usize> {
-    let lines = line_of.get(place(step))?;
-    lines.iter().find(|(rule, _)| *rule == step.rule).map(|&(_, line)| line)
-}
-
 impl Ledger {
     /// A ledger of a plan on a machine, nothing counted.
     pub fn new(plan: &Plan, machine: &Machine) -> Self {
-        let (mut lines, mut line_of) = (Vec::new(), Vec::new());
-        let mut logic = Logic::default();
-        for step in plan.steps.iter() {
-            if find(&line_of, step).is_some() {
-                continue;
-            }
-            logic.add(step, machine);
-            let pc = place(step);
-            line_of.resize(line_of.len().max(pc + 1), Vec::new());
-            line_of[pc].push((step.rule, lines.len()));
-            lines.push(Line { phase: step.phase, layer: step.layer, cost: Cost::of(step, machine) });
-        }
+        let (mut lines, mut logic) = (Vec::new(), Logic::default());
+        let mut known: HashMap<(u32, AccumulatorRule), usize> = HashMap::new();
+        let line_of = plan.steps.iter().map(|step| {
+            *known.entry((step.pc, step.rule)).or_insert_with(|| {
+                logic.add(step, machine);
+                lines.push(Line { phase: step.phase, layer: step.layer, cost: Cost::of(step, machine) });
+                lines.len() - 1
+            })
+        });
+        let line_of = line_of.collect();
         let counts =
             LedgerCounts { lines: vec![LineCounts::default(); lines.len()], ..LedgerCounts::default() };
         let control_after = plan.control_after.into();
         let accounts = Schedule::of(plan, machine).accounts;
-        Ledger { lines, line_of, control_after, accounts, logic, gating: machine.vector.zero_gating, counts }
+        let gating = machine.vector.zero_gating;
+        Ledger { lines, line_of, control_after, accounts, logic, gating, counts, pass: Vec::new() }
     }
 
     /// Counts every instruction of the plan once, as if executed and no operand zero: what does not depend on data.
     pub fn count_pass(&mut self, plan: &Plan) {
-        for step in plan.steps.iter() {
-            if let Some(line) = find(&self.line_of, step) {
-                self.counts.lines[line].executions += 1;
-                self.counts.lines[line].nonzero_products += self.lines[line].cost.products;
-                self.counts.lines[line].control += u64::from(step.control_before);
-            }
+        for (step, &line) in plan.steps.iter().zip(&*self.line_of) {
+            self.counts.lines[line].executions += 1;
+            self.counts.lines[line].nonzero_products += self.lines[line].cost.products;
+            self.counts.lines[line].control += u64::from(step.control_before);
         }
         self.counts.passes += 1;
     }
@@ -202,11 +200,9 @@ impl Ledger {
             passes,
             first_overflow: None,
         };
-        for step in plan.steps.iter() {
-            if let Some(line) = find(&self.line_of, step) {
-                self.counts.lines[line].executions += passes;
-                self.counts.lines[line].control += passes * u64::from(step.control_before);
-            }
+        for (step, &line) in plan.steps.iter().zip(&*self.line_of) {
+            self.counts.lines[line].executions += passes;
+            self.counts.lines[line].control += passes * u64::from(step.control_before);
         }
         for (label, tally) in other.tallies() {
             let own = self.lines.iter().zip(&mut self.counts.lines);
@@ -283,33 +279,78 @@ fn count(tally: &mut Tally, line: &Line, counts: &LineCounts, gating: bool) {
     control_instructions(tally, counts.control);
 }
 
+impl Ledger {
+    /// A pass, or a part of one, of which nothing was told yet.
+    fn blank(&self) -> Pass {
+        Pass {
+            line_of: Arc::clone(&self.line_of),
+            lines: vec![LineCounts::default(); self.lines.len()],
+            first_overflow: None,
+        }
+    }
+}
+
 impl Observer for Ledger {
     fn looks(&self) -> bool {
         false
     }
 
-    fn executed(&mut self, _: &Plan, step: &Step, outcome: &Outcome, _: &State) {
-        let line = find(&self.line_of, step);
-        let Some(counts) = line.and_then(|line| self.counts.lines.get_mut(line)) else { return };
-        counts.executions += 1;
-        counts.control += u64::from(step.control_before);
-        counts.nonzero_products += outcome.nonzero_products;
-        counts.wrong_outputs += outcome.wrong_outputs;
-        counts.saturated_joins += outcome.saturated_joins;
-        counts.clipped += outcome.clipped;
-        if let (None, Some(place)) = (self.counts.first_overflow, outcome.first_overflow) {
-            self.counts.first_overflow = Some(FirstOverflow {
-                pass: self.counts.passes + 1,
-                phase: step.phase,
-                layer: step.layer,
-                instruction: step.pc,
-                row: place.row,
-                column: place.column,
-            });
-        }
+    fn beside(&mut self, hands: usize) -> Vec<&mut (dyn Observer + Send)> {
+        self.pass = (0..hands).map(|_| self.blank()).collect();
+        self.pass.iter_mut().map(|pass| pass as &mut (dyn Observer + Send)).collect()
     }
 
-    fn finished(&mut self, _: &Plan) {
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, state: &State) {
+        if self.pass.is_empty() {
+            self.pass = vec![self.blank()];
+        }
+        self.pass[0].executed(plan, step, outcome, state);
+    }
+
+    fn finished(&mut self, plan: &Plan) {
         self.counts.passes += 1;
+        let pass = self.counts.passes;
+        let first = self.pass.iter().filter_map(|pass| pass.first_overflow).min_by_key(|(step, _)| *step);
+        let overflow = first.map(|(step, place)| {
+            let step = &plan.steps[step];
+            let OverflowPlace { row, column } = place;
+            FirstOverflow { pass, phase: step.phase, layer: step.layer, instruction: step.pc, row, column }
+        });
+        self.counts.first_overflow = self.counts.first_overflow.or(overflow);
+        for pass in self.pass.drain(..) {
+            self.counts.lines.iter_mut().zip(&pass.lines).for_each(|(all, of_pass)| all.add(of_pass));
+        }
+    }
+}
+
+impl LineCounts {
+    fn add(&mut self, other: &LineCounts) {
+        self.executions += other.executions;
+        self.control += other.control;
+        self.nonzero_products += other.nonzero_products;
+        self.wrong_outputs += other.wrong_outputs;
+        self.saturated_joins += other.saturated_joins;
+        self.clipped += other.clipped;
+    }
+}
+
+impl Observer for Pass {
+    fn looks(&self) -> bool {
+        false
+    }
+
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, _: &State) {
+        self.lines[self.line_of[step]].add(&LineCounts {
+            executions: 1,
+            control: plan.steps[step].control_before.into(),
+            nonzero_products: outcome.nonzero_products,
+            wrong_outputs: outcome.wrong_outputs,
+            saturated_joins: outcome.saturated_joins,
+            clipped: outcome.clipped,
+        });
+        let is_first = self.first_overflow.is_none_or(|(first, _)| step < first);
+        if let (true, Some(place)) = (is_first, outcome.first_overflow) {
+            self.first_overflow = Some((step, place));
+        }
     }
 }

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 use super::engine::in_order;
 use super::kernels::{Extension, Kernels, Window, execute};
 use super::matrix::Array;
@@ -21,6 +23,8 @@ use worker::{Beside, Common, Worker, locked, nanoseconds};
 #[derive(Debug)]
 pub struct Fast {
     workers: Vec<Worker>,
+    /// Threads of all workers but the first; none where there are no others.
+    pool: Option<ThreadPool>,
     /// What is known of plans, by the address of their steps.
     plans: HashMap<usize, Known>,
     shares_all: bool,
@@ -66,6 +70,11 @@ impl Units {
     }
 }
 
+/// What tells plans apart as long as they live.
+fn place(plan: &Plan) -> usize {
+    plan.steps.as_ptr().addr()
+}
+
 impl Fast {
     /// An engine with nothing under way: the kernels of [`Extension::chosen`], as many threads as rayon has here; one
     /// where one of rayon's own makes it, for others work beside it.
@@ -78,8 +87,12 @@ impl Fast {
     /// has).
     pub fn with(extension: Extension, threads: usize) -> Self {
         let kernels = Kernels::of(extension);
-        let workers = (0..threads.max(1)).map(|_| Worker::new(kernels)).collect();
-        Fast { workers, plans: HashMap::new(), shares_all: false }
+        let others = threads.saturating_sub(1);
+        let pool = (others > 0).then(|| ThreadPoolBuilder::new().num_threads(others).build().ok()).flatten();
+        // Where the system gives no threads, one worker does all.
+        let count = if pool.is_some() { threads } else { 1 };
+        let workers = (0..count).map(|_| Worker::new(kernels)).collect();
+        Fast { workers, pool, plans: HashMap::new(), shares_all: false }
     }
 
     /// An engine of one thread whose kernels are AMX's, emulated where the processor has none; no engine where it has not even
@@ -87,7 +100,7 @@ impl Fast {
     #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
     pub(crate) fn emulated_amx() -> Option<Self> {
         let workers = vec![Worker::new(Kernels::emulated_amx()?)];
-        Some(Fast { workers, plans: HashMap::new(), shares_all: false })
+        Some(Fast { workers, pool: None, plans: HashMap::new(), shares_all: false })
     }
 
     /// Products of tiles that were emulated on this thread; none where the processor has AMX.
@@ -103,7 +116,7 @@ impl Fast {
 
     /// What is known of a plan, after looking at it if need be.
     fn known(&mut self, plan: &Plan) -> &mut Known {
-        let place = plan.steps.as_ptr().addr();
+        let place = place(plan);
         if self.plans.len() == PLANS && !self.plans.contains_key(&place) {
             self.plans.clear();
         }
@@ -150,74 +163,68 @@ impl Fast {
         plan.steps.iter().zip(times).for_each(|(step, time)| known.took(step, time));
         Ok(())
     }
+}
 
-    /// Executes a plan's strands side by side.
-    fn side_by_side(
-        &mut self,
-        plan: &Plan,
-        state: &mut State,
-        observers: &mut [&mut dyn Observer],
-    ) -> Result<(), Fault> {
-        let Fast { workers, plans, .. } = self;
-        let Some(known) = plans.get_mut(&plan.steps.as_ptr().addr()) else { return Ok(()) };
-        let Some(Shared { strands, urgency }) = &known.shared else { return Ok(()) };
-        let mut dram = std::mem::take(&mut state.memories[Memory::Dram.index()]);
-        let reads_before = strands.all().iter().any(|strand| !strand.before.is_empty());
-        let before = if reads_before { state.memories.to_vec() } else { Vec::new() };
-        workers.iter_mut().for_each(|worker| worker.begin(state));
-        let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
-        numbers.resize(strands.numbers(), 0);
-        let common = Common {
-            plan,
-            strands,
-            is_timed: known.is_timed(),
-            before,
-            numbers: Mutex::new(numbers),
-            left: Mutex::new(&mut *state),
-        };
-        let count = workers.len();
-        let mut hands: Vec<Beside<'_>> = workers
-            .iter_mut()
-            .map(|worker| Beside { worker, common: &common, observers: Vec::new(), strand: 0 })
-            .collect();
-        // Those who are told by hands are not told afterwards.
-        let told: Vec<bool> = observers
-            .iter_mut()
-            .map(|observer| {
-                let beside = observer.beside(count);
-                let told = !beside.is_empty();
-                hands.iter_mut().zip(beside).for_each(|(hand, beside)| hand.observers.push(beside));
-                told
-            })
-            .collect();
-        let done = execute(strands, urgency, hands, &mut dram);
-        let numbers = std::mem::take(&mut *locked(&common.numbers));
-        state.memories[Memory::Dram.index()] = dram;
-        for (place, &number) in strands.registers_left().iter().enumerate() {
-            state.set_register(place, numbers[number]);
+/// Executes a plan's strands side by side, the first worker's on this thread; how long each step took, where that `is_timed`.
+fn side_by_side(
+    (workers, pool): (&mut [Worker], &ThreadPool),
+    Shared { strands, urgency }: &Shared,
+    is_timed: bool,
+    plan: &Plan,
+    state: &mut State,
+    observers: &mut [&mut dyn Observer],
+) -> Result<(), Fault> {
+    let mut dram = std::mem::take(&mut state.memories[Memory::Dram.index()]);
+    let reads_before = strands.all().iter().any(|strand| !strand.before.is_empty());
+    let before = if reads_before { state.memories.to_vec() } else { Vec::new() };
+    let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
+    numbers.resize(strands.numbers(), 0);
+    // Those who are told by hands are not told afterwards.
+    let (mut by_hands, mut afterwards) = (Vec::new(), Vec::new());
+    for (number, observer) in observers.iter_mut().enumerate() {
+        match observer.beside(workers.len()) {
+            beside if beside.is_empty() => afterwards.push(number),
+            beside => by_hands.push(beside.into_iter()),
         }
-        let (executed, fault) = match done {
-            Ok(()) => (plan.steps.len(), None),
-            Err((step, fault)) => (step, Some(fault)),
-        };
+    }
+    workers.iter_mut().for_each(|worker| worker.begin(state));
+    let common = Common {
+        plan,
+        strands,
+        is_timed,
+        keeps_outcomes: !afterwards.is_empty(),
+        before,
+        numbers: Mutex::new(numbers),
+        left: Mutex::new(&mut *state),
+    };
+    let mut hands = workers.iter_mut().map(|worker| {
+        let observers = by_hands.iter_mut().filter_map(Iterator::next).collect();
+        Beside { worker, common: &common, observers, strand: 0 }
+    });
+    let done = match hands.next() {
+        Some(own) => execute(pool, strands, urgency, own, hands.collect(), &mut dram),
+        None => Ok(()),
+    };
+    let numbers = std::mem::take(&mut *locked(&common.numbers));
+    state.memories[Memory::Dram.index()] = dram;
+    for (place, &number) in strands.registers_left().iter().enumerate() {
+        state.set_register(place, numbers[number]);
+    }
+    if !afterwards.is_empty() {
+        let executed = done.as_ref().map_or_else(|(step, _)| *step, |()| plan.steps.len());
         let mut outcomes = vec![Outcome::default(); plan.steps.len()];
         for &(step, outcome) in workers.iter().flat_map(|worker| &worker.outcomes) {
             outcomes[step] = outcome;
         }
-        for (step, outcome) in plan.steps.iter().zip(&outcomes).take(executed) {
-            for (observer, _) in observers.iter_mut().zip(&told).filter(|(_, told)| !**told) {
-                observer.executed(plan, step, outcome, state);
+        for (step, outcome) in outcomes.iter().enumerate().take(executed) {
+            for &observer in &afterwards {
+                observers[observer].executed(plan, step, outcome, state);
             }
         }
-        if let Some(fault) = fault {
-            return Err(fault);
-        }
-        observers.iter_mut().for_each(|observer| observer.finished(plan));
-        for &(step, time) in workers.iter().flat_map(|worker| &worker.times) {
-            known.took(&plan.steps[step], time);
-        }
-        Ok(())
     }
+    done.map_err(|(_, fault)| fault)?;
+    observers.iter_mut().for_each(|observer| observer.finished(plan));
+    Ok(())
 }
 
 impl Default for Fast {
@@ -250,12 +257,18 @@ impl Engine for Fast {
             return in_order(plan, state, observers, |step, state| self.advance(step, state));
         }
         let can_share = observers.iter_mut().all(|o| !o.looks() || !o.beside(1).is_empty());
-        let known = self.known(plan);
-        let (is_timed, shares) = (known.is_timed(), known.shared.is_some() && can_share);
-        match (shares, is_timed) {
-            (true, _) => self.side_by_side(plan, state, observers)?,
-            (false, true) => self.timed(plan, state, observers)?,
-            (false, false) => in_order(plan, state, observers, |step, state| self.advance(step, state))?,
+        let is_timed = self.known(plan).is_timed();
+        let Fast { workers, pool, plans, .. } = self;
+        let shared = plans.get(&place(plan)).and_then(|known| known.shared.as_ref());
+        match (shared.filter(|_| can_share), pool) {
+            (Some(shared), Some(pool)) => {
+                side_by_side((workers, pool), shared, is_timed, plan, state, observers)?;
+                let times: Vec<_> = workers.iter_mut().flat_map(|worker| worker.times.drain(..)).collect();
+                let known = self.known(plan);
+                times.into_iter().for_each(|(step, time)| known.took(&plan.steps[step], time));
+            }
+            _ if is_timed => self.timed(plan, state, observers)?,
+            _ => in_order(plan, state, observers, |step, state| self.advance(step, state))?,
         }
         let (shares_all, workers) = (self.shares_all, self.workers.len());
         if is_timed && !shares_all {

@@ -15,7 +15,7 @@ pub(super) struct Worker {
     pub(super) units: Units,
     /// Scratchpads and registers, no DRAM.
     state: State,
-    /// What became of the steps it has executed.
+    /// What became of the steps it has executed, where that is asked for.
     pub(super) outcomes: Vec<(usize, Outcome)>,
     /// How many nanoseconds they took, where that is asked for.
     pub(super) times: Vec<(usize, u64)>,
@@ -44,6 +44,8 @@ pub(super) struct Common<'a> {
     pub(super) strands: &'a Strands,
     /// Whether steps are timed.
     pub(super) is_timed: bool,
+    /// Whether outcomes are kept.
+    pub(super) keeps_outcomes: bool,
     /// The scratchpads as they were before the plan; empty where nobody reads them.
     pub(super) before: Vec<Lines>,
     /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
@@ -79,7 +81,7 @@ impl Hand for Beside<'_> {
     }
 
     fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Fault> {
-        let Common { plan, strands, is_timed, numbers, .. } = self.common;
+        let Common { plan, strands, is_timed, keeps_outcomes, numbers, .. } = self.common;
         let Worker { units, state, outcomes, times } = &mut *self.worker;
         let registers = strands.registers(step);
         if !registers.read.is_empty() {
@@ -89,14 +91,16 @@ impl Hand for Beside<'_> {
         let began = is_timed.then(Instant::now);
         let outcome = units.execute(&plan.steps[step], state, window)?;
         times.extend(began.map(|began| (step, nanoseconds(began))));
-        outcomes.push((step, outcome));
+        if *keeps_outcomes {
+            outcomes.push((step, outcome));
+        }
         if !registers.written.is_empty() {
             let mut numbers = locked(numbers);
             registers.written.iter().for_each(|&(place, number)| numbers[number] = state.register(place));
         }
         if strands.home(step) == self.strand {
             for observer in &mut self.observers {
-                observer.executed(plan, &plan.steps[step], &outcome, state);
+                observer.executed(plan, step, &outcome, state);
             }
         }
         Ok(())

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+
+use rayon::ThreadPool;
 
 use crate::program::{Moved, Strands};
 
@@ -109,7 +110,8 @@ struct Crew<'a> {
     dram: Dram<'a>,
 }
 
-/// Has hands execute strands, each the most urgent one that may begin, until all are executed. Where a step fails no step behind it
+/// Has hands execute strands, one on this thread and the others on as many of a pool's, each the most urgent one that may begin, until
+/// all are executed. Where a step fails no step behind it
 /// need be executed, all before it are.
 ///
 /// # Errors
@@ -118,9 +120,11 @@ struct Crew<'a> {
 /// # Panics
 /// When a hand does.
 pub(in crate::machine) fn execute<H: Hand>(
+    pool: &ThreadPool,
     strands: &Strands,
     urgency: &[u64],
-    hands: Vec<H>,
+    own: H,
+    others: Vec<H>,
     dram: &mut [u8],
 ) -> Result<(), (usize, H::Error)> {
     let missing: Vec<usize> = strands.all().iter().map(|strand| strand.comes_after).collect();
@@ -138,18 +142,22 @@ pub(in crate::machine) fn execute<H: Hand>(
         stopped: AtomicUsize::new(usize::MAX),
         dram: Dram::new(dram),
     };
-    let crew = &crew;
-    let failed = thread::scope(|scope| {
-        let mut hands = hands.into_iter();
-        let own = hands.next();
-        let others: Vec<_> = hands.map(|hand| scope.spawn(move || crew.work(hand))).collect();
-        let own = own.and_then(|hand| crew.work(hand));
-        let others = others.into_iter().filter_map(|other| match other.join() {
-            Ok(failed) => failed,
-            Err(panic) => std::panic::resume_unwind(panic),
+    let others: Vec<Mutex<Option<H>>> = others.into_iter().map(|hand| Mutex::new(Some(hand))).collect();
+    let failed = Mutex::new(Vec::new());
+    let work = |hand| {
+        if let Some(first) = crew.work(hand) {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+        }
+    };
+    pool.in_place_scope(|scope| {
+        scope.spawn_broadcast(|_, thread| {
+            let hand = others.get(thread.index()).and_then(|hand| hand.lock().ok()?.take());
+            hand.into_iter().for_each(work);
         });
-        own.into_iter().chain(others).min_by_key(|(step, _)| *step)
+        work(own);
     });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let failed = failed.into_iter().min_by_key(|(step, _)| *step);
     failed.map_or(Ok(()), Err)
 }
 

@@ -115,7 +115,7 @@ impl Stepped {
             now += 1;
             for id in ended {
                 for observer in observers.iter_mut() {
-                    observer.executed(plan, &plan.steps[id], &records[id].outcome, state);
+                    observer.executed(plan, id, &records[id].outcome, state);
                 }
             }
             while let Some(record) = records.get(retired).filter(|record| record.has_ended()) {

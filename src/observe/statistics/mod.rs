@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::yields::Elements;
 use crate::isa::Instr;
 use crate::machine::{Observer, Outcome, Recounter, State};
-use crate::program::{Class, Plan, Probe, Program, Step, Yield};
+use crate::program::{Class, Plan, Probe, Program, Yield};
 pub use class::{ClassStatistics, EpochWidths, RecountStatistics};
 
 /// Collects statistics of a program's training steps.
@@ -99,7 +99,7 @@ impl Observer for Statistics<'_> {
         self.beside.iter_mut().map(|seen| seen as &mut (dyn Observer + Send)).collect()
     }
 
-    fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State) {
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, state: &State) {
         self.all.executed(plan, step, outcome, state);
     }
 
@@ -145,8 +145,8 @@ impl Seen<'_> {
 }
 
 impl Observer for Seen<'_> {
-    fn executed(&mut self, plan: &Plan, step: &Step, outcome: &Outcome, state: &State) {
-        let epoch = self.epoch;
+    fn executed(&mut self, plan: &Plan, step: usize, outcome: &Outcome, state: &State) {
+        let (step, epoch) = (&plan.steps[step], self.epoch);
         let recount = self.recounter.as_mut().and_then(|recounter| recounter.recount(step, state));
         for named in plan.probes_of(step) {
             let number = usize::try_from(named.probe).unwrap_or(usize::MAX);
