@@ -85,8 +85,8 @@ impl<'a> Dram<'a> {
 /// Which strands may begin, and what the others still come after.
 #[derive(Debug)]
 struct Board {
-    /// The most urgent first.
-    ready: BinaryHeap<(u64, Reverse<usize>)>,
+    /// For each hand, those it has made ready, which find in its caches what it has left there; the most urgent first.
+    ready: Vec<BinaryHeap<(u64, Reverse<usize>)>>,
     /// How many begins and ends of others each strand still comes after.
     missing: Vec<usize>,
     /// Strands that have not begun.
@@ -128,8 +128,14 @@ pub(in crate::machine) fn execute<H: Hand>(
     dram: &mut [u8],
 ) -> Result<(), (usize, H::Error)> {
     let missing: Vec<usize> = strands.all().iter().map(|strand| strand.comes_after).collect();
-    let free = (0..missing.len()).filter(|&strand| missing[strand] == 0);
-    let ready = free.map(|strand| (urgency[strand], Reverse(strand))).collect();
+    let free: Vec<usize> = (0..missing.len()).filter(|&strand| missing[strand] == 0).collect();
+    let count = others.len() + 1;
+    let mut of_hands = free.chunks(free.len().div_ceil(count).max(1));
+    let ready = (0..count).map(|_| {
+        let of_hand = of_hands.next().into_iter().flatten();
+        of_hand.map(|&strand| (urgency[strand], Reverse(strand))).collect()
+    });
+    let ready = ready.collect();
     let board = Board { ready, left: missing.len(), missing };
     let crew = Crew {
         strands,
@@ -144,17 +150,17 @@ pub(in crate::machine) fn execute<H: Hand>(
     };
     let others: Vec<Mutex<Option<H>>> = others.into_iter().map(|hand| Mutex::new(Some(hand))).collect();
     let failed = Mutex::new(Vec::new());
-    let work = |hand| {
-        if let Some(first) = crew.work(hand) {
+    let work = |number, hand| {
+        if let Some(first) = crew.work(number, hand) {
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(first);
         }
     };
     pool.in_place_scope(|scope| {
         scope.spawn_broadcast(|_, thread| {
             let hand = others.get(thread.index()).and_then(|hand| hand.lock().ok()?.take());
-            hand.into_iter().for_each(work);
+            hand.into_iter().for_each(|hand| work(thread.index() + 1, hand));
         });
-        work(own);
+        work(0, own);
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = failed.into_iter().min_by_key(|(step, _)| *step);
@@ -172,10 +178,10 @@ impl Drop for Stop<'_> {
 
 impl Crew<'_> {
     /// One hand's work: the first of its steps that failed, and why.
-    fn work<H: Hand>(&self, mut hand: H) -> Option<(usize, H::Error)> {
+    fn work<H: Hand>(&self, me: usize, mut hand: H) -> Option<(usize, H::Error)> {
         let stop = Stop(self);
         let (mut failed, mut ended) = (None, None);
-        while let Some(number) = self.next(ended) {
+        while let Some(number) = self.next(me, ended) {
             // One that failed has ended for others: what comes after it has steps before the failed one.
             ended = Some(number);
             // One that fails later is before the first: none behind that is executed.
@@ -190,20 +196,23 @@ impl Crew<'_> {
     }
 
     /// The next strand for a hand that has ended one; none where no more begin.
-    fn next(&self, mut ended: Option<usize>) -> Option<usize> {
+    fn next(&self, me: usize, mut ended: Option<usize>) -> Option<usize> {
         loop {
             let news = {
                 let mut board = self.board();
                 if let Some(ended) = ended.take() {
-                    self.frees(&mut board, &self.strands.all()[ended].once_ended);
+                    self.frees(&mut board, me, &self.strands.all()[ended].once_ended);
                 }
-                let next = board.ready.pop().map(|(_, Reverse(strand))| strand);
+                // Of those that are as urgent, its own.
+                let most_urgent = |hand: usize| board.ready[hand].peek().map(|&(urgency, _)| urgency);
+                let from = (0..board.ready.len()).max_by_key(|&hand| (most_urgent(hand), hand == me));
+                let next = from.and_then(|hand| board.ready[hand].pop()).map(|(_, Reverse(strand))| strand);
                 if let Some(strand) = next {
                     board.left -= 1;
-                    self.frees(&mut board, &self.strands.all()[strand].once_begun);
+                    self.frees(&mut board, me, &self.strands.all()[strand].once_begun);
                 }
                 // There is something for others, or nothing any more.
-                if !board.ready.is_empty() || board.left == 0 {
+                if board.ready.iter().any(|ready| !ready.is_empty()) || board.left == 0 {
                     self.news.fetch_add(1, Ordering::Relaxed);
                     self.ring(&board);
                 }
@@ -220,12 +229,12 @@ impl Crew<'_> {
         }
     }
 
-    /// Of what these strands come after, one is over.
-    fn frees(&self, board: &mut Board, strands: &[usize]) {
+    /// Of what these strands come after, one is over by a hand's doing.
+    fn frees(&self, board: &mut Board, hand: usize, strands: &[usize]) {
         for &strand in strands {
             board.missing[strand] -= 1;
             if board.missing[strand] == 0 {
-                board.ready.push((self.urgency[strand], Reverse(strand)));
+                board.ready[hand].push((self.urgency[strand], Reverse(strand)));
             }
         }
     }
