@@ -165,7 +165,7 @@ impl Fast {
     }
 }
 
-/// Executes a plan's strands side by side, the first worker's on this thread; how long each step took, where that `is_timed`.
+/// Executes a plan's strands side by side, the first worker's on this thread. Where that `is_timed`, workers know how long each step took.
 fn side_by_side(
     (workers, pool): (&mut [Worker], &ThreadPool),
     Shared { strands, urgency }: &Shared,
