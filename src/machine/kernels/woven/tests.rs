@@ -17,13 +17,17 @@ struct Positions {
     seed: u64,
 }
 
-fn held_to_loops(kernels: Kernels, case: &Positions) -> Result<(), TestCaseError> {
-    let &Positions { images, rows, across, taps, channels, columns, .. } = case;
-    let mut word = case.seed;
-    let mut next = || {
+/// Random bytes.
+fn bytes(mut word: u64) -> impl FnMut() -> u8 {
+    move || {
         word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         word.to_be_bytes()[0]
-    };
+    }
+}
+
+fn held_to_loops(kernels: Kernels, case: &Positions) -> Result<(), TestCaseError> {
+    let &Positions { images, rows, across, taps, channels, columns, .. } = case;
+    let mut next = bytes(case.seed);
     let (height, width) = (rows + taps.0 - 1, across + taps.1 - 1);
     let length = images * height * width * channels;
     let left: Vec<u8> = (0..length).map(|_| next()).collect();
@@ -97,11 +101,7 @@ fn windows_held_to_loops(
     (windows, channels, columns): (usize, usize, usize),
     seed: u64,
 ) -> Result<(), TestCaseError> {
-    let mut word = seed;
-    let mut next = || {
-        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        word.to_be_bytes()[0]
-    };
+    let mut next = bytes(seed);
     let positions = windows * GROUP;
     let left: Vec<u8> = (0..positions * channels).map(|_| next()).collect();
     let mut codes = vec![0; positions * columns + 64];
