@@ -15,7 +15,7 @@ use crate::program::{Phase, Plan};
 use crate::spec::Machine;
 use crate::timing::{Account, Accounts, Schedule};
 
-/// Counts the instructions of one plan.
+/// Counts the instructions of one plan, whole passes of it: one that a fault ended is none.
 #[derive(Debug, Clone)]
 pub struct Ledger {
     lines: Vec<Line>,

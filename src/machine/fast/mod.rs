@@ -197,14 +197,11 @@ fn side_by_side(
         numbers: Mutex::new(numbers),
         left: Mutex::new(&mut *state),
     };
-    let mut hands = workers.iter_mut().map(|worker| {
+    let hands = workers.iter_mut().map(|worker| {
         let observers = by_hands.iter_mut().filter_map(Iterator::next).collect();
         Beside { worker, common: &common, observers, strand: 0 }
     });
-    let done = match hands.next() {
-        Some(own) => execute(pool, strands, urgency, own, hands.collect(), &mut dram),
-        None => Ok(()),
-    };
+    let done = execute(pool, strands, urgency, hands.collect(), &mut dram);
     let numbers = std::mem::take(&mut *locked(&common.numbers));
     state.memories[Memory::Dram.index()] = dram;
     for (place, &number) in strands.registers_left().iter().enumerate() {

@@ -110,7 +110,7 @@ struct Crew<'a> {
     dram: Dram<'a>,
 }
 
-/// Has hands execute strands, one on this thread and the others on as many of a pool's, each the most urgent one that may begin, until
+/// Has hands execute strands, the first on this thread and the others on as many of a pool's, each the most urgent one that may begin, until
 /// all are executed. Where a step fails no step behind it
 /// need be executed, all before it are.
 ///
@@ -118,24 +118,21 @@ struct Crew<'a> {
 /// The first step that failed, and why.
 ///
 /// # Panics
-/// When a hand does.
+/// When a hand does, or there is none.
 pub(in crate::machine) fn execute<H: Hand>(
     pool: &ThreadPool,
     strands: &Strands,
     urgency: &[u64],
-    own: H,
-    others: Vec<H>,
+    hands: Vec<H>,
     dram: &mut [u8],
 ) -> Result<(), (usize, H::Error)> {
     let missing: Vec<usize> = strands.all().iter().map(|strand| strand.comes_after).collect();
     let free: Vec<usize> = (0..missing.len()).filter(|&strand| missing[strand] == 0).collect();
-    let count = others.len() + 1;
-    let mut of_hands = free.chunks(free.len().div_ceil(count).max(1));
-    let ready = (0..count).map(|_| {
-        let of_hand = of_hands.next().into_iter().flatten();
-        of_hand.map(|&strand| (urgency[strand], Reverse(strand))).collect()
-    });
-    let ready = ready.collect();
+    let mut ready = vec![BinaryHeap::new(); hands.len()];
+    let of_hands = free.chunks(free.len().div_ceil(hands.len()).max(1));
+    for (ready, strands) in ready.iter_mut().zip(of_hands) {
+        ready.extend(strands.iter().map(|&strand| (urgency[strand], Reverse(strand))));
+    }
     let board = Board { ready, left: missing.len(), missing };
     let crew = Crew {
         strands,
@@ -148,19 +145,17 @@ pub(in crate::machine) fn execute<H: Hand>(
         stopped: AtomicUsize::new(usize::MAX),
         dram: Dram::new(dram),
     };
-    let others: Vec<Mutex<Option<H>>> = others.into_iter().map(|hand| Mutex::new(Some(hand))).collect();
+    let hands: Vec<Mutex<Option<H>>> = hands.into_iter().map(|hand| Mutex::new(Some(hand))).collect();
     let failed = Mutex::new(Vec::new());
-    let work = |number, hand| {
-        if let Some(first) = crew.work(number, hand) {
+    let work = |number: usize| {
+        let hand = hands.get(number).and_then(|hand| hand.lock().ok()?.take());
+        if let Some(first) = hand.and_then(|hand| crew.work(number, hand)) {
             failed.lock().unwrap_or_else(PoisonError::into_inner).push(first);
         }
     };
     pool.in_place_scope(|scope| {
-        scope.spawn_broadcast(|_, thread| {
-            let hand = others.get(thread.index()).and_then(|hand| hand.lock().ok()?.take());
-            hand.into_iter().for_each(|hand| work(thread.index() + 1, hand));
-        });
-        work(0, own);
+        scope.spawn_broadcast(|_, thread| work(thread.index() + 1));
+        work(0);
     });
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = failed.into_iter().min_by_key(|(step, _)| *step);

@@ -7,7 +7,6 @@ use super::frame::ZERO;
 use super::layout::{Layout, positions, taps};
 use super::left::Left;
 use super::size;
-use crate::isa::Span;
 use crate::machine::kernels::Kernels;
 
 /// Scratch of counts.
@@ -109,9 +108,8 @@ impl Nonzero {
     fn of_boxes(&mut self, layout: &Layout, right: &[u32]) -> u64 {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         // A position's taps, as a tap's positions: the window's roles change.
-        let whole = |count| Span { first: 0, count };
         let across = Windows {
-            outputs: whole(at.tap_columns.count),
+            outputs: at.tap_columns.count,
             step: size(m.dilate_x),
             taps: at.columns.count,
             dilate: size(m.step_x),
@@ -122,7 +120,7 @@ impl Nonzero {
             across.sum(row, 1, sums);
         }
         let down = Windows {
-            outputs: whole(at.tap_rows.count),
+            outputs: at.tap_rows.count,
             step: size(m.dilate_y),
             taps: at.rows.count,
             dilate: size(m.step_y),
@@ -174,7 +172,7 @@ const FEW: usize = 16;
 
 /// Windows along one axis: sums over outputs for each tap.
 struct Windows {
-    outputs: Span,
+    outputs: usize,
     step: usize,
     taps: usize,
     dilate: usize,
@@ -184,10 +182,10 @@ impl Windows {
     /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
     #[inline(always)]
     fn sum(&self, places: &[u32], inner: usize, sums: &mut [u32]) {
-        if self.dilate == 1 && inner <= FEW && self.outputs.count <= self.taps {
+        if self.dilate == 1 && inner <= FEW && self.outputs <= self.taps {
             // Few of each place: all taps at once, for each output.
             let sums = &mut sums[..self.taps * inner];
-            for output in 0..self.outputs.count {
+            for output in 0..self.outputs {
                 let places = &places[output * self.step * inner..][..self.taps * inner];
                 if output == 0 {
                     sums.iter_mut().zip(places).for_each(|(s, &n)| *s = n);
@@ -201,17 +199,17 @@ impl Windows {
         for tap in 0..self.taps {
             let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
             let at = |place: usize| &places[place * inner..][..inner];
-            if slides && tap > 0 && self.outputs.count > 2 {
+            if slides && tap > 0 && self.outputs > 2 {
                 // The window of the tap before, moved by one place.
                 let before = &before[(tap - 1) * inner..];
-                let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs.count));
+                let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs));
                 for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
                     *sum = before - gone + come;
                 }
                 continue;
             }
             sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n);
-            for output in 1..self.outputs.count {
+            for output in 1..self.outputs {
                 let places = at(output * self.step + tap * self.dilate);
                 sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
             }

@@ -249,18 +249,21 @@ impl Kernels {
         match self.extension() {
             // SAFETY: a `Kernels` has only what the processor has.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx512Vnni if shape.is_pooled() => {
-                return unsafe { pooled::right(&shape.right, codes, shape.columns, to) };
-            }
+            Extension::Avx512Vnni if shape.is_pooled() => unsafe {
+                pooled::right(&shape.right, codes, shape.columns, to)
+            },
             Extension::Avx512Vnni => {
                 self.weave_panels(shape.right.as_chunks().0.iter().copied(), codes, shape.columns, to);
+                true
             }
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
             #[cfg(target_arch = "x86_64")]
-            Extension::Amx => unsafe { super::amx::transposed::turn(shape, codes, to) },
+            Extension::Amx => unsafe {
+                super::amx::transposed::turn(shape, codes, to);
+                true
+            },
             _ => unreachable!("it does not weave"),
         }
-        true
     }
 
     /// The sums of [`Kernels::product`], of woven operands.
