@@ -23,6 +23,7 @@ mod stepped;
 mod sums;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
+mod winograd;
 mod woven;
 
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
@@ -41,4 +42,5 @@ pub(super) use product::{
 };
 pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
+pub(super) use winograd::{Filtering, FilteringOperands, For, Pair, Pairs};
 pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};

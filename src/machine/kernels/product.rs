@@ -128,6 +128,12 @@ impl Shape {
         &self.rows[class.first_row..class.first_row + class.rows]
     }
 
+    /// Products that are done, groups of them by registers.
+    pub(in crate::machine) fn products(&self) -> usize {
+        let of_row = |class| self.segments_of(class).iter().map(|s| s.groups).sum::<usize>();
+        self.classes.iter().map(|class| class.rows * of_row(class)).sum::<usize>() * self.registers()
+    }
+
     pub(super) fn columns(&self) -> usize {
         self.columns
     }

@@ -4,7 +4,7 @@ use std::arch::x86_64::{
     __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
-use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product};
+use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product, Segment};
 use super::sums::{Columns, Held};
 
 /// Bytes of a register.
@@ -17,9 +17,8 @@ pub(super) struct Panel {
     pub(super) at: usize,
 }
 
-/// The panels of a product.
-pub(super) fn panels(p: &Product<'_>) -> impl Iterator<Item = Panel> {
-    let (registers, groups) = (p.shape.registers(), p.shape.groups());
+/// The panels of a product of so many registers of columns and groups.
+pub(super) fn panels(registers: usize, groups: usize) -> impl Iterator<Item = Panel> {
     (0..registers).step_by(MAX_REGISTERS).map(move |first| Panel {
         column: first * LANES,
         registers: MAX_REGISTERS.min(registers - first),
@@ -35,7 +34,7 @@ pub(super) fn panels(p: &Product<'_>) -> impl Iterator<Item = Panel> {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
 pub(super) unsafe fn product(p: &Product<'_>, extremes: &mut Extremes) {
     let mut held = Held::new();
-    for panel in panels(p) {
+    for panel in panels(p.shape.registers(), p.shape.groups()) {
         for number in 0..p.shape.classes().len() {
             // SAFETY: what the caller proved holds for every class and panel.
             unsafe { class(p, &panel, number, &mut held) };
@@ -116,29 +115,11 @@ impl Tile<'_> {
     unsafe fn sums<const R: usize, const V: usize>(&self, held: &mut Held) {
         let Tile { p, panel, number, class, bases, places } = self;
         let mut accumulators = [[_mm512_setzero_si512(); V]; R];
-        // SAFETY: a base lies in the left operand.
-        let rows: [*const u8; R] = std::array::from_fn(|r| unsafe { p.operands.left.as_ptr().add(bases[r]) });
-        for segment in p.shape.segments_of(class) {
-            let first = panel.at + segment.first_group * REGISTER * V;
-            // SAFETY: the panel holds V registers for each group of the segment.
-            let mut right = unsafe { p.operands.panels.as_ptr().add(first) };
-            let mut at = segment.offset;
-            for _ in 0..segment.groups {
-                // SAFETY: as above.
-                let codes: [__m512i; V] =
-                    std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
-                for (row, accumulators) in rows.iter().zip(&mut accumulators) {
-                    // SAFETY: these four bytes of the segment lie in the left operand.
-                    let four = unsafe { row.add(at).cast::<i32>().read_unaligned() };
-                    let left = _mm512_set1_epi32(four);
-                    for (accumulator, codes) in accumulators.iter_mut().zip(codes) {
-                        *accumulator = _mm512_dpbusd_epi32(*accumulator, left, codes);
-                    }
-                }
-                // SAFETY: at most one past the panel's last group.
-                right = unsafe { right.add(REGISTER * V) };
-                at += GROUP;
-            }
+        // SAFETY: a base lies in the left operand, the panel in the panels, and so do the segments.
+        unsafe {
+            let rows: [*const u8; R] = std::array::from_fn(|r| p.operands.left.as_ptr().add(bases[r]));
+            let panel = p.operands.panels.as_ptr().add(panel.at);
+            join(rows, panel, p.shape.segments_of(class), &mut accumulators);
         }
         for v in 0..V {
             let columns = Columns::new(p, *number, panel.column + v * LANES);
@@ -146,6 +127,39 @@ impl Tile<'_> {
                 // SAFETY: as the caller proved; the row is the caller's.
                 unsafe { columns.put(&p.target, place, accumulators[v], held) };
             }
+        }
+    }
+}
+
+/// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel.
+///
+/// # Safety
+/// The processor has the features; so far as segments reach, rows and the panel hold codes.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+pub(super) unsafe fn join<const R: usize, const V: usize>(
+    rows: [*const u8; R],
+    panel: *const u8,
+    segments: &[Segment],
+    sums: &mut [[__m512i; V]; R],
+) {
+    for segment in segments {
+        let mut right = panel.wrapping_add(segment.first_group * REGISTER * V);
+        let mut at = segment.offset;
+        for _ in 0..segment.groups {
+            // SAFETY: the panel holds V registers for each group of the segment.
+            let codes: [__m512i; V] =
+                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
+            for (row, sums) in rows.iter().zip(sums.iter_mut()) {
+                // SAFETY: these four bytes of the segment lie in the left operand.
+                let four = unsafe { row.add(at).cast::<i32>().read_unaligned() };
+                let left = _mm512_set1_epi32(four);
+                for (sum, codes) in sums.iter_mut().zip(codes) {
+                    *sum = _mm512_dpbusd_epi32(*sum, left, codes);
+                }
+            }
+            right = right.wrapping_add(REGISTER * V);
+            at += GROUP;
         }
     }
 }

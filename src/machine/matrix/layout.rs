@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use super::frame::Frame;
 use super::left::Left;
 use super::size;
+use super::winograd;
 use super::woven::{self, Ways};
 use crate::isa::{Covered, Matrix, TapOrder};
 use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape};
@@ -42,6 +43,8 @@ pub(super) struct Layout {
     pub(super) turn: Turn,
     /// [`Layout::woven`], once it was asked for.
     woven: OnceLock<Option<Ways>>,
+    /// [`Layout::winograd`], once it was asked for.
+    winograd: OnceLock<Option<winograd::Way>>,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -108,6 +111,7 @@ impl Layout {
             grain,
             turn,
             woven: OnceLock::new(),
+            winograd: OnceLock::new(),
         })
     }
 
@@ -116,6 +120,13 @@ impl Layout {
         let of = || woven::of(kernels, &self.m, &self.frame, &self.right_of);
         let weaves = self.positions_reduced && kernels.weaves();
         self.woven.get_or_init(|| weaves.then(of).flatten()).as_ref()
+    }
+
+    /// How the product is done for pairs of outputs; none where it is not, or would not pay.
+    pub(super) fn winograd(&self, kernels: Kernels) -> Option<&winograd::Way> {
+        let of = || winograd::of(&self.m, &self.frame, self.shape.products());
+        let filters = !self.positions_reduced && kernels.filters();
+        self.winograd.get_or_init(|| filters.then(of).flatten()).as_ref()
     }
 
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.
@@ -177,7 +188,7 @@ impl Segments {
 }
 
 /// Where an instruction's taps fall on something, by position: numbers of taps of one axis from and to.
-fn met(at: usize, step: u32, dilate: u32, pad: i32, taps: u32, extent: u32) -> (u32, u32) {
+pub(super) fn met(at: usize, step: u32, dilate: u32, pad: i32, taps: u32, extent: u32) -> (u32, u32) {
     let start = i64::try_from(at).unwrap_or(0) * i64::from(step) - i64::from(pad);
     let inside = |tap: &u32| (0..i64::from(extent)).contains(&(start + i64::from(*tap) * i64::from(dilate)));
     let first = (0..taps).find(inside).unwrap_or(taps);

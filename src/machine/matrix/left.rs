@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
+use super::winograd::{Inputs, Way};
 use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
 
 /// The left operand of the instruction that is executed.
@@ -17,6 +18,8 @@ pub(super) struct Left {
     turned: Lines,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
+    /// What [`Layout::winograd`] asks for.
+    pub(super) inputs: Inputs,
     /// Sums of magnitudes of all codes before each grain ([`Layout::grain`]) as the shape has them, and of squares in the upper half:
     /// no row's sums leave theirs, and what others carry from half to half differences do not have.
     norms: Vec<u64>,
@@ -61,6 +64,12 @@ impl Left {
                 kernels.turn(&self.frame, frame.covered.images.count, frame.image(), &mut self.turned)
             }
         }
+    }
+
+    /// Makes inputs of pairs of outputs of what was taken; false where too many are no bytes.
+    #[inline(always)]
+    pub(super) fn mix(&mut self, way: &Way, layout: &Layout) -> bool {
+        self.inputs.take(way, &layout.frame, &self.frame[..layout.frame.len()])
     }
 
     /// Takes codes from memory woven, and not in the frame.

@@ -16,6 +16,7 @@ mod standing;
 mod stepped;
 mod under_way;
 mod wide;
+mod winograd;
 mod woven;
 
 use std::collections::HashMap;
@@ -207,6 +208,7 @@ impl Array {
             Some(shape) => left.weave(kernels, shape, codes),
             None => compiled!(kernels, left.take(number, layout, codes)),
         }
+        let paired = layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(way, layout)));
         let greatest = if by_format {
             greatest_format
         } else {
@@ -236,6 +238,8 @@ impl Array {
         };
         let extremes = if let Some(shape) = woven {
             kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
+        } else if let Some(way) = paired {
+            compiled!(kernels, way.product(kernels, layout, (left, right), out, accumulate))
         } else {
             compiled!(kernels, {
                 left.lay_out(kernels, layout);

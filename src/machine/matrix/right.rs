@@ -4,6 +4,7 @@
 use super::layout::Layout;
 use super::nonzero;
 use super::size;
+use super::winograd::{Way, Weights};
 use super::woven::Ways;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
@@ -30,8 +31,12 @@ pub(super) struct Right {
     stepped: Columns,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
+    /// What [`Layout::winograd`] asks for.
+    filtered: Weights,
     /// Whether panels and corrections are of these codes.
     is_packed: bool,
+    /// Whether what [`Right::filter`] gives is.
+    is_filtered: bool,
     /// Whether what is woven is of these codes, and if so whether [pooled](Ways::pooled).
     woven_pooled: Option<bool>,
 }
@@ -57,7 +62,7 @@ impl Right {
         }
         self.stepped.clear();
         self.met.clear();
-        (self.is_packed, self.woven_pooled) = (false, None);
+        (self.is_packed, self.is_filtered, self.woven_pooled) = (false, false, None);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
     }
@@ -66,7 +71,14 @@ impl Right {
     #[inline(always)]
     pub(super) fn lay_out(&mut self, kernels: Kernels, layout: &Layout) {
         if !self.is_packed {
-            self.pack(kernels, layout);
+            let codes = Codes {
+                codes: &self.codes,
+                indices: &layout.right_of,
+                runs: &layout.runs,
+                columns: size(layout.m.columns),
+                stride: layout.m.column_stride.into(),
+            };
+            codes.pack(kernels, layout.shape.groups(), &mut self.panels);
             self.correct(kernels, layout);
             self.is_packed = true;
         }
@@ -84,6 +96,16 @@ impl Right {
             is_pooled
         });
         pooled.filter(|_| is_pooled).unwrap_or(&ways.dense)
+    }
+
+    /// Lays them out as products for pairs of outputs have them.
+    #[inline(always)]
+    pub(super) fn filter(&mut self, kernels: Kernels, layout: &Layout, way: &Way) -> &Weights {
+        if !self.is_filtered {
+            self.filtered.take(kernels, way, &layout.m, (&self.codes, &layout.right_of));
+            self.is_filtered = true;
+        }
+        &self.filtered
     }
 
     /// What places of the frame [meet](nonzero::met), over taps.
@@ -180,43 +202,6 @@ impl Right {
         }
     }
 
-    /// Panels of four registers and one of what is left.
-    #[inline(always)]
-    fn pack(&mut self, kernels: Kernels, layout: &Layout) {
-        let (registers, groups) = (layout.shape.registers(), layout.shape.groups());
-        let columns = size(layout.m.columns);
-        let stride = i64::from(layout.m.column_stride);
-        self.panels.hold(groups * registers * GROUP * LANES + PANELS_SLACK);
-        if stride == 1 && kernels.weaves() {
-            let mut indices = &layout.right_of[..];
-            let groups_of_runs = layout.runs.iter().flat_map(move |&run| {
-                let (here, later) = indices.split_at(run);
-                indices = later;
-                here.chunks(GROUP).map(|four| std::array::from_fn(|t| four.get(t).copied()))
-            });
-            // Groups behind the last that a class meets are not in the panels.
-            let groups = groups_of_runs.take(groups);
-            return kernels.weave_panels(groups, &self.codes, columns, &mut self.panels);
-        }
-        let mut rest = &mut self.panels[..];
-        for first in (0..registers).step_by(MAX_REGISTERS) {
-            let width = MAX_REGISTERS.min(registers - first);
-            let (panel, later) = rest.split_at_mut(groups * width * GROUP * LANES);
-            rest = later;
-            let mut blocks = panel.as_chunks_mut::<{ GROUP * LANES }>().0.iter_mut();
-            let mut indices = &layout.right_of[..];
-            for &run in &layout.runs {
-                let (here, later) = indices.split_at(run);
-                indices = later;
-                for four in here.chunks(GROUP) {
-                    for (v, block) in (first..first + width).zip(&mut blocks) {
-                        pack_block(&self.codes, four, v * LANES, stride, columns, block);
-                    }
-                }
-            }
-        }
-    }
-
     /// 128 times the sum of codes of every class and column.
     #[inline(always)]
     fn correct(&mut self, kernels: Kernels, layout: &Layout) {
@@ -259,6 +244,57 @@ impl Right {
             for (unit, sums) in cuts.windows(2).zip(self.unit_sums.chunks_exact(lanes)) {
                 if within(unit[0], unit[1]) {
                     corrections.iter_mut().zip(sums).for_each(|(c, s)| *c += 128 * s);
+                }
+            }
+        }
+    }
+}
+
+/// Codes of a right operand, and where they are to be packed from.
+pub(super) struct Codes<'a> {
+    /// Whole registers behind the last.
+    pub(super) codes: &'a [u8],
+    /// Where each reduction index finds its first code.
+    pub(super) indices: &'a [usize],
+    /// Lengths of runs of the reduction: groups of four begin with each.
+    pub(super) runs: &'a [usize],
+    pub(super) columns: usize,
+    /// From column to column.
+    pub(super) stride: i64,
+}
+
+impl Codes<'_> {
+    /// Packs so many groups to panels of four registers and one of what is left.
+    #[inline(always)]
+    pub(super) fn pack(&self, kernels: Kernels, groups: usize, panels: &mut Lines) {
+        let &Codes { codes, indices, runs, columns, stride } = self;
+        let registers = columns.div_ceil(LANES);
+        panels.hold(groups * registers * GROUP * LANES + PANELS_SLACK);
+        if stride == 1 && kernels.weaves() {
+            let mut indices = indices;
+            let groups_of_runs = runs.iter().flat_map(move |&run| {
+                let (here, later) = indices.split_at(run);
+                indices = later;
+                here.chunks(GROUP).map(|four| std::array::from_fn(|t| four.get(t).copied()))
+            });
+            // Groups behind the last that a class meets are not in the panels.
+            let groups = groups_of_runs.take(groups);
+            return kernels.weave_panels(groups, codes, columns, panels);
+        }
+        let mut rest = &mut panels[..];
+        for first in (0..registers).step_by(MAX_REGISTERS) {
+            let width = MAX_REGISTERS.min(registers - first);
+            let (panel, later) = rest.split_at_mut(groups * width * GROUP * LANES);
+            rest = later;
+            let mut blocks = panel.as_chunks_mut::<{ GROUP * LANES }>().0.iter_mut();
+            let mut indices = indices;
+            for &run in runs {
+                let (here, later) = indices.split_at(run);
+                indices = later;
+                for four in here.chunks(GROUP) {
+                    for (v, block) in (first..first + width).zip(&mut blocks) {
+                        pack_block(codes, four, v * LANES, stride, columns, block);
+                    }
                 }
             }
         }

@@ -72,7 +72,8 @@ unsafe fn product_of(p: &Product<'_>, extremes: &mut Extremes, pays: fn(usize, u
                     let configured = configured.get_or_insert_with(|| Configured::new());
                     of_class(p, number, gather, configured, scratch, &mut held);
                 } else {
-                    vnni::panels(p).for_each(|panel| vnni::class(p, &panel, number, &mut held));
+                    vnni::panels(p.shape.registers(), p.shape.groups())
+                        .for_each(|panel| vnni::class(p, &panel, number, &mut held));
                 }
             }
         }
@@ -104,7 +105,7 @@ unsafe fn of_class(
     for (bases, places) in rows.zip(p.shape.rows_of(class).chunks(ACROSS * SIDE)) {
         // SAFETY: the caller's promise.
         unsafe { gather.take(p.operands.left, bases, &mut scratch.gathered) };
-        for panel in vnni::panels(p) {
+        for panel in vnni::panels(p.shape.registers(), p.shape.groups()) {
             for register in (0..panel.registers).step_by(ACROSS) {
                 let across = (places.len().div_ceil(SIDE), ACROSS.min(panel.registers - register));
                 let tiles = Tiles {

@@ -1,0 +1,184 @@
+//! The inputs of pairs of outputs: `[image][pair][input][row][channel]`, bytes to which [`too_much`] was added.
+
+use super::super::frame::{Frame, ZERO};
+use super::super::size;
+use super::{FEW, Mix, Way};
+use crate::isa::Matrix;
+use crate::machine::kernels::{GROUP, LANES, Lines, MAX_REGISTERS};
+
+/// The inputs of the instruction that is executed.
+#[derive(Debug, Default)]
+pub(in crate::machine::matrix) struct Inputs {
+    bytes: Lines,
+    /// Whether no code is negative.
+    natural: bool,
+    overflows: Vec<Overflow>,
+}
+
+/// An input that is no byte, and so stands reduced modulo 256.
+#[derive(Debug, Clone, Copy)]
+struct Overflow {
+    image: usize,
+    pair: usize,
+    input: usize,
+    row: usize,
+    channel: usize,
+    /// 256 or -256.
+    missing: i32,
+}
+
+/// What is added to inputs, so that they are unsigned; sums of codes of which none is negative are.
+pub(super) fn too_much(mix: Mix, natural: bool) -> i32 {
+    if natural && matches!(mix, Mix::Sum(..)) { 0 } else { ZERO.into() }
+}
+
+/// Adds or subtracts two codes plus 128, and 128 to what that makes; whether some result is no byte.
+#[inline(always)]
+fn mixed<const ADD: bool>(a: &[u8], b: &[u8], to: &mut [u8]) -> bool {
+    let mut differ = 0;
+    for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+        let (a, b) = ((a ^ ZERO).cast_signed(), (b ^ ZERO).cast_signed());
+        let (wrapped, clamped) = if ADD {
+            (a.wrapping_add(b), a.saturating_add(b))
+        } else {
+            (a.wrapping_sub(b), a.saturating_sub(b))
+        };
+        *to = wrapped.cast_unsigned() ^ ZERO;
+        differ |= wrapped ^ clamped;
+    }
+    differ != 0
+}
+
+/// Adds two codes plus 128, neither of them negative.
+#[inline(always)]
+fn added(a: &[u8], b: &[u8], to: &mut [u8]) {
+    to.iter_mut().zip(a).zip(b).for_each(|((to, &a), &b)| *to = a.wrapping_add(b));
+}
+
+impl Inputs {
+    /// Makes them of codes in a frame; false where too many are no bytes.
+    #[inline(always)]
+    pub(in crate::machine::matrix) fn take(&mut self, way: &Way, frame: &Frame, codes: &[u8]) -> bool {
+        let (channels, images) = (frame.channels(), frame.covered.images.count);
+        let of_input = frame.rows * channels;
+        self.bytes.hold(way.filtering.reach().max(images * way.pairs * way.inputs.len() * of_input));
+        self.natural = codes.iter().fold(ZERO, |all, code| all & code) == ZERO;
+        self.overflows.clear();
+        let mut made = 0;
+        let mut targets = self.bytes.chunks_exact_mut(of_input);
+        for (image, of_image) in codes.chunks_exact(frame.image()).enumerate() {
+            for pair in 0..way.pairs {
+                for (number, input) in way.inputs.iter().enumerate() {
+                    let target = targets.next().expect("there are as many inputs");
+                    let (from, length) = (input.channels.start, input.channels.len());
+                    // A pair without second output may leave the frame: what is there nobody meets.
+                    let column = |c: usize| (2 * pair + c).min(frame.columns - 1) * channels + from;
+                    let [a, b] = input.mix.columns().map(column);
+                    for row in input.rows.clone() {
+                        let of_row = &of_image[row * frame.row()..][..frame.row()];
+                        let (a, b) = (&of_row[a..][..length], &of_row[b..][..length]);
+                        let to = &mut target[row * channels + from..][..length];
+                        let overflows = match input.mix {
+                            Mix::Alone(_) => {
+                                to.copy_from_slice(a);
+                                false
+                            }
+                            Mix::Sum(..) if self.natural => {
+                                added(a, b, to);
+                                false
+                            }
+                            Mix::Sum(..) => mixed::<true>(a, b, to),
+                            Mix::Difference(..) => mixed::<false>(a, b, to),
+                        };
+                        if overflows {
+                            for (channel, (&a, &b)) in (from..).zip(a.iter().zip(b)) {
+                                let [a, b] = [a, b].map(|code| i32::from(code) - i32::from(ZERO));
+                                let exact = if matches!(input.mix, Mix::Sum(..)) { a + b } else { a - b };
+                                if i8::try_from(exact).is_err() {
+                                    let missing = 256 * exact.signum();
+                                    self.overflows.push(Overflow {
+                                        image,
+                                        pair,
+                                        input: number,
+                                        row,
+                                        channel,
+                                        missing,
+                                    });
+                                }
+                            }
+                        }
+                    }
+                    made += input.rows.len() * length;
+                }
+            }
+            if self.overflows.len() > made / FEW {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What kernels take.
+    pub(in crate::machine::matrix) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether no code is negative.
+    pub(in crate::machine::matrix) fn are_natural(&self) -> bool {
+        self.natural
+    }
+
+    /// Whether some are no bytes.
+    pub(in crate::machine::matrix) fn overflow(&self) -> bool {
+        !self.overflows.is_empty()
+    }
+
+    /// Adds what those that are no bytes lack to the sums of the pairs that meet them.
+    #[inline(always)]
+    pub(in crate::machine::matrix) fn add_missing(
+        &self,
+        way: &Way,
+        (m, frame): (&Matrix, &Frame),
+        panels: &[u8],
+        (out, row_bytes): (&mut [u8], usize),
+    ) {
+        let at = frame.covered;
+        for overflow in &self.overflows {
+            let units = way.units.iter().filter(|u| u.input == overflow.input);
+            for unit in units.filter(|u| u.channels.contains(&overflow.channel)) {
+                let step = size(m.step_y);
+                let Some(above) = overflow.row.checked_sub(unit.tap_row) else { continue };
+                if !above.is_multiple_of(step) || above / step >= at.rows.count {
+                    continue;
+                }
+                let channel = overflow.channel - unit.channels.start;
+                let group = unit.first_group + channel / GROUP;
+                let row = (overflow.image * at.rows.count + above / step) * at.columns.count;
+                let outputs = (2 * overflow.pair..at.columns.count).zip(unit.whom.times());
+                for (column, times) in outputs.filter(|(_, times)| *times != 0) {
+                    let words = &mut out[(row + column) * row_bytes..][..4 * size(m.columns)];
+                    // Sums are halves of what the products come to.
+                    let times = times * overflow.missing / 2;
+                    add_weights(way, (panels, group, channel % GROUP), times, words);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the weights of one place of a group so many times to a row of words.
+#[inline(always)]
+fn add_weights(way: &Way, (panels, group, place): (&[u8], usize, usize), times: i32, words: &mut [u8]) {
+    let (registers, groups) = (way.filtering.registers(), way.filtering.groups());
+    let words = words.as_chunks_mut::<4>().0;
+    for (register, words) in words.chunks_mut(LANES).enumerate() {
+        let first = register / MAX_REGISTERS * MAX_REGISTERS;
+        let width = MAX_REGISTERS.min(registers - first);
+        let block = first * groups + group * width + register - first;
+        let fours = panels[block * GROUP * LANES..].as_chunks::<GROUP>().0;
+        for (word, &four) in words.iter_mut().zip(fours) {
+            let weight = (i32::from_le_bytes(four) << (24 - 8 * place)) >> 24;
+            *word = i32::from_le_bytes(*word).wrapping_add(times * weight).to_le_bytes();
+        }
+    }
+}

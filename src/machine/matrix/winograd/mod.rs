@@ -1,0 +1,311 @@
+//! Which instructions over taps are done by products of pairs of outputs ([`Filtering`]), and how: taps side by side in a row of
+//! the window are taken by threes and twos, each of which has *inputs*, codes of a pair's columns alone, summed or subtracted,
+//! and meets sums of weights.
+
+mod inputs;
+mod weights;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::frame::Frame;
+use super::layout::{Layout, met, taps};
+use super::left::Left;
+use super::right::Right;
+use super::size;
+use crate::isa::Matrix;
+use crate::machine::kernels::{
+    Extremes, Filtering, FilteringOperands, For, GROUP, Kernels, Pair, Pairs, Segment,
+};
+pub(super) use inputs::Inputs;
+pub(super) use weights::Weights;
+
+/// Bits of weights whose sums, three of them or two of them twice, are bytes.
+const MOST_BITS: u32 = 6;
+/// Of ten products at least one is to be saved: what inputs and weights take is less.
+const TENTHS: usize = 9;
+/// Bytes of inputs for each that may be too great for one.
+const FEW: usize = 256;
+
+/// What stands at a place of the inputs, made of codes of a pair's columns, counted from the first that the pair meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mix {
+    Alone(usize),
+    Sum(usize, usize),
+    Difference(usize, usize),
+}
+
+impl Mix {
+    fn columns(self) -> [usize; 2] {
+        match self {
+            Mix::Alone(a) => [a, a],
+            Mix::Sum(a, b) | Mix::Difference(a, b) => [a, b],
+        }
+    }
+}
+
+/// Inputs of all pairs, and of what rows and channels of the frame they are needed.
+#[derive(Debug)]
+struct Input {
+    mix: Mix,
+    rows: Range<usize>,
+    channels: Range<usize>,
+}
+
+/// Products of an input with weights.
+#[derive(Debug)]
+struct Unit {
+    whom: For,
+    input: usize,
+    tap_row: usize,
+    channels: Range<usize>,
+    /// Reduction index of the first channel of each tap whose weights are summed, and how often.
+    weights: Vec<(usize, i8)>,
+    /// Its first group in a panel.
+    first_group: usize,
+}
+
+impl Unit {
+    fn groups(&self) -> usize {
+        self.channels.len() / GROUP
+    }
+}
+
+/// How an instruction is done by products of pairs of outputs.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub(super) filtering: Filtering,
+    inputs: Vec<Input>,
+    units: Vec<Unit>,
+    /// Which units the pairs of each class meet.
+    units_of: Vec<Vec<usize>>,
+    /// Pairs of a row.
+    pairs: usize,
+}
+
+/// Taps side by side: their columns, and the reduction index of the first channel of each.
+struct Taps {
+    row: usize,
+    first_column: usize,
+    channels: Range<usize>,
+    indices: Vec<usize>,
+}
+
+/// How an instruction over taps is done by products of pairs of outputs; not where positions are no box, where taps or positions are
+/// not a column apart or axes are widened, where weights are wide, and where it would not save products of `products`.
+pub(super) fn of(m: &Matrix, frame: &Frame, products: usize) -> Option<Way> {
+    let at = frame.covered;
+    let is_box = at.images.count * at.rows.count * at.columns.count == size(m.rows);
+    let apart = [m.step_x, m.dilate_x, m.dilate_y, m.widen_x, m.widen_y];
+    let narrow = m.right_format.bits() <= MOST_BITS && (m.column_stride == 1 || m.right_stride_2 == 1);
+    if !is_box || apart != [1; 5] || !narrow || at.columns.count < 2 || at.tap_columns.count < 2 {
+        return None;
+    }
+    let mut planner = Planner { m, frame, inputs: Vec::new(), units: Vec::new() };
+    for taps in sections(m, frame)? {
+        planner.add(&taps);
+    }
+    let way = planner.way();
+    (way.filtering.products() * 10 <= products * TENTHS).then_some(way)
+}
+
+/// Taps by rows, as many side by side as have the same channels; none where channels are no whole groups.
+fn sections(m: &Matrix, frame: &Frame) -> Option<Vec<Taps>> {
+    let at = frame.covered;
+    let mut index = 0;
+    let mut rows = BTreeMap::<usize, Vec<(usize, Range<usize>, usize)>>::new();
+    for (y, x, c, count) in taps(m, m.first_k, m.length) {
+        let channels = c - at.channels.first..c - at.channels.first + count;
+        if !channels.start.is_multiple_of(GROUP) || !channels.end.is_multiple_of(GROUP) {
+            return None;
+        }
+        rows.entry(y - at.tap_rows.first).or_default().push((x - at.tap_columns.first, channels, index));
+        index += count;
+    }
+    let mut sections: Vec<Taps> = Vec::new();
+    for (row, mut runs) in rows {
+        runs.sort_by_key(|run| run.0);
+        let mut cuts: Vec<usize> = runs.iter().flat_map(|(_, c, _)| [c.start, c.end]).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        for cut in cuts.windows(2) {
+            let here = runs.iter().filter(|(_, c, _)| c.start <= cut[0] && cut[1] <= c.end);
+            let mut last = None;
+            for (column, channels, index) in here {
+                let index = index + cut[0] - channels.start;
+                match sections.last_mut() {
+                    Some(taps) if last.is_some_and(|last| last + 1 == *column) => taps.indices.push(index),
+                    _ => sections.push(Taps {
+                        row,
+                        first_column: *column,
+                        channels: cut[0]..cut[1],
+                        indices: vec![index],
+                    }),
+                }
+                last = Some(*column);
+            }
+        }
+    }
+    Some(sections)
+}
+
+/// A way under construction.
+struct Planner<'a> {
+    m: &'a Matrix,
+    frame: &'a Frame,
+    inputs: Vec<Input>,
+    units: Vec<Unit>,
+}
+
+impl Planner<'_> {
+    /// Adds the units of taps side by side: by threes, but four by twos.
+    fn add(&mut self, taps: &Taps) {
+        use Mix::{Alone, Difference, Sum};
+        let (mut at, mut indices) = (taps.first_column, &taps.indices[..]);
+        while !indices.is_empty() {
+            match *indices {
+                [a, b, c] | [a, b, c, _, ..] if indices.len() != 4 => {
+                    self.unit(taps, For::Both, Sum(at + 1, at + 2), &[(a, 1), (b, 1), (c, 1)]);
+                    self.unit(taps, For::Opposed, Difference(at + 2, at + 1), &[(a, 1), (b, -1), (c, 1)]);
+                    self.unit(taps, For::First, Difference(at, at + 2), &[(a, 2)]);
+                    self.unit(taps, For::Second, Difference(at + 1, at + 3), &[(c, -2)]);
+                    (at, indices) = (at + 3, &indices[3..]);
+                }
+                [a, b, ..] => {
+                    self.unit(taps, For::Both, Alone(at + 1), &[(a, 2), (b, 2)]);
+                    self.unit(taps, For::First, Difference(at, at + 1), &[(a, 2)]);
+                    self.unit(taps, For::Second, Difference(at + 2, at + 1), &[(b, 2)]);
+                    (at, indices) = (at + 2, &indices[2..]);
+                }
+                _ => {
+                    self.unit(taps, For::First, Alone(at), &[(indices[0], 2)]);
+                    self.unit(taps, For::Second, Alone(at + 1), &[(indices[0], 2)]);
+                    indices = &[];
+                }
+            }
+        }
+    }
+
+    fn unit(&mut self, taps: &Taps, whom: For, mix: Mix, weights: &[(usize, i8)]) {
+        let (m, at) = (self.m, self.frame.covered);
+        // Rows of the frame that this row of taps meets, of those in memory.
+        let first_row = at.rows.first * size(m.step_y) + at.tap_rows.first;
+        let memory = |row: i64| {
+            let row = row + i64::from(m.pad_top) - i64::try_from(first_row).unwrap_or(i64::MAX);
+            usize::try_from(row).unwrap_or(0)
+        };
+        let last = (at.rows.count - 1) * size(m.step_y);
+        let rows = taps.row.max(memory(0))..(taps.row + last + 1).min(memory(m.height.into()));
+        let known = self.inputs.iter().position(|input| input.mix == mix);
+        let input = known.unwrap_or_else(|| {
+            self.inputs.push(Input { mix, rows: rows.clone(), channels: taps.channels.clone() });
+            self.inputs.len() - 1
+        });
+        let Input { rows: all, channels, .. } = &mut self.inputs[input];
+        *all = all.start.min(rows.start)..all.end.max(rows.end);
+        *channels = channels.start.min(taps.channels.start)..channels.end.max(taps.channels.end);
+        let (tap_row, channels) = (taps.row, taps.channels.clone());
+        self.units.push(Unit { whom, input, tap_row, channels, weights: weights.to_vec(), first_group: 0 });
+    }
+
+    /// The way, whose units are in the order that lets most of them follow each other.
+    fn way(mut self) -> Way {
+        let (m, frame, at) = (self.m, self.frame, self.frame.covered);
+        self.units.sort_by_key(|u| (u.whom, u.input, u.tap_row, u.channels.start));
+        let mut groups = 0;
+        for unit in &mut self.units {
+            unit.first_group = groups;
+            groups += unit.groups();
+        }
+        let pairs = at.columns.count.div_ceil(2);
+        let of_input = frame.rows * frame.channels();
+        let mut members = BTreeMap::<_, Vec<Pair>>::new();
+        for (n, y) in (0..at.images.count).flat_map(|n| (0..at.rows.count).map(move |y| (n, y))) {
+            let (first, end) = met(at.rows.first + y, m.step_y, 1, m.pad_top, m.tap_rows, m.height);
+            let tap_rows = [first, end].map(|tap| size(tap).saturating_sub(at.tap_rows.first));
+            for p in 0..pairs {
+                let met: Vec<bool> = self.inputs.iter().map(|input| self.is_met(input, p)).collect();
+                let whole = 2 * p + 1 < at.columns.count;
+                let base =
+                    (n * pairs + p) * self.inputs.len() * of_input + y * size(m.step_y) * frame.channels();
+                let row = (n * at.rows.count + y) * at.columns.count + 2 * p;
+                members.entry((tap_rows, met, whole)).or_default().push(Pair { base, row });
+            }
+        }
+        let (mut all, mut classes, mut units_of) = (Vec::new(), Vec::new(), Vec::new());
+        for (([first, end], met, whole), members) in members {
+            let of_class: Vec<usize> = (0..self.units.len())
+                .filter(|&u| met[self.units[u].input] && (first..end).contains(&self.units[u].tap_row))
+                .collect();
+            let segments = For::ALL.map(|whom| {
+                let units = of_class.iter().map(|&u| &self.units[u]).filter(|unit| unit.whom == whom);
+                self.segments(units)
+            });
+            classes.push(Pairs { pairs: all.len()..all.len() + members.len(), whole, segments });
+            units_of.push(of_class);
+            all.extend(members);
+        }
+        let filtering = Filtering::new(all, classes, groups, size(m.columns));
+        Way { filtering, inputs: self.inputs, units: self.units, units_of, pairs }
+    }
+
+    /// Whether inputs of a pair are more than padding.
+    fn is_met(&self, input: &Input, pair: usize) -> bool {
+        let (m, at) = (self.m, self.frame.covered);
+        let first = at.columns.first + at.tap_columns.first + 2 * pair;
+        let memory = i64::from(m.pad_left)..i64::from(m.pad_left) + i64::from(m.width);
+        let inside = |column: usize| memory.contains(&i64::try_from(first + column).unwrap_or(i64::MAX));
+        input.mix.columns().into_iter().any(inside)
+    }
+
+    /// Units that follow each other both in inputs and panels are one segment.
+    fn segments<'u>(&self, units: impl Iterator<Item = &'u Unit>) -> Vec<Segment> {
+        let frame = self.frame;
+        let mut segments: Vec<Segment> = Vec::new();
+        for unit in units {
+            let row = unit.input * frame.rows + unit.tap_row;
+            let offset = row * frame.channels() + unit.channels.start;
+            let (groups, first_group) = (unit.groups(), unit.first_group);
+            match segments.last_mut() {
+                Some(s)
+                    if s.offset + GROUP * s.groups == offset && s.first_group + s.groups == first_group =>
+                {
+                    s.groups += groups;
+                }
+                _ => segments.push(Segment { offset, groups, first_group }),
+            }
+        }
+        segments
+    }
+}
+
+impl Way {
+    /// The instruction's sums, once its inputs are made.
+    #[inline(always)]
+    pub(super) fn product(
+        &self,
+        kernels: Kernels,
+        layout: &Layout,
+        (left, right): (&Left, &mut Right),
+        (out, row_bytes): (&mut [u8], usize),
+        accumulate: bool,
+    ) -> Extremes {
+        let weights = right.filter(kernels, layout, self);
+        let inputs = &left.inputs;
+        let overflow = inputs.overflow();
+        if overflow {
+            let m = &layout.m;
+            if !accumulate {
+                let rows = out.chunks_mut(row_bytes).take(size(m.rows));
+                rows.for_each(|row| row[..4 * size(m.columns)].fill(0));
+            }
+            inputs.add_missing(self, (m, &layout.frame), &weights.panels, (out, row_bytes));
+        }
+        let operands = FilteringOperands {
+            left: inputs.bytes(),
+            panels: &weights.panels,
+            corrections: weights.corrections(inputs.are_natural()),
+        };
+        kernels.filtering_product(&self.filtering, operands, (out, row_bytes), accumulate || overflow)
+    }
+}
