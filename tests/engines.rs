@@ -571,7 +571,8 @@ fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
     let (right_first, sign, [channel, column]) =
         if flipped { (all * columns - of_tap, -1, [1, channels]) } else { (0, 1, [columns, 1]) };
     let mut state = State::new([40_000, 140_000, 60_000, 0, 0], 1);
-    let [least, greatest, odd]: [i64; 3] = d.of(&[[0, 127, 0], [-60, 60, 0], [-60, 60, 3000], [-128, 127, 0]]);
+    let [least, greatest, odd]: [i64; 3] =
+        d.of(&[[0, 127, 0], [-60, 60, 0], [-60, 60, 3000], [-128, 127, 0]]);
     for byte in state.memory_mut(Memory::Operand) {
         let is_odd = odd > 0 && d.one_in(odd.unsigned_abs());
         let (least, greatest) = if is_odd { (-128, 127) } else { (least, greatest) };

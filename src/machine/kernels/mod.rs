@@ -42,5 +42,5 @@ pub(super) use product::{
 };
 pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use winograd::{Filtering, FilteringOperands, For, Pair, Pairs};
+pub(super) use winograd::{Filtering, FilteringOperands, For, Mixing, Pair, Pairs, Rows};
 pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};

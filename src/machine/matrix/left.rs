@@ -68,8 +68,8 @@ impl Left {
 
     /// Makes inputs of pairs of outputs of what was taken; false where too many are no bytes.
     #[inline(always)]
-    pub(super) fn mix(&mut self, way: &Way, layout: &Layout) -> bool {
-        self.inputs.take(way, &layout.frame, &self.frame[..layout.frame.len()])
+    pub(super) fn mix(&mut self, kernels: Kernels, way: &Way, layout: &Layout) -> bool {
+        self.inputs.take(kernels, way, &layout.frame, &self.frame[..layout.frame.len()])
     }
 
     /// Takes codes from memory woven, and not in the frame.

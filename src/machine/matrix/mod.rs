@@ -208,7 +208,8 @@ impl Array {
             Some(shape) => left.weave(kernels, shape, codes),
             None => compiled!(kernels, left.take(number, layout, codes)),
         }
-        let paired = layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(way, layout)));
+        let paired =
+            layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(kernels, way, layout)));
         let greatest = if by_format {
             greatest_format
         } else {

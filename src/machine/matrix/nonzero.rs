@@ -1,5 +1,5 @@
 //! How many products have both operands not zero. Over taps each place of the frame meets so many right operands that are not zero,
-//! which the weights alone say ([`met`]): the sum over places that are not zero themselves. Over positions, for each
+//! which the weights alone say ([`Met`]): the sum over places that are not zero themselves. Over positions, for each
 //! of them, left operands not zero times right operands not zero: the left ones are counted once a pixel and summed over
 //! windows axis by axis.
 
@@ -19,9 +19,60 @@ pub(super) struct Nonzero {
 }
 
 /// How many right operands that are not zero each place of the frame meets over all rows of an instruction over taps: of one image
-/// where all images meet the same, else of all. `right` counts those of each reduction index.
+/// where all images meet the same, else of all.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    places: Vec<u32>,
+    /// The same, where none is greater.
+    few: Vec<i16>,
+    greatest: u32,
+}
+
+impl Met {
+    /// Forgets whom places meet.
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+    }
+
+    /// Whether it says nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Takes what the right operand's codes say, whose counts for each reduction index are `right`.
+    #[inline(always)]
+    pub(super) fn take(&mut self, layout: &Layout, right: &[u32]) {
+        meet(layout, right, &mut self.places);
+        self.greatest = self.places.iter().copied().max().unwrap_or(0);
+        self.few.clear();
+        if i16::try_from(self.greatest).is_ok() {
+            self.few.extend(self.places.iter().map(|&n| i16::try_from(n).unwrap_or(i16::MAX)));
+        }
+    }
+
+    /// The sum of what places meet, each as often as said, and none more often than `most`.
+    #[inline(always)]
+    fn sum(&self, times: &[u8], most: usize) -> u64 {
+        if self.few.is_empty() {
+            return times.iter().zip(&self.places).map(|(&n, &met)| u64::from(n) * u64::from(met)).sum();
+        }
+        // As many places as 32 bits sum.
+        let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_mul(self.greatest).max(1);
+        let block = usize::try_from(i32::MAX.unsigned_abs() / most).unwrap_or(1).max(1);
+        let mut total = 0;
+        for (times, met) in times.chunks(block).zip(self.few.chunks(block)) {
+            let mut sum = 0;
+            for (&n, &met) in times.iter().zip(met) {
+                sum += i32::from(i16::from(n)) * i32::from(met);
+            }
+            total += u64::from(sum.unsigned_abs());
+        }
+        total
+    }
+}
+
 #[inline(always)]
-pub(super) fn met(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
+fn meet(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
     let all_meet_the_same = at.images.count * at.rows.count * at.columns.count == size(m.rows);
     let length = if all_meet_the_same { frame.image() } else { frame.len() };
@@ -39,19 +90,20 @@ pub(super) fn met(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
 }
 
 impl Nonzero {
-    /// Products over taps of the frame's codes with both operands not zero, given what its places [`met`].
+    /// Products over taps of the frame's codes with both operands not zero, given what its places meet.
     #[inline(always)]
-    pub(super) fn of_taps(&mut self, layout: &Layout, left: &Left, met: &[u32]) -> u64 {
+    pub(super) fn of_taps(&mut self, layout: &Layout, left: &Left, met: &Met) -> u64 {
         let mut total = 0;
+        let places = met.places.len();
         // As many images as a byte counts.
-        for images in left.in_frame(layout).chunks(255 * met.len()) {
-            let (first, later) = images.split_at(met.len());
+        for images in left.in_frame(layout).chunks(255 * places) {
+            let (first, later) = images.split_at(places);
             self.few.clear();
             self.few.extend(first.iter().map(|&b| u8::from(b != ZERO)));
-            for image in later.chunks_exact(met.len()) {
+            for image in later.chunks_exact(places) {
                 self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
             }
-            total += self.few.iter().zip(met).map(|(&n, &met)| u64::from(n) * u64::from(met)).sum::<u64>();
+            total += met.sum(&self.few, images.len() / places);
         }
         total
     }

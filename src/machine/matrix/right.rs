@@ -2,7 +2,7 @@
 //! for all instructions that meet the same bytes again, as the tiles of a layer meet its weights.
 
 use super::layout::Layout;
-use super::nonzero;
+use super::nonzero::Met;
 use super::size;
 use super::winograd::{Way, Weights};
 use super::woven::Ways;
@@ -24,8 +24,8 @@ pub(super) struct Right {
     pub(super) corrections: Vec<i32>,
     /// Codes not zero of each reduction index, over all columns.
     pub(super) nonzero: Vec<u32>,
-    /// What [`nonzero::met`] says; empty until asked for.
-    met: Vec<u32>,
+    /// Empty until asked for.
+    met: Met,
     unit_sums: Vec<i32>,
     /// What joins one after another want; empty until asked for.
     stepped: Columns,
@@ -108,11 +108,11 @@ impl Right {
         &self.filtered
     }
 
-    /// What places of the frame [meet](nonzero::met), over taps.
+    /// What places of the frame meet, over taps.
     #[inline(always)]
-    pub(super) fn met(&mut self, layout: &Layout) -> &[u32] {
+    pub(super) fn met(&mut self, layout: &Layout) -> &Met {
         if self.met.is_empty() {
-            nonzero::met(layout, &self.nonzero, &mut self.met);
+            self.met.take(layout, &self.nonzero);
         }
         &self.met
     }

@@ -4,6 +4,8 @@
 //! which is exact.
 
 #[cfg(target_arch = "x86_64")]
+mod inputs;
+#[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use std::ops::Range;
@@ -116,6 +118,36 @@ impl Filtering {
     }
 }
 
+/// What of codes of two columns an input is; all are codes plus 128.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::machine) enum Mixing {
+    /// The first.
+    Alone,
+    /// The sum of two that are not negative, without the 128.
+    NaturalSum,
+    /// The sum.
+    Sum,
+    /// The first less the second.
+    Difference,
+}
+
+/// Rows of bytes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct Rows {
+    pub(in crate::machine) count: usize,
+    /// Bytes of each.
+    pub(in crate::machine) length: usize,
+    /// From row to row: of what is mixed, and of what that makes.
+    pub(in crate::machine) steps: [usize; 2],
+}
+
+impl Rows {
+    /// Bytes up to the last row's end, with such a step.
+    fn reach(self, step: usize) -> usize {
+        self.count.checked_sub(1).map_or(0, |last| last * step + self.length)
+    }
+}
+
 /// The operands of such a product.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::machine) struct FilteringOperands<'a> {
@@ -131,6 +163,29 @@ impl Kernels {
     /// Whether it has products of pairs of outputs, and they pay.
     pub(in crate::machine) fn filters(self) -> bool {
         self.extension() == Extension::Avx512Vnni
+    }
+
+    /// Mixes rows of codes, modulo 256: whether some results are no bytes.
+    ///
+    /// # Panics
+    /// When rows leave what is mixed or made, or the extension has no such products.
+    pub(in crate::machine) fn mix(
+        self,
+        mixing: Mixing,
+        rows: Rows,
+        (a, b): (&[u8], &[u8]),
+        to: &mut [u8],
+    ) -> bool {
+        assert!(self.filters());
+        assert!(a.len().min(b.len()) >= rows.reach(rows.steps[0]), "a row leaves what is mixed");
+        assert!(to.len() >= rows.reach(rows.steps[1]), "a row leaves what is made");
+        // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            inputs::mix(mixing, rows, (a.as_ptr(), b.as_ptr()), to.as_mut_ptr())
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        unreachable!("it has no such products")
     }
 
     /// Half of what is summed for each output and column, less corrections: little-endian words in rows of `row_bytes` bytes; with

@@ -2,9 +2,9 @@
 
 use super::super::frame::{Frame, ZERO};
 use super::super::size;
-use super::{FEW, Mix, Way};
+use super::{FEW, Input, Mix, Way};
 use crate::isa::Matrix;
-use crate::machine::kernels::{GROUP, LANES, Lines, MAX_REGISTERS};
+use crate::machine::kernels::{GROUP, Kernels, LANES, Lines, MAX_REGISTERS, Mixing, Rows};
 
 /// The inputs of the instruction that is executed.
 #[derive(Debug, Default)]
@@ -32,33 +32,16 @@ pub(super) fn too_much(mix: Mix, natural: bool) -> i32 {
     if natural && matches!(mix, Mix::Sum(..)) { 0 } else { ZERO.into() }
 }
 
-/// Adds or subtracts two codes plus 128, and 128 to what that makes; whether some result is no byte.
-#[inline(always)]
-fn mixed<const ADD: bool>(a: &[u8], b: &[u8], to: &mut [u8]) -> bool {
-    let mut differ = 0;
-    for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
-        let (a, b) = ((a ^ ZERO).cast_signed(), (b ^ ZERO).cast_signed());
-        let (wrapped, clamped) = if ADD {
-            (a.wrapping_add(b), a.saturating_add(b))
-        } else {
-            (a.wrapping_sub(b), a.saturating_sub(b))
-        };
-        *to = wrapped.cast_unsigned() ^ ZERO;
-        differ |= wrapped ^ clamped;
-    }
-    differ != 0
-}
-
-/// Adds two codes plus 128, neither of them negative.
-#[inline(always)]
-fn added(a: &[u8], b: &[u8], to: &mut [u8]) {
-    to.iter_mut().zip(a).zip(b).for_each(|((to, &a), &b)| *to = a.wrapping_add(b));
-}
-
 impl Inputs {
     /// Makes them of codes in a frame; false where too many are no bytes.
     #[inline(always)]
-    pub(in crate::machine::matrix) fn take(&mut self, way: &Way, frame: &Frame, codes: &[u8]) -> bool {
+    pub(in crate::machine::matrix) fn take(
+        &mut self,
+        kernels: Kernels,
+        way: &Way,
+        frame: &Frame,
+        codes: &[u8],
+    ) -> bool {
         let (channels, images) = (frame.channels(), frame.covered.images.count);
         let of_input = frame.rows * channels;
         self.bytes.hold(way.filtering.reach().max(images * way.pairs * way.inputs.len() * of_input));
@@ -70,45 +53,30 @@ impl Inputs {
             for pair in 0..way.pairs {
                 for (number, input) in way.inputs.iter().enumerate() {
                     let target = targets.next().expect("there are as many inputs");
+                    if input.rows.is_empty() {
+                        continue;
+                    }
                     let (from, length) = (input.channels.start, input.channels.len());
                     // A pair without second output may leave the frame: what is there nobody meets.
                     let column = |c: usize| (2 * pair + c).min(frame.columns - 1) * channels + from;
-                    let [a, b] = input.mix.columns().map(column);
-                    for row in input.rows.clone() {
-                        let of_row = &of_image[row * frame.row()..][..frame.row()];
-                        let (a, b) = (&of_row[a..][..length], &of_row[b..][..length]);
-                        let to = &mut target[row * channels + from..][..length];
-                        let overflows = match input.mix {
-                            Mix::Alone(_) => {
-                                to.copy_from_slice(a);
-                                false
-                            }
-                            Mix::Sum(..) if self.natural => {
-                                added(a, b, to);
-                                false
-                            }
-                            Mix::Sum(..) => mixed::<true>(a, b, to),
-                            Mix::Difference(..) => mixed::<false>(a, b, to),
-                        };
-                        if overflows {
-                            for (channel, (&a, &b)) in (from..).zip(a.iter().zip(b)) {
-                                let [a, b] = [a, b].map(|code| i32::from(code) - i32::from(ZERO));
-                                let exact = if matches!(input.mix, Mix::Sum(..)) { a + b } else { a - b };
-                                if i8::try_from(exact).is_err() {
-                                    let missing = 256 * exact.signum();
-                                    self.overflows.push(Overflow {
-                                        image,
-                                        pair,
-                                        input: number,
-                                        row,
-                                        channel,
-                                        missing,
-                                    });
-                                }
-                            }
-                        }
-                    }
+                    let [a, b] = input.mix.columns().map(|c| {
+                        &of_image[input.rows.start * frame.row()..input.rows.end * frame.row()][column(c)..]
+                    });
+                    let to = &mut target[input.rows.start * channels..input.rows.end * channels][from..];
                     made += input.rows.len() * length;
+                    let mixing = match input.mix {
+                        Mix::Alone(_) => Mixing::Alone,
+                        Mix::Sum(..) if self.natural => Mixing::NaturalSum,
+                        Mix::Sum(..) => Mixing::Sum,
+                        Mix::Difference(..) => Mixing::Difference,
+                    };
+                    let rows = Rows { count: input.rows.len(), length, steps: [frame.row(), channels] };
+                    let overflow = kernels.mix(mixing, rows, (a, b), to);
+                    if overflow {
+                        let of =
+                            |row, channel| Overflow { image, pair, input: number, row, channel, missing: 0 };
+                        find(input, (a, b), frame.row(), of, &mut self.overflows);
+                    }
                 }
             }
             if self.overflows.len() > made / FEW {
@@ -179,6 +147,25 @@ fn add_weights(way: &Way, (panels, group, place): (&[u8], usize, usize), times: 
         for (word, &four) in words.iter_mut().zip(fours) {
             let weight = (i32::from_le_bytes(four) << (24 - 8 * place)) >> 24;
             *word = i32::from_le_bytes(*word).wrapping_add(times * weight).to_le_bytes();
+        }
+    }
+}
+
+/// Finds the overflows of an input made of columns that begin in its first row.
+fn find(
+    input: &Input,
+    (a, b): (&[u8], &[u8]),
+    step: usize,
+    of: impl Fn(usize, usize) -> Overflow,
+    overflows: &mut Vec<Overflow>,
+) {
+    for ((row, a), b) in input.rows.clone().zip(a.chunks(step)).zip(b.chunks(step)) {
+        for (channel, (&a, &b)) in input.channels.clone().zip(a.iter().zip(b)) {
+            let [a, b] = [a, b].map(|code| i32::from(code) - i32::from(ZERO));
+            let exact = if matches!(input.mix, Mix::Sum(..)) { a + b } else { a - b };
+            if i8::try_from(exact).is_err() {
+                overflows.push(Overflow { missing: 256 * exact.signum(), ..of(row, channel) });
+            }
         }
     }
 }
