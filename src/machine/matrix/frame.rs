@@ -1,6 +1,8 @@
 //! The left operand with its padding written out: every window is then runs of bytes at a place of its own, and no
 //! product asks whether it is inside.
 
+use std::ops::Range;
+
 use crate::isa::{Covered, Matrix};
 
 /// A code of 0 in a frame: codes are kept plus 128.
@@ -114,6 +116,12 @@ impl Frame {
             (c.to / channels + before, first, (c.length / channels).saturating_sub(before))
         });
         inside.filter(|&(.., count)| count > 0)
+    }
+
+    /// Where codes that are no padding lie, up to a place.
+    pub(super) fn inside(&self, end: usize) -> impl Iterator<Item = Range<usize>> {
+        let ranges = self.copies.iter().map(move |copy| copy.to..(copy.to + copy.length).min(end));
+        ranges.filter(|range| !range.is_empty())
     }
 
     /// Makes padding of all that is not copied.

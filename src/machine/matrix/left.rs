@@ -23,7 +23,7 @@ pub(super) struct Left {
     /// Sums of magnitudes of all codes before each grain ([`Layout::grain`]) as the shape has them, and of squares in the upper half:
     /// no row's sums leave theirs, and what others carry from half to half differences do not have.
     norms: Vec<u64>,
-    /// The prepared instruction whose padding the frame has.
+    /// Which of the frames that are not alike it has the padding of.
     padded: Option<usize>,
 }
 
@@ -33,14 +33,14 @@ impl Left {
         self.padded = None;
     }
 
-    /// Takes the codes of prepared instruction `number` from memory.
+    /// Takes codes from memory to a frame, which is one of those that are alike.
     #[inline(always)]
-    pub(super) fn take(&mut self, number: usize, layout: &Layout, codes: &[u8]) {
+    pub(super) fn take(&mut self, alike: usize, layout: &Layout, codes: &[u8]) {
         let frame = &layout.frame;
         self.frame.hold(frame.len() + TURN_SLACK);
-        if self.padded != Some(number) {
+        if self.padded != Some(alike) {
             frame.pad(&mut self.frame[..frame.len()]);
-            self.padded = Some(number);
+            self.padded = Some(alike);
         }
         frame.fill(codes, &mut self.frame[..frame.len()]);
     }

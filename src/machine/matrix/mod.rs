@@ -20,6 +20,7 @@ mod winograd;
 mod woven;
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
@@ -45,12 +46,14 @@ const LAYOUTS: usize = 512;
 pub(super) struct Array {
     kernels: Kernels,
     prepared: Vec<Prepared>,
-    number_of: HashMap<(Matrix, bool), usize>,
+    number_of: HashMap<Met, usize>,
     last: usize,
     left: Left,
     /// [`PASSING`] and those of weights, which many instructions meet.
     rights: Vec<Right>,
-    right_of: HashMap<Matrix, usize>,
+    right_of: HashMap<Met, usize>,
+    /// Instructions that differ in where their operands are alone have frames alike.
+    frame_of: HashMap<Met, usize>,
     /// The prepared instruction whose right operand is the passing one.
     passing: Option<usize>,
     nonzero: Nonzero,
@@ -66,6 +69,21 @@ struct Prepared {
     layout: Layout,
     /// Its right operand among all.
     right: usize,
+    /// Whose frames are alike.
+    frame: usize,
+}
+
+/// An instruction that was met, and whether positions are reduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Met(Matrix, bool);
+
+impl Hash for Met {
+    /// Of what differs from tile to tile: instructions have many fields.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let m = &self.0;
+        [m.left.offset, m.right.offset, m.out.offset].hash(state);
+        [m.first_row, m.first_k, m.rows, m.length, m.channels].hash(state);
+    }
 }
 
 /// The place of right operands that are other codes with every instruction, as errors are.
@@ -95,6 +113,7 @@ impl Array {
             left: Left::default(),
             rights: vec![Right::default()],
             right_of: HashMap::new(),
+            frame_of: HashMap::new(),
             passing: None,
             nonzero: Nonzero::default(),
             narrow: Narrow::default(),
@@ -144,7 +163,7 @@ impl Array {
         if self.prepared.get(self.last).is_some_and(same) {
             return Some(self.last);
         }
-        if let Some(&number) = self.number_of.get(&(*m, positions_reduced)) {
+        if let Some(&number) = self.number_of.get(&Met(*m, positions_reduced)) {
             self.last = number;
             return Some(number);
         }
@@ -155,21 +174,25 @@ impl Array {
             self.left = Left::default();
             self.rights.truncate(PASSING + 1);
             self.right_of.clear();
+            self.frame_of.clear();
             self.passing = None;
         }
         self.last = self.prepared.len();
-        let right = if positions_reduced { PASSING } else { self.right_of(m) };
-        self.prepared.push(Prepared { layout, right });
-        self.number_of.insert((*m, positions_reduced), self.last);
+        let anywhere = |address: Address| Address { offset: 0, ..address };
+        let any = Matrix { left: anywhere(m.left), out: anywhere(m.out), accumulate: false, ..*m };
+        let right = if positions_reduced { PASSING } else { self.right_of(any) };
+        let frames = self.frame_of.len();
+        let any = Matrix { right: anywhere(m.right), ..any };
+        let frame = *self.frame_of.entry(Met(any, positions_reduced)).or_insert(frames);
+        self.prepared.push(Prepared { layout, right, frame });
+        self.number_of.insert(Met(*m, positions_reduced), self.last);
         Some(self.last)
     }
 
     /// Where weights are kept: at one place for instructions that differ in where their left operand and their output are.
-    fn right_of(&mut self, m: &Matrix) -> usize {
-        let anywhere = |address: Address| Address { offset: 0, ..address };
-        let any = Matrix { left: anywhere(m.left), out: anywhere(m.out), accumulate: false, ..*m };
+    fn right_of(&mut self, any: Matrix) -> usize {
         let rights = &mut self.rights;
-        *self.right_of.entry(any).or_insert_with(|| {
+        *self.right_of.entry(Met(any, false)).or_insert_with(|| {
             rights.push(Right::default());
             rights.len() - 1
         })
@@ -178,7 +201,7 @@ impl Array {
     /// An instruction whose operands are bytes.
     fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
         let (kernels, nonzero, left) = (self.kernels, &mut self.nonzero, &mut self.left);
-        let Prepared { layout, right } = &self.prepared[number];
+        let Prepared { layout, right, frame } = &self.prepared[number];
         let passes = *right == PASSING;
         let right = &mut self.rights[*right];
         if passes && self.passing.replace(number) != Some(number) {
@@ -206,7 +229,7 @@ impl Array {
         let codes = &state.memory(Memory::Operand)[at..];
         match woven {
             Some(shape) => left.weave(kernels, shape, codes),
-            None => compiled!(kernels, left.take(number, layout, codes)),
+            None => compiled!(kernels, left.take(*frame, layout, codes)),
         }
         let paired =
             layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(kernels, way, layout)));

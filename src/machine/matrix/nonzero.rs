@@ -18,10 +18,12 @@ pub(super) struct Nonzero {
     windows: Vec<u32>,
 }
 
-/// How many right operands that are not zero each place of the frame meets over all rows of an instruction over taps: of one image
-/// where all images meet the same, else of all.
+/// How many right operands that are not zero each place of the frame that is no padding meets over all rows of an instruction over
+/// taps: of one image where all images meet the same, else of all.
 #[derive(Debug, Default)]
 pub(super) struct Met {
+    /// Bytes of what it is of.
+    image: usize,
     places: Vec<u32>,
     /// The same, where none is greater.
     few: Vec<i16>,
@@ -31,18 +33,21 @@ pub(super) struct Met {
 impl Met {
     /// Forgets whom places meet.
     pub(super) fn clear(&mut self) {
-        self.places.clear();
+        self.image = 0;
     }
 
     /// Whether it says nothing.
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.image == 0
     }
 
     /// Takes what the right operand's codes say, whose counts for each reduction index are `right`.
     #[inline(always)]
     pub(super) fn take(&mut self, layout: &Layout, right: &[u32]) {
-        meet(layout, right, &mut self.places);
+        let all = met(layout, right);
+        self.image = all.len();
+        self.places.clear();
+        layout.frame.inside(all.len()).for_each(|range| self.places.extend_from_slice(&all[range]));
         self.greatest = self.places.iter().copied().max().unwrap_or(0);
         self.few.clear();
         if i16::try_from(self.greatest).is_ok() {
@@ -71,13 +76,13 @@ impl Met {
     }
 }
 
+/// [`Met`], padding among it.
 #[inline(always)]
-fn meet(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
+fn met(layout: &Layout, right: &[u32]) -> Vec<u32> {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
     let all_meet_the_same = at.images.count * at.rows.count * at.columns.count == size(m.rows);
     let length = if all_meet_the_same { frame.image() } else { frame.len() };
-    places.clear();
-    places.resize(length, 0);
+    let mut places = vec![0; length];
     let bases = layout.shape.classes().iter().flat_map(|class| layout.shape.bases_of(class));
     for &base in bases.filter(|base| **base < length) {
         let mut right = right;
@@ -87,6 +92,7 @@ fn meet(layout: &Layout, right: &[u32], places: &mut Vec<u32>) {
             places[first..][..count].iter_mut().zip(here).for_each(|(place, n)| *place += n);
         }
     }
+    places
 }
 
 impl Nonzero {
@@ -94,16 +100,19 @@ impl Nonzero {
     #[inline(always)]
     pub(super) fn of_taps(&mut self, layout: &Layout, left: &Left, met: &Met) -> u64 {
         let mut total = 0;
-        let places = met.places.len();
         // As many images as a byte counts.
-        for images in left.in_frame(layout).chunks(255 * places) {
-            let (first, later) = images.split_at(places);
+        for images in left.in_frame(layout).chunks(255 * met.image) {
             self.few.clear();
-            self.few.extend(first.iter().map(|&b| u8::from(b != ZERO)));
-            for image in later.chunks_exact(places) {
-                self.few.iter_mut().zip(image).for_each(|(n, &b)| *n += u8::from(b != ZERO));
+            self.few.resize(met.places.len(), 0);
+            for image in images.chunks_exact(met.image) {
+                let mut rest = &mut self.few[..];
+                for range in layout.frame.inside(met.image) {
+                    let (few, later) = rest.split_at_mut(range.len());
+                    rest = later;
+                    few.iter_mut().zip(&image[range]).for_each(|(n, &b)| *n += u8::from(b != ZERO));
+                }
             }
-            total += met.sum(&self.few, images.len() / places);
+            total += met.sum(&self.few, images.len() / met.image);
         }
         total
     }

@@ -44,18 +44,17 @@ impl Inputs {
     ) -> bool {
         let (channels, images) = (frame.channels(), frame.covered.images.count);
         let of_input = frame.rows * channels;
-        self.bytes.hold(way.filtering.reach().max(images * way.pairs * way.inputs.len() * of_input));
+        self.bytes
+            .hold(way.filtering.reach().max(images * way.inputs_of.len() * way.inputs.len() * of_input));
         self.natural = codes.iter().fold(ZERO, |all, code| all & code) == ZERO;
         self.overflows.clear();
         let mut made = 0;
-        let mut targets = self.bytes.chunks_exact_mut(of_input);
         for (image, of_image) in codes.chunks_exact(frame.image()).enumerate() {
-            for pair in 0..way.pairs {
-                for (number, input) in way.inputs.iter().enumerate() {
-                    let target = targets.next().expect("there are as many inputs");
-                    if input.rows.is_empty() {
-                        continue;
-                    }
+            for (pair, inputs) in way.inputs_of.iter().enumerate() {
+                for &number in inputs {
+                    let input = &way.inputs[number];
+                    let before = (image * way.inputs_of.len() + pair) * way.inputs.len() + number;
+                    let target = &mut self.bytes[before * of_input..][..of_input];
                     let (from, length) = (input.channels.start, input.channels.len());
                     // A pair without second output may leave the frame: what is there nobody meets.
                     let column = |c: usize| (2 * pair + c).min(frame.columns - 1) * channels + from;

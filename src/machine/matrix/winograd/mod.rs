@@ -79,8 +79,8 @@ pub(super) struct Way {
     units: Vec<Unit>,
     /// Which units the pairs of each class meet.
     units_of: Vec<Vec<usize>>,
-    /// Pairs of a row.
-    pairs: usize,
+    /// Which inputs of each pair of a row are more than padding.
+    inputs_of: Vec<Vec<usize>>,
 }
 
 /// Taps side by side: their columns, and the reduction index of the first channel of each.
@@ -219,23 +219,27 @@ impl Planner<'_> {
         }
         let pairs = at.columns.count.div_ceil(2);
         let of_input = frame.rows * frame.channels();
+        let met_by = |p: usize| -> Vec<usize> {
+            (0..self.inputs.len()).filter(|&i| self.is_met(&self.inputs[i], p)).collect()
+        };
+        let inputs_of: Vec<Vec<usize>> = (0..pairs).map(met_by).collect();
         let mut members = BTreeMap::<_, Vec<Pair>>::new();
         for (n, y) in (0..at.images.count).flat_map(|n| (0..at.rows.count).map(move |y| (n, y))) {
             let (first, end) = met(at.rows.first + y, m.step_y, 1, m.pad_top, m.tap_rows, m.height);
             let tap_rows = [first, end].map(|tap| size(tap).saturating_sub(at.tap_rows.first));
-            for p in 0..pairs {
-                let met: Vec<bool> = self.inputs.iter().map(|input| self.is_met(input, p)).collect();
+            for (p, inputs) in inputs_of.iter().enumerate() {
                 let whole = 2 * p + 1 < at.columns.count;
                 let base =
                     (n * pairs + p) * self.inputs.len() * of_input + y * size(m.step_y) * frame.channels();
                 let row = (n * at.rows.count + y) * at.columns.count + 2 * p;
-                members.entry((tap_rows, met, whole)).or_default().push(Pair { base, row });
+                members.entry((tap_rows, inputs, whole)).or_default().push(Pair { base, row });
             }
         }
         let (mut all, mut classes, mut units_of) = (Vec::new(), Vec::new(), Vec::new());
-        for (([first, end], met, whole), members) in members {
+        for (([first, end], inputs, whole), members) in members {
             let of_class: Vec<usize> = (0..self.units.len())
-                .filter(|&u| met[self.units[u].input] && (first..end).contains(&self.units[u].tap_row))
+                .filter(|&u| (first..end).contains(&self.units[u].tap_row))
+                .filter(|&u| inputs.contains(&self.units[u].input))
                 .collect();
             let segments = For::ALL.map(|whom| {
                 let units = of_class.iter().map(|&u| &self.units[u]).filter(|unit| unit.whom == whom);
@@ -246,11 +250,14 @@ impl Planner<'_> {
             all.extend(members);
         }
         let filtering = Filtering::new(all, classes, groups, size(m.columns));
-        Way { filtering, inputs: self.inputs, units: self.units, units_of, pairs }
+        Way { filtering, inputs: self.inputs, units: self.units, units_of, inputs_of }
     }
 
     /// Whether inputs of a pair are more than padding.
     fn is_met(&self, input: &Input, pair: usize) -> bool {
+        if input.rows.is_empty() {
+            return false;
+        }
         let (m, at) = (self.m, self.frame.covered);
         let first = at.columns.first + at.tap_columns.first + 2 * pair;
         let memory = i64::from(m.pad_left)..i64::from(m.pad_left) + i64::from(m.width);
