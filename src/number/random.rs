@@ -47,14 +47,16 @@ fn high(x: u64) -> u32 {
     low(x >> 32)
 }
 
-/// Blocks worked on side by side.
-const BLOCKS: usize = 64;
+/// Blocks worked on side by side: what registers hold.
+const BLOCKS: usize = 32;
 const ROUNDS: usize = 10;
+/// What a round multiplies by.
+const A: u64 = 0xD251_1F53;
+const B: u64 = 0xCD9E_8D57;
 
 #[inline(always)]
 fn round(c: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    let a = u64::from(c[0]) * 0xD251_1F53;
-    let b = u64::from(c[2]) * 0xCD9E_8D57;
+    let (a, b) = (u64::from(c[0]) * A, u64::from(c[2]) * B);
     [high(b) ^ c[1] ^ key[0], low(b), high(a) ^ c[3] ^ key[1], low(a)]
 }
 
@@ -104,29 +106,32 @@ impl Stream {
             self.blocks(block, words);
             block += BLOCKS as u64;
         }
-        for words in rest.chunks_mut(4) {
-            words.copy_from_slice(&self.block(block)[..words.len()]);
-            block += 1;
+        if !rest.is_empty() {
+            let mut words = [0; 4 * BLOCKS];
+            self.blocks(block, &mut words);
+            rest.copy_from_slice(&words[..rest.len()]);
         }
     }
 
-    /// Many blocks side by side.
+    /// Many blocks side by side, each word in a lane as wide as its products: what stands above it is let stand.
     #[inline(always)]
     fn blocks(&self, first: u64, words: &mut [u32; 4 * BLOCKS]) {
         let (mut c0, mut c1) = ([0; BLOCKS], [0; BLOCKS]);
-        let (mut c2, mut c3) = ([self.step; BLOCKS], [self.kind.number(); BLOCKS]);
+        let (mut c2, mut c3) = ([u64::from(self.step); BLOCKS], [u64::from(self.kind.number()); BLOCKS]);
         for (i, block) in (first..).take(BLOCKS).enumerate() {
-            (c0[i], c1[i]) = (low(block), high(block));
+            (c0[i], c1[i]) = (block, block >> 32);
         }
         let mut key = [low(self.seed), high(self.seed)];
         for _ in 0..ROUNDS {
+            let [k0, k1] = key.map(u64::from);
             for i in 0..BLOCKS {
-                [c0[i], c1[i], c2[i], c3[i]] = round([c0[i], c1[i], c2[i], c3[i]], key);
+                let (a, b) = (u64::from(low(c0[i])) * A, u64::from(low(c2[i])) * B);
+                (c0[i], c1[i], c2[i], c3[i]) = (b >> 32 ^ c1[i] ^ k0, b, a >> 32 ^ c3[i] ^ k1, a);
             }
             key = next_key(key);
         }
         for (i, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-            *words = [c0[i], c1[i], c2[i], c3[i]];
+            *words = [c0[i], c1[i], c2[i], c3[i]].map(low);
         }
     }
 }
