@@ -171,6 +171,16 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
     (instrs, rule)
 }
 
+/// Many images of few channels, or few of as many as are worked on side by side.
+fn images(d: &mut Dice) -> (u32, u32) {
+    if d.one_in(3) { (d.count(1, 3), d.of(&[32, 36, 64])) } else { (d.count(1, 20), d.count(1, 9)) }
+}
+
+/// A format of a window's places, the least or another.
+fn places(d: &mut Dice, window: u32) -> Format {
+    Format::new(d.of(&[if window < 3 { 2 } else { 4 }, 4, 5, 8])).unwrap()
+}
+
 fn vector(d: &mut Dice) -> Instr {
     let count = if d.one_in(3) { d.count(1, 1300) } else { d.count(1, 90) };
     let (dst, src, b) = (d.scratchpad(), d.scratchpad(), d.scratchpad());
@@ -208,12 +218,11 @@ fn vector(d: &mut Dice) -> Instr {
         5 => Instr::VState(VState { dst, src, src_format: format, bits, shift, count }),
         6 => Instr::VMask(VMask { dst, src, format, states: b, keep: d.count(0, 15), count }),
         7 | 8 => {
-            let (images, out_rows, out_cols, channels) =
-                (d.count(1, 20), d.count(1, 4), d.count(1, 4), d.count(1, 9));
+            let (out_rows, out_cols, (images, channels)) = (d.count(1, 4), d.count(1, 4), images(d));
             let (window, step) = (d.count(1, 3), d.count(1, 3));
             let row_stride = ((out_cols - 1) * step + window) * channels + d.count(0, 2);
             let image_stride = ((out_rows - 1) * step + window) * row_stride + d.count(0, 3);
-            let place_format = Format::new(d.of(&[4, 5, 8])).unwrap();
+            let place_format = places(d, window);
             Instr::VPool(VPool {
                 dst,
                 src,
@@ -231,16 +240,16 @@ fn vector(d: &mut Dice) -> Instr {
             })
         }
         9 | 10 => {
-            let (in_rows, in_cols, channels) = (d.count(1, 4), d.count(1, 4), d.count(1, 9));
+            let (in_rows, in_cols, (images, channels)) = (d.count(1, 4), d.count(1, 4), images(d));
             let (window, step) = (d.count(1, 3), d.count(1, 3));
-            let place_format = Format::new(d.of(&[4, 5, 8])).unwrap();
+            let place_format = places(d, window);
             Instr::VUnpool(VUnpool {
                 dst,
                 src,
                 format: d.format(20),
                 place: b,
                 place_format,
-                images: d.count(1, 20),
+                images,
                 in_rows,
                 in_cols,
                 channels,
