@@ -18,7 +18,8 @@ pub struct Lines {
 impl Lines {
     /// So many zeros; pages of them that nobody writes take no memory.
     pub fn zeros(length: usize) -> Lines {
-        let bytes = vec![0; length + LINE];
+        let mut bytes = vec![0; length + LINE];
+        lie_on_large_pages(&mut bytes);
         let at = bytes.as_ptr().addr();
         Lines { bytes, first: at.next_multiple_of(LINE) - at, length }
     }
@@ -31,6 +32,27 @@ impl Lines {
             *self = longer;
         }
     }
+}
+
+/// Bytes of a large page.
+const LARGE_PAGE: usize = 1 << 21;
+
+/// Has the system back many bytes by large pages, if it has them: rows that lie far apart then are few entries of the processor's
+/// translation buffers.
+fn lie_on_large_pages(bytes: &mut [u8]) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 1 << 12;
+        let before = bytes.as_ptr().addr().next_multiple_of(PAGE) - bytes.as_ptr().addr();
+        if bytes.len() < before + 2 * LARGE_PAGE {
+            return;
+        }
+        let bytes = &mut bytes[before..];
+        // SAFETY: advice on whole pages of bytes that are borrowed; it changes none of them, and refusing it is no error.
+        unsafe { libc::madvise(bytes.as_mut_ptr().cast(), bytes.len(), libc::MADV_HUGEPAGE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = bytes;
 }
 
 impl Clone for Lines {
