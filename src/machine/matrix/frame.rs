@@ -8,8 +8,8 @@ use crate::isa::{Covered, Matrix};
 /// A code of 0 in a frame: codes are kept plus 128.
 pub(super) const ZERO: u8 = 0x80;
 
-/// Bytes a frame may have: windows far apart would take memory without bound.
-const MOST_BYTES: usize = 1 << 28;
+/// Bytes a frame may have, or what is made of one: windows far apart would take memory without bound.
+pub(super) const MOST_BYTES: usize = 1 << 28;
 
 /// Where images of codes plus 128 stand, `[image][row][column][channel]`, as far as the windows covered reach, padding
 /// among them.

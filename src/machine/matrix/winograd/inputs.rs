@@ -42,10 +42,9 @@ impl Inputs {
         frame: &Frame,
         codes: &[u8],
     ) -> bool {
-        let (channels, images) = (frame.channels(), frame.covered.images.count);
+        let channels = frame.channels();
         let of_input = frame.rows * channels;
-        self.bytes
-            .hold(way.filtering.reach().max(images * way.inputs_of.len() * way.inputs.len() * of_input));
+        self.bytes.hold(way.filtering.reach().max(way.bytes(frame)));
         self.natural = codes.iter().fold(ZERO, |all, code| all & code) == ZERO;
         self.overflows.clear();
         let mut made = 0;

@@ -8,7 +8,7 @@ mod weights;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::frame::Frame;
+use super::frame::{Frame, MOST_BYTES};
 use super::layout::{Layout, met, taps};
 use super::left::Left;
 use super::right::Right;
@@ -106,7 +106,8 @@ pub(super) fn of(m: &Matrix, frame: &Frame, products: usize) -> Option<Way> {
         planner.add(&taps);
     }
     let way = planner.way();
-    (way.filtering.products() * 10 <= products * TENTHS).then_some(way)
+    let pays = way.filtering.products() * 10 <= products * TENTHS;
+    (pays && way.bytes(frame) <= MOST_BYTES).then_some(way)
 }
 
 /// Taps by rows, as many side by side as have the same channels; none where channels are no whole groups.
@@ -287,6 +288,12 @@ impl Planner<'_> {
 }
 
 impl Way {
+    /// Bytes of all inputs of a frame.
+    fn bytes(&self, frame: &Frame) -> usize {
+        let of_image = self.inputs_of.len() * self.inputs.len() * frame.rows * frame.channels();
+        frame.covered.images.count * of_image
+    }
+
     /// The instruction's sums, once its inputs are made.
     #[inline(always)]
     pub(super) fn product(
@@ -314,5 +321,54 @@ impl Way {
             corrections: weights.corrections(inputs.are_natural()),
         };
         kernels.filtering_product(&self.filtering, operands, (out, row_bytes), accumulate || overflow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isa::{Covered, Instr};
+    use crate::machine::kernels::Extension;
+    use crate::program::{Plan, Program};
+
+    /// Products of pairs of outputs and of outputs alone, of what `more` says of a window over two images of 8×8 pixels of 16 channels.
+    fn products(more: &str) -> Option<(usize, usize)> {
+        let text = format!(
+            "main:\n mode dst=m0 bits=32 overflow=wrap outer_bits=32\n m.taps out=accumulator[0] out_format=32 \
+             left=operand[0] left_format=8 right=weight[0] right_format=2 mode=m0 images=2 channels=16 columns=16 height=8 width=8 \
+             image_stride=1024 row_stride=128 pixel_stride=16 right_stride_2=16 out_stride=16 {more}\n halt\n"
+        );
+        let plan = Plan::new(&Program::from_text(&text, "window.s").unwrap(), "main").unwrap();
+        let Instr::MTaps(m) = &plan.steps[0].instr else { panic!("no window") };
+        let dense = Layout::new(m, false, Kernels::of(Extension::Portable)).unwrap().shape.products();
+        let way = of(m, &Frame::new(m, Covered::of(m, false)), dense)?;
+        Some((way.filtering.products(), dense))
+    }
+
+    #[test]
+    fn taps_in_a_row_save_products() {
+        let strides = |taps: usize| format!("right_stride_0={} right_stride_1=256", taps * 256);
+        // Rows, of outputs in a row, of taps in a row: products of two outputs, by fours of sixteen channels.
+        for (taps, outputs, two) in [(2, 6, 3), (3, 6, 4), (5, 4, 7)] {
+            let shape = format!(
+                "out_rows=4 out_cols={outputs} tap_rows=2 tap_cols={taps} rows={} length={} {}",
+                8 * outputs,
+                2 * taps * 16,
+                strides(taps)
+            );
+            let pairs = 2 * 4 * outputs / 2;
+            assert_eq!(products(&shape), Some((pairs * 2 * two * 4, 2 * pairs * 2 * taps * 4)));
+        }
+        // Padding takes no products, of an image's edge and of a pair's.
+        let padded = format!(
+            "out_rows=12 out_cols=12 tap_rows=5 tap_cols=5 pad_top=4 pad_left=4 rows=288 length=400 {}",
+            strides(5)
+        );
+        assert_eq!(products(&padded), Some((2 * 40 * 33 * 4, 2 * 40 * 40 * 4)));
+        // One tap in a row, or outputs two columns apart, share none.
+        let one = format!("out_rows=4 out_cols=8 tap_rows=3 tap_cols=1 rows=64 length=48 {}", strides(1));
+        let apart =
+            format!("out_rows=4 out_cols=3 tap_rows=3 tap_cols=3 step_x=2 rows=24 length=144 {}", strides(3));
+        assert_eq!((products(&one), products(&apart)), (None, None));
     }
 }
