@@ -134,22 +134,31 @@ impl Frame {
         bytes[end..].fill(ZERO);
     }
 
-    /// Takes what belongs into `bytes` from the left operand's codes; padding is there.
+    /// Takes what belongs into `bytes` from the left operand's codes; padding is there. Whether no code is negative.
     #[inline(always)]
-    pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8]) {
+    pub(super) fn fill(&self, codes: &[u8], bytes: &mut [u8]) -> bool {
+        let mut any = 0;
         for c in &self.copies {
             let to = &mut bytes[c.to..][..c.length];
             match usize::try_from(c.from).ok().and_then(|from| codes.get(from..from + c.length)) {
-                Some(from) => to.iter_mut().zip(from).for_each(|(t, &c)| *t = c ^ ZERO),
+                Some(from) => {
+                    for (to, &code) in to.iter_mut().zip(from) {
+                        any |= code;
+                        *to = code ^ ZERO;
+                    }
+                }
                 // A box may hold places that no window meets: those outside memory are zero.
                 None => {
                     for (place, to) in (c.from..).zip(to) {
-                        let code = usize::try_from(place).ok().and_then(|p| codes.get(p));
-                        *to = code.map_or(ZERO, |c| c ^ ZERO);
+                        let code =
+                            usize::try_from(place).ok().and_then(|p| codes.get(p)).copied().unwrap_or(0);
+                        any |= code;
+                        *to = code ^ ZERO;
                     }
                 }
             }
         }
+        any < ZERO
     }
 }
 

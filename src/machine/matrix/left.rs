@@ -14,6 +14,8 @@ use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
 pub(super) struct Left {
     /// Codes plus 128 as the frame has them, and what a last group, register or block turned may read behind.
     frame: Lines,
+    /// Whether none of them is negative.
+    natural: bool,
     /// The same turned.
     turned: Lines,
     /// What [`Layout::woven`] asks for.
@@ -42,7 +44,7 @@ impl Left {
             frame.pad(&mut self.frame[..frame.len()]);
             self.padded = Some(alike);
         }
-        frame.fill(codes, &mut self.frame[..frame.len()]);
+        self.natural = frame.fill(codes, &mut self.frame[..frame.len()]);
     }
 
     /// Lays out what was taken as the shape has it: turned, where that is how.
@@ -69,7 +71,8 @@ impl Left {
     /// Makes inputs of pairs of outputs of what was taken; false where too many are no bytes.
     #[inline(always)]
     pub(super) fn mix(&mut self, kernels: Kernels, way: &Way, layout: &Layout) -> bool {
-        self.inputs.take(kernels, way, &layout.frame, &self.frame[..layout.frame.len()])
+        let codes = &self.frame[..layout.frame.len()];
+        self.inputs.take(kernels, way, &layout.frame, (codes, self.natural))
     }
 
     /// Takes codes from memory woven, and not in the frame.

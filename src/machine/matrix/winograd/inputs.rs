@@ -33,19 +33,19 @@ pub(super) fn too_much(mix: Mix, natural: bool) -> i32 {
 }
 
 impl Inputs {
-    /// Makes them of codes in a frame; false where too many are no bytes.
+    /// Makes them of codes in a frame, of which none is negative where they are natural; false where too many are no bytes.
     #[inline(always)]
     pub(in crate::machine::matrix) fn take(
         &mut self,
         kernels: Kernels,
         way: &Way,
         frame: &Frame,
-        codes: &[u8],
+        (codes, natural): (&[u8], bool),
     ) -> bool {
         let channels = frame.channels();
         let of_input = frame.rows * channels;
         self.bytes.hold(way.filtering.reach().max(way.bytes(frame)));
-        self.natural = codes.iter().fold(ZERO, |all, code| all & code) == ZERO;
+        self.natural = natural;
         self.overflows.clear();
         let mut made = 0;
         for (image, of_image) in codes.chunks_exact(frame.image()).enumerate() {
