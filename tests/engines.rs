@@ -121,20 +121,11 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
         left_format: Format::new(if eight { d.count(2, 16) } else { 8 }).unwrap(),
         right: Address::at(Memory::Weight, d.word() % 40),
         right_format: Format::new(if eight { d.count(2, 16) } else { d.of(&[2, 8]) }).unwrap(),
-        mode: ModeIndex(0),
         accumulate: d.one_in(3),
-        partial: false,
-        images,
-        out_rows,
-        out_cols,
-        tap_rows,
-        tap_cols,
-        channels,
         channel_block: if positions_reduced || d.one_in(2) { 0 } else { d.count(1, channels + 1) },
         first_row,
         rows,
         columns,
-        first_k: 0,
         length: all_k,
         height,
         width,
@@ -156,6 +147,7 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
         right_stride_2: narrow(strides[2]),
         column_stride: narrow(column_stride),
         out_stride: columns + if d.one_in(3) { d.count(0, 3) } else { 0 },
+        ..window(images, [out_rows, out_cols], [tap_rows, tap_cols], channels)
     };
     let make = |m: Matrix| if positions_reduced { Instr::MPositions(m) } else { Instr::MTaps(m) };
     let pieces = d.count(1, 3).min(all_k);
