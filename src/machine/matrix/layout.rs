@@ -164,13 +164,13 @@ pub(super) fn tap_place(m: &Matrix, frame: &Frame, (y, x, c, _): (usize, usize, 
 
 /// Gathers pieces of the reduction into segments: those that lie side by side in frame and panel are one.
 #[derive(Default)]
-struct Segments {
-    all: Vec<Segment>,
+pub(super) struct Segments {
+    pub(super) all: Vec<Segment>,
     first: usize,
 }
 
 impl Segments {
-    fn add(&mut self, offset: usize, groups: usize, first_group: usize) {
+    pub(super) fn add(&mut self, offset: usize, groups: usize, first_group: usize) {
         match self.all[self.first..].last_mut() {
             Some(s) if s.offset + GROUP * s.groups == offset && s.first_group + s.groups == first_group => {
                 s.groups += groups;

@@ -1,6 +1,8 @@
 //! The right operand in panels: four reduction indices side by side; or as products of woven operands have it. Laid out once
 //! for all instructions that meet the same bytes again, as the tiles of a layer meet its weights.
 
+use std::ops::Range;
+
 use super::layout::Layout;
 use super::nonzero::Met;
 use super::size;
@@ -226,11 +228,7 @@ impl Right {
         self.unit_sums.clear();
         self.unit_sums.resize((cuts.len() - 1) * lanes, 0);
         for (unit, sums) in cuts.windows(2).zip(self.unit_sums.chunks_exact_mut(lanes)) {
-            for first in (0..registers).step_by(MAX_REGISTERS) {
-                let width = MAX_REGISTERS.min(registers - first) * GROUP * LANES;
-                let panel = &self.panels[first * groups * GROUP * LANES..][unit[0] * width..unit[1] * width];
-                kernels.add_fours(panel, &mut sums[first * LANES..][..width / GROUP]);
-            }
+            add_groups(kernels, (&self.panels, groups), unit[0]..unit[1], sums);
         }
         self.corrections.clear();
         self.corrections.resize(shape.classes().len() * lanes, 0);
@@ -298,6 +296,21 @@ impl Codes<'_> {
                 }
             }
         }
+    }
+}
+
+/// Adds to the sum of each column (whole registers) its codes of some groups of panels, which have so many.
+#[inline(always)]
+pub(super) fn add_groups(
+    kernels: Kernels,
+    (panels, groups): (&[u8], usize),
+    some: Range<usize>,
+    sums: &mut [i32],
+) {
+    for (number, sums) in sums.chunks_mut(MAX_REGISTERS * LANES).enumerate() {
+        let width = sums.len() * GROUP;
+        let panel = &panels[number * MAX_REGISTERS * LANES * GROUP * groups..];
+        kernels.add_fours(&panel[some.start * width..some.end * width], sums);
     }
 }
 

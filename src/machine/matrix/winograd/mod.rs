@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::frame::{Frame, MOST_BYTES};
-use super::layout::{Layout, met, taps};
+use super::layout::{Layout, Segments, met, taps};
 use super::left::Left;
 use super::right::Right;
 use super::size;
@@ -266,24 +266,15 @@ impl Planner<'_> {
         input.mix.columns().into_iter().any(inside)
     }
 
-    /// Units that follow each other both in inputs and panels are one segment.
+    /// The segments of units.
     fn segments<'u>(&self, units: impl Iterator<Item = &'u Unit>) -> Vec<Segment> {
-        let frame = self.frame;
-        let mut segments: Vec<Segment> = Vec::new();
+        let mut segments = Segments::default();
         for unit in units {
-            let row = unit.input * frame.rows + unit.tap_row;
-            let offset = row * frame.channels() + unit.channels.start;
-            let (groups, first_group) = (unit.groups(), unit.first_group);
-            match segments.last_mut() {
-                Some(s)
-                    if s.offset + GROUP * s.groups == offset && s.first_group + s.groups == first_group =>
-                {
-                    s.groups += groups;
-                }
-                _ => segments.push(Segment { offset, groups, first_group }),
-            }
+            let row = unit.input * self.frame.rows + unit.tap_row;
+            let offset = row * self.frame.channels() + unit.channels.start;
+            segments.add(offset, unit.groups(), unit.first_group);
         }
-        segments
+        segments.all
     }
 }
 

@@ -1,11 +1,11 @@
 //! Sums of weights as inputs meet them, in panels.
 
-use super::super::right::Codes;
+use super::super::right::{Codes, add_groups};
 use super::super::size;
 use super::inputs::too_much;
 use super::{For, Way};
 use crate::isa::Matrix;
-use crate::machine::kernels::{GROUP, Kernels, LANES, Lines, MAX_REGISTERS};
+use crate::machine::kernels::{Kernels, LANES, Lines, MAX_REGISTERS};
 
 /// The sums of one right operand's weights.
 #[derive(Debug, Default)]
@@ -70,17 +70,12 @@ impl Weights {
     /// By how much twice the sums are too great: what was added to inputs times the weights that they meet.
     #[inline(always)]
     fn correct(&mut self, kernels: Kernels, way: &Way) {
-        let registers = way.filtering.registers();
-        let (lanes, groups) = (registers * LANES, way.filtering.groups());
+        let (lanes, groups) = (way.filtering.registers() * LANES, way.filtering.groups());
         // Of each unit and column.
         let mut of_units = vec![0; way.units.len() * lanes];
         for (unit, sums) in way.units.iter().zip(of_units.chunks_exact_mut(lanes)) {
-            for first in (0..registers).step_by(MAX_REGISTERS) {
-                let width = MAX_REGISTERS.min(registers - first);
-                let at = (first * groups + unit.first_group * width) * GROUP * LANES;
-                let panel = &self.panels[at..][..unit.groups() * width * GROUP * LANES];
-                kernels.add_fours(panel, &mut sums[first * LANES..][..width * LANES]);
-            }
+            let some = unit.first_group..unit.first_group + unit.groups();
+            add_groups(kernels, (&self.panels, groups), some, sums);
         }
         for (natural, corrections) in [false, true].into_iter().zip(&mut self.corrections) {
             corrections.clear();
