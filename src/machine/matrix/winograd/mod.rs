@@ -159,7 +159,9 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Adds the units of taps side by side: by threes, but four by twos.
+    /// Adds the units of taps side by side: by threes, but four by twos. Of taps g0, g1, g2 and codes d0 to d3 twice the outputs are
+    /// (d1 + d2)(g0 + g1 + g2) ± (d2 - d1)(g0 - g1 + g2), and 2(d0 - d2)g0 more for the first, 2(d1 - d3)g2 less for the second. Of two
+    /// they are 2·d1(g0 + g1), and 2(d0 - d1)g0 more for the first, 2(d2 - d1)g1 for the second.
     fn add(&mut self, taps: &Taps) {
         use Mix::{Alone, Difference, Sum};
         let (mut at, mut indices) = (taps.first_column, &taps.indices[..]);
