@@ -34,15 +34,13 @@ impl Lines {
     }
 }
 
-/// Bytes of a large page.
-const LARGE_PAGE: usize = 1 << 21;
-
 /// Has the system back many bytes by large pages, if it has them: rows that lie far apart then are few entries of the processor's
 /// translation buffers.
 fn lie_on_large_pages(bytes: &mut [u8]) {
     #[cfg(target_os = "linux")]
     {
         const PAGE: usize = 1 << 12;
+        const LARGE_PAGE: usize = 1 << 21;
         let before = bytes.as_ptr().addr().next_multiple_of(PAGE) - bytes.as_ptr().addr();
         if bytes.len() < before + 2 * LARGE_PAGE {
             return;

@@ -15,7 +15,7 @@ pub(super) struct Left {
     /// Codes plus 128 as the frame has them, and what a last group, register or block turned may read behind.
     frame: Lines,
     /// Whether none of them is negative.
-    natural: bool,
+    pub(super) natural: bool,
     /// The same turned.
     turned: Lines,
     /// What [`Layout::woven`] asks for.

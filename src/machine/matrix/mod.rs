@@ -46,14 +46,14 @@ const LAYOUTS: usize = 512;
 pub(super) struct Array {
     kernels: Kernels,
     prepared: Vec<Prepared>,
-    number_of: HashMap<Met, usize>,
+    number_of: HashMap<Key, usize>,
     last: usize,
     left: Left,
     /// [`PASSING`] and those of weights, which many instructions meet.
     rights: Vec<Right>,
-    right_of: HashMap<Met, usize>,
+    right_of: HashMap<Key, usize>,
     /// Instructions that differ in where their operands are alone have frames alike.
-    frame_of: HashMap<Met, usize>,
+    frame_of: HashMap<Key, usize>,
     /// The prepared instruction whose right operand is the passing one.
     passing: Option<usize>,
     nonzero: Nonzero,
@@ -75,9 +75,9 @@ struct Prepared {
 
 /// An instruction that was met, and whether positions are reduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Met(Matrix, bool);
+struct Key(Matrix, bool);
 
-impl Hash for Met {
+impl Hash for Key {
     /// Of what differs from tile to tile: instructions have many fields.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let m = &self.0;
@@ -163,7 +163,7 @@ impl Array {
         if self.prepared.get(self.last).is_some_and(same) {
             return Some(self.last);
         }
-        if let Some(&number) = self.number_of.get(&Met(*m, positions_reduced)) {
+        if let Some(&number) = self.number_of.get(&Key(*m, positions_reduced)) {
             self.last = number;
             return Some(number);
         }
@@ -183,16 +183,16 @@ impl Array {
         let right = if positions_reduced { PASSING } else { self.right_of(any) };
         let frames = self.frame_of.len();
         let any = Matrix { right: anywhere(m.right), ..any };
-        let frame = *self.frame_of.entry(Met(any, positions_reduced)).or_insert(frames);
+        let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
         self.prepared.push(Prepared { layout, right, frame });
-        self.number_of.insert(Met(*m, positions_reduced), self.last);
+        self.number_of.insert(Key(*m, positions_reduced), self.last);
         Some(self.last)
     }
 
     /// Where weights are kept: at one place for instructions that differ in where their left operand and their output are.
     fn right_of(&mut self, any: Matrix) -> usize {
         let rights = &mut self.rights;
-        *self.right_of.entry(Met(any, false)).or_insert_with(|| {
+        *self.right_of.entry(Key(any, false)).or_insert_with(|| {
             rights.push(Right::default());
             rights.len() - 1
         })

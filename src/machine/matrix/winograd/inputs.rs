@@ -10,8 +10,6 @@ use crate::machine::kernels::{GROUP, Kernels, LANES, Lines, MAX_REGISTERS, Mixin
 #[derive(Debug, Default)]
 pub(in crate::machine::matrix) struct Inputs {
     bytes: Lines,
-    /// Whether no code is negative.
-    natural: bool,
     overflows: Vec<Overflow>,
 }
 
@@ -27,9 +25,14 @@ struct Overflow {
     missing: i32,
 }
 
-/// What is added to inputs, so that they are unsigned; sums of codes of which none is negative are.
+/// How inputs are made of codes of which none is negative, if they are natural.
+fn mixing(mix: Mix, natural: bool) -> Mixing {
+    if natural && mix.mixing == Mixing::Sum { Mixing::NaturalSum } else { mix.mixing }
+}
+
+/// What is added to inputs, so that they are unsigned.
 pub(super) fn too_much(mix: Mix, natural: bool) -> i32 {
-    if natural && matches!(mix, Mix::Sum(..)) { 0 } else { ZERO.into() }
+    if mixing(mix, natural) == Mixing::NaturalSum { 0 } else { ZERO.into() }
 }
 
 impl Inputs {
@@ -45,7 +48,6 @@ impl Inputs {
         let channels = frame.channels();
         let of_input = frame.rows * channels;
         self.bytes.hold(way.filtering.reach().max(way.bytes(frame)));
-        self.natural = natural;
         self.overflows.clear();
         let mut made = 0;
         for (image, of_image) in codes.chunks_exact(frame.image()).enumerate() {
@@ -57,19 +59,13 @@ impl Inputs {
                     let (from, length) = (input.channels.start, input.channels.len());
                     // A pair without second output may leave the frame: what is there nobody meets.
                     let column = |c: usize| (2 * pair + c).min(frame.columns - 1) * channels + from;
-                    let [a, b] = input.mix.columns().map(|c| {
+                    let [a, b] = input.mix.columns.map(|c| {
                         &of_image[input.rows.start * frame.row()..input.rows.end * frame.row()][column(c)..]
                     });
                     let to = &mut target[input.rows.start * channels..input.rows.end * channels][from..];
                     made += input.rows.len() * length;
-                    let mixing = match input.mix {
-                        Mix::Alone(_) => Mixing::Alone,
-                        Mix::Sum(..) if self.natural => Mixing::NaturalSum,
-                        Mix::Sum(..) => Mixing::Sum,
-                        Mix::Difference(..) => Mixing::Difference,
-                    };
                     let rows = Rows { count: input.rows.len(), length, steps: [frame.row(), channels] };
-                    let overflow = kernels.mix(mixing, rows, (a, b), to);
+                    let overflow = kernels.mix(mixing(input.mix, natural), rows, (a, b), to);
                     if overflow {
                         let of =
                             |row, channel| Overflow { image, pair, input: number, row, channel, missing: 0 };
@@ -87,11 +83,6 @@ impl Inputs {
     /// What kernels take.
     pub(in crate::machine::matrix) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Whether no code is negative.
-    pub(in crate::machine::matrix) fn are_natural(&self) -> bool {
-        self.natural
     }
 
     /// Whether some are no bytes.
@@ -160,7 +151,7 @@ fn find(
     for ((row, a), b) in input.rows.clone().zip(a.chunks(step)).zip(b.chunks(step)) {
         for (channel, (&a, &b)) in input.channels.clone().zip(a.iter().zip(b)) {
             let [a, b] = [a, b].map(|code| i32::from(code) - i32::from(ZERO));
-            let exact = if matches!(input.mix, Mix::Sum(..)) { a + b } else { a - b };
+            let exact = if input.mix.mixing == Mixing::Sum { a + b } else { a - b };
             if i8::try_from(exact).is_err() {
                 overflows.push(Overflow { missing: 256 * exact.signum(), ..of(row, channel) });
             }

@@ -15,7 +15,7 @@ use super::right::Right;
 use super::size;
 use crate::isa::Matrix;
 use crate::machine::kernels::{
-    Extremes, Filtering, FilteringOperands, For, GROUP, Kernels, Pair, Pairs, Segment,
+    Extremes, Filtering, FilteringOperands, For, GROUP, Kernels, Mixing, Pair, Pairs, Segment,
 };
 pub(super) use inputs::Inputs;
 pub(super) use weights::Weights;
@@ -27,21 +27,11 @@ const TENTHS: usize = 9;
 /// Bytes of inputs for each that may be too great for one.
 const FEW: usize = 256;
 
-/// What stands at a place of the inputs, made of codes of a pair's columns, counted from the first that the pair meets.
+/// What stands at a place of the inputs: how it is made of codes of two columns, counted from the first that a pair meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mix {
-    Alone(usize),
-    Sum(usize, usize),
-    Difference(usize, usize),
-}
-
-impl Mix {
-    fn columns(self) -> [usize; 2] {
-        match self {
-            Mix::Alone(a) => [a, a],
-            Mix::Sum(a, b) | Mix::Difference(a, b) => [a, b],
-        }
-    }
+struct Mix {
+    mixing: Mixing,
+    columns: [usize; 2],
 }
 
 /// Inputs of all pairs, and of what rows and channels of the frame they are needed.
@@ -74,7 +64,7 @@ impl Unit {
 /// How an instruction is done by products of pairs of outputs.
 #[derive(Debug)]
 pub(super) struct Way {
-    pub(super) filtering: Filtering,
+    filtering: Filtering,
     inputs: Vec<Input>,
     units: Vec<Unit>,
     /// Which units the pairs of each class meet.
@@ -163,26 +153,28 @@ impl Planner<'_> {
     /// (d1 + d2)(g0 + g1 + g2) ± (d2 - d1)(g0 - g1 + g2), and 2(d0 - d2)g0 more for the first, 2(d1 - d3)g2 less for the second. Of two
     /// they are 2·d1(g0 + g1), and 2(d0 - d1)g0 more for the first, 2(d2 - d1)g1 for the second.
     fn add(&mut self, taps: &Taps) {
-        use Mix::{Alone, Difference, Sum};
+        let alone = |a| Mix { mixing: Mixing::Alone, columns: [a, a] };
+        let sum = |a, b| Mix { mixing: Mixing::Sum, columns: [a, b] };
+        let difference = |a, b| Mix { mixing: Mixing::Difference, columns: [a, b] };
         let (mut at, mut indices) = (taps.first_column, &taps.indices[..]);
         while !indices.is_empty() {
             match *indices {
                 [a, b, c] | [a, b, c, _, ..] if indices.len() != 4 => {
-                    self.unit(taps, For::Both, Sum(at + 1, at + 2), &[(a, 1), (b, 1), (c, 1)]);
-                    self.unit(taps, For::Opposed, Difference(at + 2, at + 1), &[(a, 1), (b, -1), (c, 1)]);
-                    self.unit(taps, For::First, Difference(at, at + 2), &[(a, 2)]);
-                    self.unit(taps, For::Second, Difference(at + 1, at + 3), &[(c, -2)]);
+                    self.unit(taps, For::Both, sum(at + 1, at + 2), &[(a, 1), (b, 1), (c, 1)]);
+                    self.unit(taps, For::Opposed, difference(at + 2, at + 1), &[(a, 1), (b, -1), (c, 1)]);
+                    self.unit(taps, For::First, difference(at, at + 2), &[(a, 2)]);
+                    self.unit(taps, For::Second, difference(at + 1, at + 3), &[(c, -2)]);
                     (at, indices) = (at + 3, &indices[3..]);
                 }
                 [a, b, ..] => {
-                    self.unit(taps, For::Both, Alone(at + 1), &[(a, 2), (b, 2)]);
-                    self.unit(taps, For::First, Difference(at, at + 1), &[(a, 2)]);
-                    self.unit(taps, For::Second, Difference(at + 2, at + 1), &[(b, 2)]);
+                    self.unit(taps, For::Both, alone(at + 1), &[(a, 2), (b, 2)]);
+                    self.unit(taps, For::First, difference(at, at + 1), &[(a, 2)]);
+                    self.unit(taps, For::Second, difference(at + 2, at + 1), &[(b, 2)]);
                     (at, indices) = (at + 2, &indices[2..]);
                 }
                 _ => {
-                    self.unit(taps, For::First, Alone(at), &[(indices[0], 2)]);
-                    self.unit(taps, For::Second, Alone(at + 1), &[(indices[0], 2)]);
+                    self.unit(taps, For::First, alone(at), &[(indices[0], 2)]);
+                    self.unit(taps, For::Second, alone(at + 1), &[(indices[0], 2)]);
                     indices = &[];
                 }
             }
@@ -265,7 +257,7 @@ impl Planner<'_> {
         let first = at.columns.first + at.tap_columns.first + 2 * pair;
         let memory = i64::from(m.pad_left)..i64::from(m.pad_left) + i64::from(m.width);
         let inside = |column: usize| memory.contains(&i64::try_from(first + column).unwrap_or(i64::MAX));
-        input.mix.columns().into_iter().any(inside)
+        input.mix.columns.into_iter().any(inside)
     }
 
     /// The segments of units.
@@ -311,7 +303,7 @@ impl Way {
         let operands = FilteringOperands {
             left: inputs.bytes(),
             panels: &weights.panels,
-            corrections: weights.corrections(inputs.are_natural()),
+            corrections: weights.corrections(left.natural),
         };
         kernels.filtering_product(&self.filtering, operands, (out, row_bytes), accumulate || overflow)
     }

@@ -5,7 +5,7 @@ use super::super::size;
 use super::inputs::too_much;
 use super::{For, Way};
 use crate::isa::Matrix;
-use crate::machine::kernels::{Kernels, LANES, Lines, MAX_REGISTERS};
+use crate::machine::kernels::{GROUP, Kernels, LANES, Lines, MAX_REGISTERS};
 
 /// The sums of one right operand's weights.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Weights {
         (codes, right_of): (&[u8], &[usize]),
     ) {
         let columns = size(m.columns);
-        let length: usize = way.units.iter().map(|unit| unit.channels.len()).sum();
+        let length = way.filtering.groups() * GROUP;
         // Where columns lie side by side, rows of them; else rows of reduction indices.
         let by_rows = m.column_stride == 1;
         let row = if by_rows { columns } else { length };

@@ -1,0 +1,168 @@
+//! Windows over images that the fast engine has ways of its own for, with operands to fit.
+
+use wagesim::isa::{Address, Format, Matrix, Memory, ModeIndex};
+use wagesim::machine::State;
+use wagesim::number::{AccumulatorRule, Overflow};
+
+use super::Dice;
+
+/// A gradient whose errors pooling sent back: of each window of two rows and two columns one position at most has a code of each
+/// channel that is not zero. `odd` are codes put anywhere.
+pub(crate) fn pooled_gradient(d: &mut Dice, odd: u32) -> (State, Matrix) {
+    let (images, windows_y, windows_x) = (d.count(1, 5), d.count(1, 3), d.count(1, 4));
+    let (out_rows, out_cols) = (2 * windows_y, 2 * windows_x);
+    let (channels, columns) = (d.of(&[16, 32, 48]), d.of(&[1, 16, 31, 64, 70]));
+    let (tap_cols, dilate_x) = (d.count(1, 4), d.count(1, 3));
+    let positions = images * out_rows * out_cols;
+    let (height, width) = (out_rows, d.count(1, 10));
+    let mut state = State::new([40_000, 40_000, 60_000, 0, 0], 1);
+    let code = |d: &mut Dice| u8::try_from(d.word() & 0xff).unwrap();
+    state.memory_mut(Memory::Operand).iter_mut().for_each(|b| *b = code(d));
+    let size = |n: u32| usize::try_from(n).unwrap();
+    let errors = state.memory_mut(Memory::Weight);
+    for (n, y, x) in (0..images)
+        .flat_map(|n| (0..windows_y).flat_map(move |y| (0..windows_x).map(move |x| (n, 2 * y, 2 * x))))
+    {
+        for column in 0..columns {
+            let (y, x) = (y + d.count(0, 1), x + d.count(0, 1));
+            errors[size(((n * out_rows + y) * out_cols + x) * columns + column)] = code(d);
+        }
+    }
+    for _ in 0..odd {
+        errors[size(d.count(0, positions * columns - 1))] = code(d);
+    }
+    let m = Matrix {
+        rows: tap_cols * channels,
+        columns,
+        length: positions,
+        height,
+        width,
+        pad_left: signed(d.count(0, 3)),
+        dilate_x,
+        image_stride: height * width * channels,
+        row_stride: width * channels,
+        right_stride_0: signed(out_rows * out_cols * columns),
+        right_stride_1: signed(out_cols * columns),
+        right_stride_2: signed(columns),
+        out_stride: columns,
+        ..window(images, [out_rows, out_cols], [1, tap_cols], channels)
+    };
+    (state, m)
+}
+
+fn signed(n: u32) -> i32 {
+    i32::try_from(n).unwrap()
+}
+
+/// Windows a step apart over images of bytes, each operand where its memory begins; what they cover, the images' size and strides of
+/// columns are missing.
+pub(crate) fn window(
+    images: u32,
+    [out_rows, out_cols]: [u32; 2],
+    [tap_rows, tap_cols]: [u32; 2],
+    channels: u32,
+) -> Matrix {
+    Matrix {
+        out: Address::at(Memory::Accumulator, 0),
+        out_format: Format::new(32).unwrap(),
+        left: Address::at(Memory::Operand, 0),
+        left_format: Format::new(8).unwrap(),
+        right: Address::at(Memory::Weight, 0),
+        right_format: Format::new(8).unwrap(),
+        mode: ModeIndex(0),
+        accumulate: false,
+        partial: false,
+        images,
+        out_rows,
+        out_cols,
+        tap_rows,
+        tap_cols,
+        channels,
+        channel_block: 0,
+        first_row: 0,
+        rows: 0,
+        columns: 0,
+        first_k: 0,
+        length: 0,
+        height: 0,
+        width: 0,
+        pad_top: 0,
+        pad_left: 0,
+        step_y: 1,
+        step_x: 1,
+        dilate_y: 1,
+        dilate_x: 1,
+        widen_y: 1,
+        widen_x: 1,
+        left_first: 0,
+        image_stride: 0,
+        row_stride: 0,
+        pixel_stride: channels,
+        right_first: 0,
+        right_stride_0: 0,
+        right_stride_1: 0,
+        right_stride_2: 0,
+        column_stride: 1,
+        out_stride: 0,
+    }
+}
+
+/// A convolution, or an error through one, whose outputs in a row share taps; codes of few kinds, so that sums of two are bytes always,
+/// mostly or seldom.
+pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
+    let (images, out, taps) = (d.count(1, 3), [d.count(1, 5), d.count(2, 9)], [d.count(1, 4), d.count(2, 7)]);
+    let (channels, columns) = (d.of(&[4, 8, 32, 68]), d.of(&[1, 16, 31, 64, 70]));
+    let bits = d.of(&[2, 2, 3, 6]);
+    let step_y = d.count(1, 2);
+    let [height, width] = [out[0] * step_y + d.count(0, 2), out[1] + d.count(0, 3)];
+    let all = taps[0] * taps[1] * channels;
+    // All of the reduction, or whole groups of it.
+    let first_k = if d.one_in(2) { 0 } else { d.count(0, all / 4 - 1) * 4 };
+    let length = if d.one_in(2) { all - first_k } else { d.count(1, (all - first_k) / 4) * 4 };
+    // Weights by taps with columns side by side, or turned: by columns, taps from the last, channels side by side.
+    let flipped = d.one_in(2);
+    let of_tap = channels * columns;
+    let strides = [taps[1] * of_tap, of_tap].map(signed);
+    let (right_first, sign, [channel, column]) =
+        if flipped { (all * columns - of_tap, -1, [1, channels]) } else { (0, 1, [columns, 1]) };
+    let mut state = State::new([40_000, 140_000, 60_000, 0, 0], 1);
+    let [least, greatest, odd]: [i64; 3] =
+        d.of(&[[0, 127, 0], [-60, 60, 0], [-60, 60, 3000], [-128, 127, 0]]);
+    for byte in state.memory_mut(Memory::Operand) {
+        let is_odd = odd > 0 && d.one_in(odd.unsigned_abs());
+        let (least, greatest) = if is_odd { (-128, 127) } else { (least, greatest) };
+        *byte = i8::try_from(d.within(least, greatest)).unwrap().cast_unsigned();
+    }
+    for memory in [Memory::Weight, Memory::Accumulator] {
+        let bytes = state.memory_mut(memory);
+        bytes.iter_mut().for_each(|b| *b = u8::try_from(d.word() & 0xff).unwrap());
+    }
+    let m = Matrix {
+        right_format: Format::new(bits).unwrap(),
+        accumulate: d.one_in(3),
+        rows: images * out[0] * out[1],
+        columns,
+        first_k,
+        length,
+        height,
+        width,
+        pad_top: signed(d.count(0, taps[0])) - 1,
+        pad_left: signed(d.count(0, taps[1])) - 1,
+        step_y,
+        image_stride: height * width * channels,
+        row_stride: width * channels,
+        right_first: right_first.into(),
+        right_stride_0: sign * strides[0],
+        right_stride_1: sign * strides[1],
+        right_stride_2: signed(channel),
+        column_stride: signed(column),
+        out_stride: columns + d.count(0, 2),
+        ..window(images, out, taps, channels)
+    };
+    let rule = d.of(&[
+        AccumulatorRule { overflow: Overflow::Wrap, ..AccumulatorRule::default() },
+        AccumulatorRule { bits: 14, overflow: Overflow::Wrap, ..AccumulatorRule::default() },
+        AccumulatorRule { bits: 14, overflow: Overflow::Saturate, ..AccumulatorRule::default() },
+    ]);
+    (state, m, rule)
+}
