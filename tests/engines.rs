@@ -511,13 +511,30 @@ fn over_before(plan: &Plan, strands: &Strands) -> Result<(), TestCaseError> {
             registers_written: none,
         }
     };
-    // The steps that wrote the registers that a step reads.
-    let mut writers = [None; Registers::COUNT];
+    // The steps that wrote the registers that a step reads, or gathered in them; steps that gather, as long as nobody has read
+    // what they do, change places.
+    let mut writers = vec![(Vec::new(), Vec::new(), false); Registers::COUNT];
     let mut wrote = Vec::new();
     for (step, footprint) in footprints.iter().enumerate() {
-        let read = footprint.registers_read.places().filter_map(|place| writers[place]);
-        wrote.push(read.collect::<Vec<usize>>());
-        footprint.registers_written.places().for_each(|place| writers[place] = Some(step));
+        let gathers =
+            matches!(plan.steps[step].instr, Instr::VMaxabs(_) | Instr::VSumsq(_) | Instr::VArgmax(_));
+        let mut before: Vec<usize> = Vec::new();
+        for place in footprint.registers_read.places() {
+            let (writer, gatherers, is_read) = &mut writers[place];
+            before.extend(&*writer);
+            if gathers && !*is_read {
+                gatherers.push(step);
+            } else {
+                before.extend(&*gatherers);
+                *is_read = true;
+            }
+        }
+        for place in footprint.registers_written.places() {
+            if !gathers || writers[place].2 {
+                writers[place] = (vec![step], Vec::new(), false);
+            }
+        }
+        wrote.push(before);
     }
     let meet = |a: &Footprint, b: &Footprint| a.after_writes_of(b) || a.after_reads_of(b);
     let mut executed = vec![false; plan.steps.len()];

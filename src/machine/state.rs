@@ -1,7 +1,7 @@
 //! What the machine holds: memories as bytes, registers, the random generator's place.
 
 use super::Lines;
-use crate::isa::{Format, Memory};
+use crate::isa::{Format, Memory, Scale};
 use crate::number::{RoundingWords, WordSource};
 
 /// The machine's state. Scalar registers and accumulator modes are not here: they depend on the program alone
@@ -53,6 +53,16 @@ impl State {
         match place.checked_sub(self.scales.len()) {
             None => self.scales[place] = i64::try_from(bits.cast_signed()).unwrap_or(0),
             Some(counter) => self.counters[counter] = bits,
+        }
+    }
+
+    /// What a register holds, by its place, once what steps found in it that began with zero was gathered there: the greater of scales,
+    /// the sum of counters.
+    pub(super) fn gathered(place: usize, bits: u128, found: u128) -> u128 {
+        if place < usize::from(Scale::COUNT) {
+            bits.cast_signed().max(found.cast_signed()).cast_unsigned()
+        } else {
+            bits.wrapping_add(found)
         }
     }
 

@@ -7,7 +7,7 @@ use super::Units;
 use crate::isa::Memory;
 use crate::machine::kernels::{Hand, Kernels, Window};
 use crate::machine::{Fault, Lines, Observer, Outcome, State};
-use crate::program::{Place, Plan, Strands};
+use crate::program::{Place, Plan, Strands, Written};
 
 /// Who executes instructions: units, and a state of its own where others work beside it.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Worker {
     pub(super) units: Units,
     /// Scratchpads and registers, no DRAM.
     state: State,
+    /// What is known to be in the scratchpads ([`Written::put`](crate::program::Written)).
+    put: Vec<(Place, usize)>,
     /// What became of the steps it has executed, where that is asked for.
     pub(super) outcomes: Vec<(usize, Outcome)>,
     /// How many nanoseconds they took, where that is asked for.
@@ -24,7 +26,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(kernels: Kernels) -> Worker {
         let state = State::new([0; 5], 0);
-        Worker { units: Units::new(kernels), state, outcomes: Vec::new(), times: Vec::new() }
+        Worker { units: Units::new(kernels), state, put: Vec::new(), outcomes: Vec::new(), times: Vec::new() }
     }
 
     /// Ready for a plan on this state.
@@ -33,8 +35,14 @@ impl Worker {
         for memory in Memory::SCRATCHPADS {
             self.state.memories[memory.index()].hold(state.memory(memory).len());
         }
+        self.put.clear();
         self.outcomes.clear();
         self.times.clear();
+    }
+
+    /// Bytes of a scratchpad are to be written.
+    fn overwrite(&mut self, place: &Place) {
+        self.put.retain(|(of, _)| !of.meets(place));
     }
 }
 
@@ -74,29 +82,46 @@ impl Hand for Beside<'_> {
     fn begin(&mut self, strand: usize) {
         self.strand = strand;
         self.worker.units.begin();
-        for Place { memory, bytes } in &self.common.strands.all()[strand].before {
+        for place in &self.common.strands.all()[strand].before {
+            let Place { memory, bytes } = place;
             let before = &self.common.before[memory.index()][bytes.clone()];
             self.worker.state.memory_mut(*memory)[bytes.clone()].copy_from_slice(before);
+            self.worker.overwrite(place);
         }
     }
 
     fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Fault> {
         let Common { plan, strands, is_timed, keeps_outcomes, numbers, .. } = self.common;
-        let Worker { units, state, outcomes, times } = &mut *self.worker;
+        let Written { places, put } = strands.written(step);
+        let is_there = put.is_some_and(|put| {
+            self.worker.put.iter().filter(|(_, there)| *there == put).count() == places.len()
+        });
+        if !is_there {
+            places.iter().for_each(|place| self.worker.overwrite(place));
+        }
+        let Worker { units, state, put: known, outcomes, times } = &mut *self.worker;
         let registers = strands.registers(step);
         if !registers.read.is_empty() {
             let numbers = locked(numbers);
             registers.read.iter().for_each(|&(place, number)| state.set_register(place, numbers[number]));
         }
+        registers.gathered.iter().for_each(|&(place, _)| state.set_register(place, 0));
         let began = is_timed.then(Instant::now);
-        let outcome = units.execute(&plan.steps[step], state, window)?;
+        let outcome =
+            if is_there { Outcome::default() } else { units.execute(&plan.steps[step], state, window)? };
         times.extend(began.map(|began| (step, nanoseconds(began))));
+        if let Some(put) = put.filter(|_| !is_there) {
+            known.extend(places.iter().map(|place| (place.clone(), put)));
+        }
         if *keeps_outcomes {
             outcomes.push((step, outcome));
         }
-        if !registers.written.is_empty() {
+        if !(registers.written.is_empty() && registers.gathered.is_empty()) {
             let mut numbers = locked(numbers);
             registers.written.iter().for_each(|&(place, number)| numbers[number] = state.register(place));
+            for &(place, number) in &registers.gathered {
+                numbers[number] = State::gathered(place, numbers[number], state.register(place));
+            }
         }
         if strands.home(step) == self.strand {
             for observer in &mut self.observers {

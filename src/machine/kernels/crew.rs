@@ -103,7 +103,7 @@ struct Crew<'a> {
     /// Hands that sleep on the board, and what wakes them.
     sleepers: AtomicUsize,
     bell: Condvar,
-    /// Which of the steps that write registers are over.
+    /// Which of the steps that read or write registers are over.
     over: Vec<AtomicBool>,
     /// The first step that failed: none behind it need be executed. 0 where a hand panicked.
     stopped: AtomicUsize,
@@ -287,7 +287,7 @@ impl Crew<'_> {
                 self.stop(step);
                 return Err((step, error));
             }
-            if !self.strands.registers(step).written.is_empty() {
+            if !self.strands.registers(step).is_empty() {
                 self.over[step].store(true, Ordering::Release);
                 self.tell();
             }
@@ -296,7 +296,7 @@ impl Crew<'_> {
         Ok(())
     }
 
-    /// Waits for the steps that wrote what a step reads in registers: their strands have begun. False where a step before it stopped all.
+    /// Waits for the steps after which what a step reads in registers is there: their strands have begun. False where a step before it stopped all.
     fn wait(&self, step: usize) -> bool {
         let goes_on = || self.stopped.load(Ordering::Relaxed) > step;
         for &older in self.strands.registers_after(step) {

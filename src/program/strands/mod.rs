@@ -5,7 +5,8 @@
 //! scratchpads of its own, a worker that executes whole strands, one after the other and each one's steps in program order,
 //! reads what the program's order has it read: the last writer of every byte is among a strand's own steps. Strands meet in
 //! DRAM and in registers alone. In DRAM whole strands come one after the other; in registers a step comes after
-//! the one that wrote what it reads, for there all tiles of a layer add to the same few. Knows neither threads nor what instructions compute.
+//! the one that wrote what it reads. All tiles of a layer add to the same few registers, in any order: sums and greatest magnitudes are
+//! gathered. Knows neither threads nor what instructions compute.
 
 mod weave;
 
@@ -36,6 +37,25 @@ pub struct Place {
     pub bytes: Range<usize>,
 }
 
+impl Place {
+    /// Whether the two have a byte in common.
+    pub fn meets(&self, other: &Place) -> bool {
+        self.memory == other.memory
+            && self.bytes.start < other.bytes.end
+            && other.bytes.start < self.bytes.end
+    }
+}
+
+/// What a step writes in scratchpads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// From the first byte to behind the last of each run.
+    pub places: Vec<Place>,
+    /// A number that steps have in common that put the same bits at the same places whenever they are executed; none where others
+    /// may not.
+    pub put: Option<usize>,
+}
+
 /// Registers as a step sees them. Whatever a plan writes to a register is a number of its own, kept for those who read it, so a
 /// register that is written anew makes nobody wait. The first [`Registers::COUNT`] are what registers hold before the plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +64,15 @@ pub struct Renamed {
     pub read: Vec<(usize, usize)>,
     /// Registers that it writes, and which number that becomes.
     pub written: Vec<(usize, usize)>,
+    /// Registers in which it gathers, and in which number: steps that do may change places.
+    pub gathered: Vec<(usize, usize)>,
+}
+
+impl Renamed {
+    /// Whether it finds or leaves anything in registers.
+    pub fn is_empty(&self) -> bool {
+        self.read.is_empty() && self.written.is_empty() && self.gathered.is_empty()
+    }
 }
 
 /// Steps that one worker executes.
@@ -68,8 +97,9 @@ pub struct Strand {
 pub struct Strands {
     strands: Vec<Strand>,
     moved: Vec<Option<Moved>>,
+    written: Vec<Written>,
     registers: Vec<Renamed>,
-    /// The steps that wrote what a step reads in registers.
+    /// The steps after which what a step reads in registers is there.
     registers_after: Vec<Vec<usize>>,
     registers_left: [usize; Registers::COUNT],
     numbers: usize,
@@ -90,6 +120,7 @@ impl Strands {
             dram_after,
             registers_after,
             moved,
+            written,
             registers,
             registers_left,
             numbers,
@@ -101,7 +132,7 @@ impl Strands {
             strand.steps.iter().for_each(|&step| homes[step] = number);
         }
         let mut strands =
-            Strands { strands, moved, registers, registers_after, registers_left, numbers, homes };
+            Strands { strands, moved, written, registers, registers_after, registers_left, numbers, homes };
         for (place, step) in before {
             strands.strands[strands.homes[step]].before.push(place);
         }
@@ -141,12 +172,17 @@ impl Strands {
         self.moved[step].as_ref()
     }
 
+    /// What a step writes in scratchpads.
+    pub fn written(&self, step: usize) -> &Written {
+        &self.written[step]
+    }
+
     /// Registers that a step reads and writes.
     pub fn registers(&self, step: usize) -> &Renamed {
         &self.registers[step]
     }
 
-    /// The steps that wrote what a step reads in registers.
+    /// The steps after which what a step reads in registers is there.
     pub fn registers_after(&self, step: usize) -> &[usize] {
         &self.registers_after[step]
     }

@@ -1,8 +1,9 @@
 //! Weaves a plan's steps into strands: who reads what whom wrote.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Moved, Place, Renamed};
+use super::{Moved, Place, Renamed, Written};
 use crate::isa::{Footprint, Instr, Memory, Registers};
 use crate::program::Plan;
 use crate::program::spans::Spans;
@@ -20,6 +21,7 @@ pub(super) struct Woven {
     /// The same of registers.
     pub(super) registers_after: Vec<Vec<usize>>,
     pub(super) moved: Vec<Option<Moved>>,
+    pub(super) written: Vec<Written>,
     pub(super) registers: Vec<Renamed>,
     /// The number that each register has in the end.
     pub(super) registers_left: [usize; Registers::COUNT],
@@ -48,6 +50,28 @@ impl Met {
     }
 }
 
+/// What a number in a register is of.
+#[derive(Debug, Clone, Default)]
+struct Number {
+    /// The step that wrote it; none where the plan did not.
+    writer: Option<usize>,
+    /// The steps that gathered in it since, in any order.
+    gatherers: Vec<usize>,
+    /// The first step that read it.
+    reader: Option<usize>,
+}
+
+impl Number {
+    /// The step reads it: what the step comes after. Where many gathered, one reader comes after all of them and others after it.
+    fn read(&mut self, step: usize, after: &mut Vec<usize>) {
+        match self.reader {
+            Some(reader) if !self.gatherers.is_empty() => after.push(reader),
+            _ => after.extend(self.writer.into_iter().chain(self.gatherers.iter().copied())),
+        }
+        self.reader.get_or_insert(step);
+    }
+}
+
 /// The steps that wrote among some bytes of a scratchpad since one wrote them all.
 #[derive(Debug, Clone, Default)]
 struct Held {
@@ -66,19 +90,27 @@ pub(super) struct Weaver<'a> {
     dram_after: Vec<Vec<usize>>,
     registers_after: Vec<Vec<usize>>,
     moved: Vec<Option<Moved>>,
+    written: Vec<Written>,
+    /// What repeatable steps put, by the instruction and the steps that wrote what it reads.
+    puts: HashMap<(Instr, Vec<usize>), usize>,
     registers: Vec<Renamed>,
     dram: Spans<Met>,
     scratchpads: [Spans<Held>; 4],
-    /// The step that each number in a register is of; none where the plan did not write it.
-    writer_of: Vec<Option<usize>>,
-    /// The number that each register has.
-    numbers: [usize; Registers::COUNT],
+    /// What registers hold and held.
+    numbers: Vec<Number>,
+    /// Which of them each register has.
+    number_of: [usize; Registers::COUNT],
     before: Vec<(Place, usize)>,
 }
 
 /// Whether what a step does depends on nothing in scratchpads and registers, so that it may be done more than once.
 fn is_repeatable(instr: &Instr) -> bool {
     matches!(instr, Instr::Load(_) | Instr::VFill(_))
+}
+
+/// Whether a step's registers become the greater of themselves and what it found, or more by what it found: whatever the order of such steps.
+fn gathers(instr: &Instr) -> bool {
+    matches!(instr, Instr::VMaxabs(_) | Instr::VSumsq(_) | Instr::VArgmax(_))
 }
 
 /// Whether an instruction writes every bit from the first byte of what it writes to the last; false where nobody asked.
@@ -136,11 +168,13 @@ impl<'a> Weaver<'a> {
             dram_after: Vec::with_capacity(steps),
             registers_after: Vec::with_capacity(steps),
             moved: Vec::with_capacity(steps),
+            written: Vec::with_capacity(steps),
+            puts: HashMap::new(),
             registers: Vec::with_capacity(steps),
             dram: Spans::default(),
             scratchpads: Default::default(),
-            writer_of: vec![None; Registers::COUNT],
-            numbers: std::array::from_fn(|register| register),
+            numbers: vec![Number::default(); Registers::COUNT],
+            number_of: std::array::from_fn(|register| register),
             before: Vec::new(),
         }
     }
@@ -183,29 +217,56 @@ impl<'a> Weaver<'a> {
                 spans.all(bytes).for_each(|held| held.writers.push(step));
             }
         }
-        let registers = self.rename(step, &footprint);
-        registers_after.extend(registers.read.iter().filter_map(|&(_, number)| self.writer_of[number]));
+        let registers = self.rename(step, &footprint, &mut registers_after);
         for after in [&mut dram_after, &mut registers_after] {
             after.retain(|&older| older != step);
             after.sort_unstable();
             after.dedup();
         }
+        let written = self.written_by(step, &footprint, &dram_after);
+        self.written.push(written);
         self.dram_after.push(dram_after);
         self.registers_after.push(registers_after);
         self.moved.push(moved);
         self.registers.push(registers);
     }
 
-    /// The numbers that a step finds in registers, and those that it puts there.
-    fn rename(&mut self, step: usize, footprint: &Footprint) -> Renamed {
-        let read = footprint.registers_read.places().map(|place| (place, self.numbers[place])).collect();
-        let mut written = Vec::new();
-        for place in footprint.registers_written.places() {
-            self.numbers[place] = self.writer_of.len();
-            self.writer_of.push(Some(step));
-            written.push((place, self.numbers[place]));
+    /// What a step writes in scratchpads, given the steps that wrote what it reads in DRAM.
+    fn written_by(&mut self, step: usize, footprint: &Footprint, dram_after: &[usize]) -> Written {
+        let instr = self.plan.steps[step].instr;
+        let places = footprint.writes.iter().filter(|range| range.memory != Memory::Dram);
+        let places = places.map(|range| place(range.memory, &(range.first..range.end))).collect();
+        let known = self.puts.len();
+        let put =
+            is_repeatable(&instr).then(|| *self.puts.entry((instr, dram_after.to_vec())).or_insert(known));
+        Written { places, put }
+    }
+
+    /// The numbers that a step finds in registers, and those that it puts there; the steps that these are of.
+    fn rename(&mut self, step: usize, footprint: &Footprint, after: &mut Vec<usize>) -> Renamed {
+        let mut renamed = Renamed::default();
+        let gathers = gathers(&self.plan.steps[step].instr);
+        // Nobody has read a number that is gathered in.
+        let mut is_gathered = [false; Registers::COUNT];
+        for place in footprint.registers_read.places() {
+            let number = self.number_of[place];
+            let of = &mut self.numbers[number];
+            is_gathered[place] = gathers && of.reader.is_none();
+            if is_gathered[place] {
+                after.extend(of.writer);
+                of.gatherers.push(step);
+                renamed.gathered.push((place, number));
+            } else {
+                of.read(step, after);
+                renamed.read.push((place, number));
+            }
         }
-        Renamed { read, written }
+        for place in footprint.registers_written.places().filter(|&place| !is_gathered[place]) {
+            self.number_of[place] = self.numbers.len();
+            self.numbers.push(Number { writer: Some(step), ..Number::default() });
+            renamed.written.push((place, self.number_of[place]));
+        }
+        renamed
     }
 
     /// Bytes that a step reads put it into the strands of those that wrote them.
@@ -276,9 +337,10 @@ impl<'a> Weaver<'a> {
             dram_after: self.dram_after,
             registers_after: self.registers_after,
             moved: self.moved,
+            written: self.written,
             registers: self.registers,
-            registers_left: self.numbers,
-            numbers: self.writer_of.len(),
+            registers_left: self.number_of,
+            numbers: self.numbers.len(),
             before: self.before,
         }
     }
