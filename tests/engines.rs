@@ -15,7 +15,7 @@ use wagesim::network::load;
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
 use wagesim::program::{Phase, Plan, Step, Strands};
 use wagesim::spec::Machine;
-use windows::{convolution, pooled_gradient, window};
+use windows::{convolution, pooled_gradient, tiles, window};
 
 const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
 
@@ -630,6 +630,33 @@ proptest! {
                 let mut found = state.clone();
                 prop_assert_eq!(&fast.execute(&step, &mut found), &outcome);
                 prop_assert!(found == expected, "seed {}, {}", seed, step.instr);
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_that_find_the_same_do_what_the_plan_does_in_order(seed in 1u64..) {
+        let (state, steps) = tiles(&mut Dice(seed));
+        let sizes = Memory::ALL.map(|memory| state.memory(memory).len() as u64);
+        prop_assume!(steps.iter().all(|(instr, _)| verify(instr, &sizes) == Ok(())));
+        let plan = plan(&steps);
+        over_before(&plan, &Strands::of(&plan))?;
+        let mut expected = state.clone();
+        let mut told = Told::default();
+        let ended = run(&plan, &mut Fast::with(Extension::chosen(), 1), &mut expected, &mut [&mut told]);
+        for threads in 2..=3 {
+            let mut engine = Fast::with(Extension::chosen(), threads).sharing_all();
+            for _ in 0..2 {
+                let (mut found, mut told_now) = (state.clone(), Told::default());
+                prop_assert_eq!(&run(&plan, &mut engine, &mut found, &mut [&mut told_now]), &ended);
+                prop_assert_eq!(&told_now.0, &told.0);
+                for memory in Memory::ALL {
+                    let (a, b) = (found.memory(memory), expected.memory(memory));
+                    let first = a.iter().zip(b).position(|(a, b)| a != b).filter(|_| ended.is_ok());
+                    prop_assert_eq!(first, None, "seed {}, {} threads, {}", seed, threads, memory.name());
+                }
+                let registers = |state: &State| (state.scales, state.counters);
+                prop_assert!(ended.is_err() || registers(&found) == registers(&expected), "seed {}", seed);
             }
         }
     }

@@ -19,7 +19,7 @@ pub use file::FileError;
 pub(crate) use file::hex;
 pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
-pub use strands::{Moved, Place, Renamed, Strand, Strands, Written};
+pub use strands::{Contents, Moved, Place, Renamed, Strand, Strands, Touched};
 pub use text::{Assembled, TextError, TextErrors};
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Windows over images that the fast engine has ways of its own for, with operands to fit.
 
-use wagesim::isa::{Address, Format, Matrix, Memory, ModeIndex};
+use wagesim::isa::{
+    Address, Footprint, Format, Instr, Load, Matrix, Memory, ModeIndex, Scale, Store, VFill, VMaxabs, XSub,
+};
 use wagesim::machine::State;
 use wagesim::number::{AccumulatorRule, Overflow};
 
@@ -165,4 +167,97 @@ pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
         AccumulatorRule { bits: 14, overflow: Overflow::Saturate, ..AccumulatorRule::default() },
     ]);
     (state, m, rule)
+}
+
+/// Tiles of a convolution: three blocks of weights that meet the same two blocks of images, twice, loaded for each from DRAM and stored
+/// there; now and then something else is put among the operands, or what they were loaded from is another.
+pub(crate) fn tiles(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
+    let (operands, m, rule) = convolution(d);
+    let of = |memory: Memory, ranges: &[wagesim::isa::Range]| {
+        let range = ranges.iter().find(|range| range.memory == memory);
+        range.map_or((0, 1), |range| (range.first, u32::try_from(range.end - range.first).unwrap()))
+    };
+    let footprint = Footprint::of(&Instr::MTaps(m));
+    let left = of(Memory::Operand, &footprint.reads);
+    let right = of(Memory::Weight, &footprint.reads);
+    let out = of(Memory::Accumulator, &footprint.writes);
+    let sizes = [left.1, right.1, out.1].map(u64::from);
+    let [lefts, rights, outs] = [0, 2 * sizes[0], 2 * sizes[0] + 3 * sizes[1]];
+    let mut state = State::new(
+        Memory::ALL.map(|memory| match memory {
+            Memory::Dram => usize::try_from(outs + 13 * sizes[2]).unwrap(),
+            _ => operands.memory(memory).len(),
+        }),
+        1,
+    );
+    let part = |memory: Memory, (first, count): (u64, u32)| {
+        &operands.memory(memory)[usize::try_from(first).unwrap()..][..usize::try_from(count).unwrap()]
+    };
+    let mut codes = part(Memory::Operand, left).repeat(2);
+    codes.extend_from_slice(&part(Memory::Weight, right).repeat(3));
+    for byte in &mut codes {
+        if d.one_in(9) {
+            *byte /= 2;
+        }
+    }
+    state.memory_mut(Memory::Dram)[..codes.len()].copy_from_slice(&codes);
+    let dram = |offset: u64| Address::at(Memory::Dram, offset);
+    let moved = |dst: Address, src: Address, bytes: u32| {
+        Instr::Load(Load {
+            dst,
+            src,
+            planes: 1,
+            rows: 1,
+            bytes,
+            src_row: 0,
+            src_plane: 0,
+            dst_row: 0,
+            dst_plane: 0,
+            pad_top: 0,
+            pad_bottom: 0,
+            pad_left: 0,
+            pad_right: 0,
+        })
+    };
+    let mut steps = Vec::new();
+    for tile in 0..12u32 {
+        let (block, images) = (tile / 2 % 3, tile % 2);
+        let images_at = dram(lefts + u64::from(images) * sizes[0]);
+        steps.push(moved(Address::at(Memory::Operand, left.0), images_at, left.1));
+        let block_at = dram(rights + u64::from(block) * sizes[1]);
+        steps.push(moved(Address::at(Memory::Weight, right.0), block_at, right.1));
+        if d.one_in(4) {
+            let (memory, (first, count)) = d.of(&[(Memory::Operand, left), (Memory::Weight, right)]);
+            let (from, value) = (d.count(0, count - 1), d.count(0, 9).cast_signed());
+            let dst = Address::at(memory, first + u64::from(from));
+            let dst_format = Format::new(8).unwrap();
+            let count = d.count(1, count - from);
+            let again = moved(dst, images_at, count);
+            steps.push(d.of(&[Instr::VFill(VFill { dst, dst_format, value, count }), again]));
+        }
+        steps.push(Instr::MTaps(m));
+        steps.push(Instr::VMaxabs(VMaxabs {
+            dst: Scale(1),
+            src: m.out,
+            src_format: m.out_format,
+            count: m.columns,
+        }));
+        if d.one_in(6) {
+            steps.push(Instr::XSub(XSub { dst: Scale(2), a: Scale(1), b: Scale(2) }));
+        }
+        let to = if d.one_in(6) { images_at } else { dram(outs + u64::from(tile) * sizes[2]) };
+        let bytes = if to == images_at { left.1.min(out.1) } else { out.1 };
+        steps.push(Instr::Store(Store {
+            dst: to,
+            src: Address::at(Memory::Accumulator, out.0),
+            planes: 1,
+            rows: 1,
+            bytes,
+            src_row: 0,
+            src_plane: 0,
+            dst_row: 0,
+            dst_plane: 0,
+        }));
+    }
+    (state, steps.into_iter().map(|instr| (instr, rule)).collect())
 }

@@ -15,7 +15,7 @@ use super::matrix::Array;
 use super::vector::Vector;
 use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
-use crate::program::{Plan, Step, Strands};
+use crate::program::{Contents, Plan, Step, Strands};
 use known::{Known, Shared};
 use worker::{Beside, Common, Worker, locked, nanoseconds};
 
@@ -50,23 +50,38 @@ impl Units {
         self.array.begin();
     }
 
-    /// Executes an instruction on a state, moving bytes of DRAM through a window.
-    fn execute(&mut self, step: &Step, state: &mut State, window: Window<'_>) -> Result<Outcome, Fault> {
+    /// Executes an instruction on a state, moving bytes of DRAM through a window; what is known of its operands.
+    fn execute(
+        &mut self,
+        step: &Step,
+        contents: Contents,
+        state: &mut State,
+        window: Window<'_>,
+    ) -> Result<Outcome, Fault> {
+        if let Instr::Load(_) = step.instr {
+            self.load(&step.instr, state, window);
+            return Ok(Outcome::default());
+        }
         self.array.overwritten(&step.instr);
         match (&step.instr, window) {
-            (Instr::Load(m), Window::Read(bytes, first)) => {
-                moves::load(m, (bytes, first), state.memory_mut(m.dst.memory));
-            }
             (Instr::Store(m), Window::Write(bytes, first)) => {
                 moves::store(m, state.memory(m.src.memory), (bytes, first));
             }
             _ => match step.instr.unit() {
-                Unit::Array => return self.array.execute(step, state),
+                Unit::Array => return self.array.execute(step, contents, state),
                 Unit::Vector => return self.vector.execute(step, state),
                 Unit::Load | Unit::Store | Unit::Control => {}
             },
         }
         Ok(Outcome::default())
+    }
+
+    /// Executes a load.
+    fn load(&mut self, instr: &Instr, state: &mut State, window: Window<'_>) {
+        self.array.overwritten(instr);
+        if let (Instr::Load(m), Window::Read(bytes, first)) = (instr, window) {
+            moves::load(m, (bytes, first), state.memory_mut(m.dst.memory));
+        }
     }
 }
 
@@ -140,7 +155,7 @@ impl Fast {
             Instr::Store(_) => Window::Write(&mut bytes, 0),
             _ => Window::Closed,
         };
-        let outcome = self.workers[0].units.execute(step, state, window);
+        let outcome = self.workers[0].units.execute(step, Contents::default(), state, window);
         state.memories[dram] = bytes;
         outcome
     }
@@ -179,6 +194,7 @@ fn side_by_side(
     let before = if reads_before { state.memories.to_vec() } else { Vec::new() };
     let mut numbers: Vec<u128> = (0..Registers::COUNT).map(|place| state.register(place)).collect();
     numbers.resize(strands.numbers(), 0);
+    let looks = observers.iter().any(|observer| observer.looks());
     // Those who are told by hands are not told afterwards.
     let (mut by_hands, mut afterwards) = (Vec::new(), Vec::new());
     for (number, observer) in observers.iter_mut().enumerate() {
@@ -193,6 +209,7 @@ fn side_by_side(
         strands,
         is_timed,
         keeps_outcomes: !afterwards.is_empty(),
+        puts_off: !looks,
         before,
         numbers: Mutex::new(numbers),
         left: Mutex::new(&mut *state),

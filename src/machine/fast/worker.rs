@@ -4,10 +4,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Units;
-use crate::isa::Memory;
-use crate::machine::kernels::{Hand, Kernels, Window};
+use crate::isa::{Instr, Memory};
+use crate::machine::kernels::{Hand, Kernels, Moves};
 use crate::machine::{Fault, Lines, Observer, Outcome, State};
-use crate::program::{Place, Plan, Strands, Written};
+use crate::program::{Place, Plan, Strands, Touched};
 
 /// Who executes instructions: units, and a state of its own where others work beside it.
 #[derive(Debug)]
@@ -15,12 +15,22 @@ pub(super) struct Worker {
     pub(super) units: Units,
     /// Scratchpads and registers, no DRAM.
     state: State,
-    /// What is known to be in the scratchpads ([`Written::put`](crate::program::Written)).
-    put: Vec<(Place, usize)>,
+    /// What is known to be in the scratchpads.
+    put: Vec<Put>,
     /// What became of the steps it has executed, where that is asked for.
     pub(super) outcomes: Vec<(usize, Outcome)>,
     /// How many nanoseconds they took, where that is asked for.
     pub(super) times: Vec<(usize, u64)>,
+}
+
+/// What a step put in a scratchpad, or is to.
+#[derive(Debug)]
+struct Put {
+    place: Place,
+    /// [`Touched::put`].
+    number: usize,
+    /// The load that is executed once somebody looks at the place.
+    put_off: Option<usize>,
 }
 
 impl Worker {
@@ -36,13 +46,14 @@ impl Worker {
             self.state.memories[memory.index()].hold(state.memory(memory).len());
         }
         self.put.clear();
+        self.units.array.forget_contents();
         self.outcomes.clear();
         self.times.clear();
     }
 
     /// Bytes of a scratchpad are to be written.
     fn overwrite(&mut self, place: &Place) {
-        self.put.retain(|(of, _)| !of.meets(place));
+        self.put.retain(|put| !put.place.meets(place));
     }
 }
 
@@ -54,6 +65,8 @@ pub(super) struct Common<'a> {
     pub(super) is_timed: bool,
     /// Whether outcomes are kept.
     pub(super) keeps_outcomes: bool,
+    /// Whether loads are put off until somebody looks at what they put: nobody looks at the scratchpads beside steps.
+    pub(super) puts_off: bool,
     /// The scratchpads as they were before the plan; empty where nobody reads them.
     pub(super) before: Vec<Lines>,
     /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
@@ -76,12 +89,49 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Beside<'_> {
+    /// Executes those loads put off that somebody looks at.
+    fn catch_up(&mut self, moves: &mut Moves<'_>, looks_at: impl Fn(&Place, usize) -> bool) {
+        let Worker { units, state, put, .. } = &mut *self.worker;
+        for Put { place, put_off, .. } in put {
+            if let Some(step) = put_off.take_if(|step| looks_at(place, *step)) {
+                units.load(&self.common.plan.steps[step].instr, state, moves.of(step));
+            }
+        }
+    }
+
+    /// Makes ready for a step: what it looks at is there, what it overwrites is forgotten.
+    fn make_ready(&mut self, step: usize, moves: &mut Moves<'_>) {
+        let Common { plan, strands, .. } = self.common;
+        let Touched { reads, writes, is_whole, contents, .. } = strands.touched(step);
+        if self.worker.put.iter().any(|put| put.put_off.is_some()) {
+            let looks_at = self.worker.units.array.looks_at(&plan.steps[step], *contents);
+            let knows = |memory| match memory {
+                Memory::Operand => !looks_at.left,
+                Memory::Weight => !looks_at.right,
+                _ => false,
+            };
+            let is_gone = |place: &Place, write: &Place| *is_whole && place.is_within(write);
+            let stored = strands.moved(step).filter(|moved| moved.writes);
+            self.catch_up(moves, |place, load| {
+                let source = strands.moved(load);
+                reads.iter().any(|read| place.meets(read) && !knows(read.memory))
+                    || writes.iter().any(|write| place.meets(write) && !is_gone(place, write))
+                    || stored.zip(source).is_some_and(|(stored, source)| stored.meets(source))
+            });
+        }
+        writes.iter().for_each(|write| self.worker.overwrite(write));
+    }
+}
+
 impl Hand for Beside<'_> {
     type Error = Fault;
 
     fn begin(&mut self, strand: usize) {
         self.strand = strand;
         self.worker.units.begin();
+        // What came after the strand before may have written what was not loaded.
+        self.worker.put.retain(|put| put.put_off.is_none());
         for place in &self.common.strands.all()[strand].before {
             let Place { memory, bytes } = place;
             let before = &self.common.before[memory.index()][bytes.clone()];
@@ -90,31 +140,42 @@ impl Hand for Beside<'_> {
         }
     }
 
-    fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Fault> {
-        let Common { plan, strands, is_timed, keeps_outcomes, numbers, .. } = self.common;
-        let Written { places, put } = strands.written(step);
+    fn execute(&mut self, number: usize, moves: &mut Moves<'_>) -> Result<(), Fault> {
+        let Common { plan, strands, is_timed, keeps_outcomes, puts_off, numbers, .. } = self.common;
+        let step = &plan.steps[number];
+        let Touched { writes, put, contents, .. } = strands.touched(number);
         let is_there = put.is_some_and(|put| {
-            self.worker.put.iter().filter(|(_, there)| *there == put).count() == places.len()
+            self.worker.put.iter().filter(|there| there.number == put).count() == writes.len()
         });
+        let began = is_timed.then(Instant::now);
         if !is_there {
-            places.iter().for_each(|place| self.worker.overwrite(place));
+            self.make_ready(number, moves);
         }
+        let is_put_off =
+            *puts_off && put.is_some() && matches!(step.instr, Instr::Load(_)) && step.probes == 0;
         let Worker { units, state, put: known, outcomes, times } = &mut *self.worker;
-        let registers = strands.registers(step);
+        let registers = strands.registers(number);
         if !registers.read.is_empty() {
             let numbers = locked(numbers);
             registers.read.iter().for_each(|&(place, number)| state.set_register(place, numbers[number]));
         }
         registers.gathered.iter().for_each(|&(place, _)| state.set_register(place, 0));
-        let began = is_timed.then(Instant::now);
-        let outcome =
-            if is_there { Outcome::default() } else { units.execute(&plan.steps[step], state, window)? };
-        times.extend(began.map(|began| (step, nanoseconds(began))));
-        if let Some(put) = put.filter(|_| !is_there) {
-            known.extend(places.iter().map(|place| (place.clone(), put)));
+        let outcome = if is_there || is_put_off {
+            Outcome::default()
+        } else {
+            units.execute(step, *contents, state, moves.of(number))?
+        };
+        times.extend(began.map(|began| (number, nanoseconds(began))));
+        if let Some(number_put) = put.filter(|_| !is_there) {
+            let put_off = is_put_off.then_some(number);
+            known.extend(writes.iter().map(|place| Put {
+                place: place.clone(),
+                number: number_put,
+                put_off,
+            }));
         }
         if *keeps_outcomes {
-            outcomes.push((step, outcome));
+            outcomes.push((number, outcome));
         }
         if !(registers.written.is_empty() && registers.gathered.is_empty()) {
             let mut numbers = locked(numbers);
@@ -123,16 +184,18 @@ impl Hand for Beside<'_> {
                 numbers[number] = State::gathered(place, numbers[number], state.register(place));
             }
         }
-        if strands.home(step) == self.strand {
+        if strands.home(number) == self.strand {
             for observer in &mut self.observers {
-                observer.executed(plan, step, &outcome, state);
+                observer.executed(plan, number, &outcome, state);
             }
         }
         Ok(())
     }
 
-    fn end(&mut self, strand: usize) {
-        for Place { memory, bytes } in &self.common.strands.all()[strand].left {
+    fn end(&mut self, strand: usize, moves: &mut Moves<'_>) {
+        for place in &self.common.strands.all()[strand].left {
+            self.catch_up(moves, |put, _| put.meets(place));
+            let Place { memory, bytes } = place;
             let from = &self.worker.state.memory(*memory)[bytes.clone()];
             locked(&self.common.left).memory_mut(*memory)[bytes.clone()].copy_from_slice(from);
         }

@@ -35,14 +35,14 @@ pub(in crate::machine) trait Hand: Send {
     /// A strand begins: its steps follow, in order.
     fn begin(&mut self, strand: usize);
 
-    /// Executes a step.
+    /// Executes a step of the strand.
     ///
     /// # Errors
     /// What makes the step the last that is executed.
-    fn execute(&mut self, step: usize, window: Window<'_>) -> Result<(), Self::Error>;
+    fn execute(&mut self, step: usize, moves: &mut Moves<'_>) -> Result<(), Self::Error>;
 
     /// All steps of a strand are executed.
-    fn end(&mut self, strand: usize);
+    fn end(&mut self, strand: usize, moves: &mut Moves<'_>);
 }
 
 /// Bytes shared by threads.
@@ -82,6 +82,28 @@ impl<'a> Dram<'a> {
     }
 }
 
+/// The bytes of DRAM that a strand under way moves.
+pub(in crate::machine) struct Moves<'a> {
+    dram: &'a Dram<'a>,
+    strands: &'a Strands,
+    strand: usize,
+}
+
+impl Moves<'_> {
+    /// Those that a step of it moves.
+    ///
+    /// # Panics
+    /// When the strand has no such step, or it leaves DRAM.
+    pub(in crate::machine) fn of(&mut self, step: usize) -> Window<'_> {
+        let moved = self.strands.moved(step);
+        let is_its = || self.strands.all()[self.strand].steps.binary_search(&step).is_ok();
+        assert!(moved.is_none() || is_its(), "another strand's step");
+        // SAFETY: of two steps that meet in DRAM, one of them writing, the younger's strand comes after the older's end if it is
+        // another (`Strands`), so this strand's bytes are its own while it is under way; and it has one window at a time.
+        unsafe { self.dram.window(moved) }
+    }
+}
+
 /// Which strands may begin, and what the others still come after.
 #[derive(Debug)]
 struct Board {
@@ -89,8 +111,36 @@ struct Board {
     ready: Vec<BinaryHeap<(u64, Reverse<usize>)>>,
     /// How many begins and ends of others each strand still comes after.
     missing: Vec<usize>,
+    /// Which have begun: some of them are among the ready ones still.
+    has_begun: Vec<bool>,
+    /// Strands that may begin and have not.
+    open: usize,
     /// Strands that have not begun.
     left: usize,
+}
+
+impl Board {
+    /// One of these that may begin.
+    fn of(&self, family: &[usize]) -> Option<usize> {
+        family.iter().copied().find(|&strand| self.missing[strand] == 0 && !self.has_begun[strand])
+    }
+
+    /// The most urgent one that may begin, and its urgency; of those that are as urgent, one that this hand has made ready.
+    fn most_urgent(&mut self, me: usize) -> Option<(u64, usize)> {
+        let Board { ready, has_begun, .. } = self;
+        for ready in ready.iter_mut() {
+            while ready.peek().is_some_and(|(_, Reverse(strand))| has_begun[*strand]) {
+                ready.pop();
+            }
+        }
+        let of_hands = ready.iter().enumerate().filter_map(|(hand, ready)| {
+            let &(urgency, Reverse(strand)) = ready.peek()?;
+            Some((urgency, hand == me, strand))
+        });
+        of_hands
+            .max_by_key(|&(urgency, is_own, _)| (urgency, is_own))
+            .map(|(urgency, _, strand)| (urgency, strand))
+    }
 }
 
 /// What the hands have in common.
@@ -133,7 +183,8 @@ pub(in crate::machine) fn execute<H: Hand>(
     for (ready, strands) in ready.iter_mut().zip(of_hands) {
         ready.extend(strands.iter().map(|&strand| (urgency[strand], Reverse(strand))));
     }
-    let board = Board { ready, left: missing.len(), missing };
+    let (left, open) = (missing.len(), free.len());
+    let board = Board { ready, has_begun: vec![false; left], open, left, missing };
     let crew = Crew {
         strands,
         urgency,
@@ -195,19 +246,25 @@ impl Crew<'_> {
         loop {
             let news = {
                 let mut board = self.board();
+                let family = ended.and_then(|ended: usize| self.strands.all()[ended].family);
                 if let Some(ended) = ended.take() {
                     self.frees(&mut board, me, &self.strands.all()[ended].once_ended);
                 }
-                // Of those that are as urgent, its own.
-                let most_urgent = |hand: usize| board.ready[hand].peek().map(|&(urgency, _)| urgency);
-                let from = (0..board.ready.len()).max_by_key(|&hand| (most_urgent(hand), hand == me));
-                let next = from.and_then(|hand| board.ready[hand].pop()).map(|(_, Reverse(strand))| strand);
+                let next = board.most_urgent(me).map(|(urgency, strand)| {
+                    // What one of a family has read is at hand for the others; they wait for what has become more urgent than any of them.
+                    let family = family.map(|family| &self.strands.families()[family]);
+                    let is_urgent =
+                        |of: &&Vec<usize>| of.iter().any(|&strand| self.urgency[strand] >= urgency);
+                    family.filter(is_urgent).and_then(|family| board.of(family)).unwrap_or(strand)
+                });
                 if let Some(strand) = next {
+                    board.has_begun[strand] = true;
+                    board.open -= 1;
                     board.left -= 1;
                     self.frees(&mut board, me, &self.strands.all()[strand].once_begun);
                 }
                 // There is something for others, or nothing any more.
-                if board.ready.iter().any(|ready| !ready.is_empty()) || board.left == 0 {
+                if board.open > 0 || board.left == 0 {
                     self.news.fetch_add(1, Ordering::Relaxed);
                     self.ring(&board);
                 }
@@ -229,6 +286,7 @@ impl Crew<'_> {
         for &strand in strands {
             board.missing[strand] -= 1;
             if board.missing[strand] == 0 {
+                board.open += 1;
                 board.ready[hand].push((self.urgency[strand], Reverse(strand)));
             }
         }
@@ -276,14 +334,12 @@ impl Crew<'_> {
     /// The steps of a strand, up to one that stopped all.
     fn strand<H: Hand>(&self, hand: &mut H, strand: usize) -> Result<(), (usize, H::Error)> {
         hand.begin(strand);
+        let mut moves = Moves { dram: &self.dram, strands: self.strands, strand };
         for &step in &self.strands.all()[strand].steps {
             if !self.wait(step) {
                 return Ok(());
             }
-            // SAFETY: of two steps that meet in DRAM, one of them writing, the younger's strand comes after the older's end if it is
-            // another (`Strands`), and with it the older's window; steps of one strand are executed one after the other.
-            let window = unsafe { self.dram.window(self.strands.moved(step)) };
-            if let Err(error) = hand.execute(step, window) {
+            if let Err(error) = hand.execute(step, &mut moves) {
                 self.stop(step);
                 return Err((step, error));
             }
@@ -292,7 +348,7 @@ impl Crew<'_> {
                 self.tell();
             }
         }
-        hand.end(strand);
+        hand.end(strand, &mut moves);
         Ok(())
     }
 

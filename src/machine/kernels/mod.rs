@@ -30,7 +30,7 @@ mod woven;
 pub(super) use amx::emulated_products;
 pub(super) use bytes::{TURN_SLACK, interleave};
 pub(super) use columns::{Columns, root};
-pub(super) use crew::{Hand, Window, execute};
+pub(super) use crew::{Hand, Moves, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
+use super::nonzero::Met;
 use super::winograd::{Inputs, Way};
 use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
 
@@ -27,6 +28,13 @@ pub(super) struct Left {
     norms: Vec<u64>,
     /// Which of the frames that are not alike it has the padding of.
     padded: Option<usize>,
+    /// Which of these it is of, and [`Contents::left`](crate::program::Contents), if that is known.
+    pub(super) content: Option<(usize, usize)>,
+    /// What [`Left::mix`] came to, of these codes.
+    mixed: Option<bool>,
+    /// How many codes of a place are not zero, in up to 255 images; whether they are counted.
+    nonzero: Vec<u8>,
+    counted: bool,
 }
 
 impl Left {
@@ -45,6 +53,8 @@ impl Left {
             self.padded = Some(alike);
         }
         self.natural = frame.fill(codes, &mut self.frame[..frame.len()]);
+        (self.content, self.mixed) = (None, None);
+        self.counted = false;
     }
 
     /// Lays out what was taken as the shape has it: turned, where that is how.
@@ -72,7 +82,11 @@ impl Left {
     #[inline(always)]
     pub(super) fn mix(&mut self, kernels: Kernels, way: &Way, layout: &Layout) -> bool {
         let codes = &self.frame[..layout.frame.len()];
-        self.inputs.take(kernels, way, &layout.frame, (codes, self.natural))
+        let mixed = self
+            .mixed
+            .unwrap_or_else(|| self.inputs.take(kernels, way, &layout.frame, (codes, self.natural)));
+        self.mixed = Some(mixed);
+        mixed
     }
 
     /// Takes codes from memory woven, and not in the frame.
@@ -88,6 +102,22 @@ impl Left {
     /// As the shape has them, once they are laid out.
     pub(super) fn laid_out(&self, layout: &Layout) -> &[u8] {
         if layout.turn == Turn::None { &self.frame } else { &self.turned }
+    }
+
+    /// Products over taps with both operands not zero, given what places of the frame meet.
+    #[inline(always)]
+    pub(super) fn nonzero_over_taps(&mut self, layout: &Layout, met: &Met) -> u64 {
+        let mut total = 0;
+        let codes = &self.frame[..layout.frame.len()];
+        // As many images as a byte counts.
+        for images in codes.chunks(255 * met.image()) {
+            if !self.counted {
+                met.count(layout, images, &mut self.nonzero);
+            }
+            self.counted = images.len() == codes.len();
+            total += met.sum(&self.nonzero, images.len() / met.image());
+        }
+        total
     }
 
     /// Measures what is laid out, for [`Left::norms`].

@@ -26,7 +26,7 @@ use super::kernels::{Extremes, Kernels, Operands, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
-use crate::program::Step;
+use crate::program::{Contents, Step};
 use layout::Layout;
 use left::Left;
 use narrow::Narrow;
@@ -48,10 +48,14 @@ pub(super) struct Array {
     prepared: Vec<Prepared>,
     number_of: HashMap<Key, usize>,
     last: usize,
-    left: Left,
+    lefts: [Left; LEFTS],
+    /// The one that was taken last.
+    recent: usize,
     /// [`PASSING`] and those of weights, which many instructions meet.
     rights: Vec<Right>,
     right_of: HashMap<Key, usize>,
+    /// Those of contents that have one of their own, by the one of contents that have none.
+    right_of_content: HashMap<(usize, usize), usize>,
     /// Instructions that differ in where their operands are alone have frames alike.
     frame_of: HashMap<Key, usize>,
     /// The prepared instruction whose right operand is the passing one.
@@ -61,6 +65,18 @@ pub(super) struct Array {
     sums: Vec<u8>,
     under_way: UnderWay,
     standing: Standing,
+}
+
+/// Left operands that are kept: of as many parts of a reduction what other columns meet again.
+const LEFTS: usize = 2;
+/// Right operands that are kept; more than the weights' tiles of a training step and its evaluation.
+const RIGHTS: usize = 4096;
+
+/// Which operands an instruction looks at in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LooksAt {
+    pub(super) left: bool,
+    pub(super) right: bool,
 }
 
 /// What is kept of a matrix instruction.
@@ -110,9 +126,11 @@ impl Array {
             prepared: Vec::new(),
             number_of: HashMap::new(),
             last: 0,
-            left: Left::default(),
+            lefts: Default::default(),
+            recent: 0,
             rights: vec![Right::default()],
             right_of: HashMap::new(),
+            right_of_content: HashMap::new(),
             frame_of: HashMap::new(),
             passing: None,
             nonzero: Nonzero::default(),
@@ -140,15 +158,50 @@ impl Array {
         self.standing = Standing::default();
     }
 
-    /// Executes a matrix instruction.
-    pub(super) fn execute(&mut self, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
+    /// Contents are no longer what they were.
+    pub(super) fn forget_contents(&mut self) {
+        self.lefts.iter_mut().for_each(|left| left.content = None);
+        self.rights.iter_mut().for_each(|right| right.content = None);
+    }
+
+    /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
+    pub(super) fn looks_at(&mut self, step: &Step, contents: Contents) -> LooksAt {
+        let both = LooksAt { left: true, right: true };
+        let Instr::MTaps(m) = &step.instr else { return both };
+        let Some(number) = self.prepare(m, false) else { return both };
+        let start = if m.accumulate { self.standing.greatest(m) } else { Some(0) };
+        let by_format = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
+        if !self.under_way.is_empty() || !start.is_some_and(by_format) {
+            return both;
+        }
+        let Prepared { right, frame, .. } = self.prepared[number];
+        let right = contents.right.and_then(|content| self.right_of_content.get(&(right, content)));
+        LooksAt {
+            left: self.left_of(frame, contents.left).is_none(),
+            right: right.is_none_or(|&right| self.rights[right].content != contents.right),
+        }
+    }
+
+    /// The left operand that has a content in one of frames that are alike.
+    fn left_of(&self, frame: usize, content: Option<usize>) -> Option<usize> {
+        let known = Some((frame, content?));
+        self.lefts.iter().position(|left| left.content == known)
+    }
+
+    /// Executes a matrix instruction, of whose operands so much is known.
+    pub(super) fn execute(
+        &mut self,
+        step: &Step,
+        contents: Contents,
+        state: &mut State,
+    ) -> Result<Outcome, Fault> {
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
         match self.prepare(m, positions_reduced) {
-            Some(number) => self.bytes(number, step, state),
+            Some(number) => self.bytes(number, step, contents, state),
             None => {
                 self.standing.put(m, None);
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
@@ -168,12 +221,13 @@ impl Array {
             return Some(number);
         }
         let layout = Layout::new(m, positions_reduced, self.kernels)?;
-        if self.prepared.len() == LAYOUTS {
+        if self.prepared.len() == LAYOUTS || self.rights.len() > RIGHTS {
             self.prepared.clear();
             self.number_of.clear();
-            self.left = Left::default();
+            self.lefts = Default::default();
             self.rights.truncate(PASSING + 1);
             self.right_of.clear();
+            self.right_of_content.clear();
             self.frame_of.clear();
             self.passing = None;
         }
@@ -199,16 +253,33 @@ impl Array {
     }
 
     /// An instruction whose operands are bytes.
-    fn bytes(&mut self, number: usize, step: &Step, state: &mut State) -> Result<Outcome, Fault> {
-        let (kernels, nonzero, left) = (self.kernels, &mut self.nonzero, &mut self.left);
+    fn bytes(
+        &mut self,
+        number: usize,
+        step: &Step,
+        contents: Contents,
+        state: &mut State,
+    ) -> Result<Outcome, Fault> {
         let Prepared { layout, right, frame } = &self.prepared[number];
+        let known_left = self.left_of(*frame, contents.left);
+        let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
+        // What others meet again is kept beside what was taken last.
+        let other = (self.recent + usize::from(contents.left.is_some())) % LEFTS;
+        self.recent = known_left.unwrap_or(other);
+        let left = &mut self.lefts[self.recent];
         let passes = *right == PASSING;
-        let right = &mut self.rights[*right];
+        let right = match contents.right.filter(|_| !passes) {
+            None => *right,
+            Some(content) => *self.right_of_content.entry((*right, content)).or_insert_with(|| {
+                self.rights.push(Right::default());
+                self.rights.len() - 1
+            }),
+        };
+        let right = &mut self.rights[right];
         if passes && self.passing.replace(number) != Some(number) {
             right.forget();
         }
         let (m, rule) = (layout.m, step.rule);
-        let greatest_format = 128i64 << (m.right_format.bits() - 1);
         let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
         let narrow = &mut self.narrow;
         let Starts { greatest: start, words, taken } = match known {
@@ -216,12 +287,13 @@ impl Array {
             None => compiled!(kernels, look_at_starts(&m, rule, state, narrow)),
         };
         let start = self.under_way.is_empty().then_some(start);
-        let safe = |greatest: i64, start: u64| {
-            let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
-            bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
-        };
+        let safe = |greatest: i64, start: u64| safe(&m, rule, greatest, start);
+        let greatest_format = by_format(&m);
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
-        compiled!(kernels, right.take(kernels, layout, state));
+        if contents.right.is_none() || right.content != contents.right {
+            compiled!(kernels, right.take(kernels, layout, state));
+            right.content = contents.right;
+        }
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
         let ways = by_format.then(|| layout.woven(kernels)).flatten();
         let woven = ways.map(|ways| right.weave(kernels, ways));
@@ -229,7 +301,11 @@ impl Array {
         let codes = &state.memory(Memory::Operand)[at..];
         match woven {
             Some(shape) => left.weave(kernels, shape, codes),
-            None => compiled!(kernels, left.take(*frame, layout, codes)),
+            None if known_left.is_some() => {}
+            None => {
+                compiled!(kernels, left.take(*frame, layout, codes));
+                left.content = contents.left.map(|content| (*frame, content));
+            }
         }
         let paired =
             layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(kernels, way, layout)));
@@ -280,7 +356,7 @@ impl Array {
         let nonzero_products = compiled!(
             kernels,
             match woven {
-                _ if !layout.positions_reduced => nonzero.of_taps(layout, left, right.met(layout)),
+                _ if !layout.positions_reduced => left.nonzero_over_taps(layout, right.met(layout)),
                 Some(_) => {
                     let codes = &state.memory(Memory::Operand)[at..];
                     nonzero.of_positions_in_memory(kernels, layout, codes, &right.nonzero)
@@ -391,6 +467,17 @@ impl Array {
 /// Whether every number of 32 bits that stands where outputs go is a register: outputs are words no wider than it.
 fn words_are_registers(m: &Matrix, rule: AccumulatorRule) -> bool {
     m.out_format.bits() == 32 && rule.result_bits() >= 32
+}
+
+/// No product of an instruction's formats is greater.
+fn by_format(m: &Matrix) -> i64 {
+    128i64 << (m.right_format.bits() - 1)
+}
+
+/// Whether no register leaves its range, nor 32 bits, where no product is greater and none starts from more.
+fn safe(m: &Matrix, rule: AccumulatorRule, greatest: i64, start: u64) -> bool {
+    let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
+    bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
 }
 
 /// What is known of what an instruction goes on from.

@@ -12,7 +12,6 @@ use crate::machine::kernels::Kernels;
 /// Scratch of counts.
 #[derive(Debug, Default)]
 pub(super) struct Nonzero {
-    few: Vec<u8>,
     places: Vec<u32>,
     rows: Vec<u32>,
     windows: Vec<u32>,
@@ -55,9 +54,29 @@ impl Met {
         }
     }
 
+    /// Bytes of the frame that it is of: an image's, or all.
+    pub(super) fn image(&self) -> usize {
+        self.image
+    }
+
+    /// Counts how often codes of such images are not zero, of each place; in up to 255 images.
+    #[inline(always)]
+    pub(super) fn count(&self, layout: &Layout, images: &[u8], counts: &mut Vec<u8>) {
+        counts.clear();
+        counts.resize(self.places.len(), 0);
+        for image in images.chunks_exact(self.image) {
+            let mut rest = &mut counts[..];
+            for range in layout.frame.inside(self.image) {
+                let (counts, later) = rest.split_at_mut(range.len());
+                rest = later;
+                counts.iter_mut().zip(&image[range]).for_each(|(n, &b)| *n += u8::from(b != ZERO));
+            }
+        }
+    }
+
     /// The sum of what places meet, each as often as said, and none more often than `most`.
     #[inline(always)]
-    fn sum(&self, times: &[u8], most: usize) -> u64 {
+    pub(super) fn sum(&self, times: &[u8], most: usize) -> u64 {
         if self.few.is_empty() {
             return times.iter().zip(&self.places).map(|(&n, &met)| u64::from(n) * u64::from(met)).sum();
         }
@@ -96,27 +115,6 @@ fn met(layout: &Layout, right: &[u32]) -> Vec<u32> {
 }
 
 impl Nonzero {
-    /// Products over taps of the frame's codes with both operands not zero, given what its places meet.
-    #[inline(always)]
-    pub(super) fn of_taps(&mut self, layout: &Layout, left: &Left, met: &Met) -> u64 {
-        let mut total = 0;
-        // As many images as a byte counts.
-        for images in left.in_frame(layout).chunks(255 * met.image) {
-            self.few.clear();
-            self.few.resize(met.places.len(), 0);
-            for image in images.chunks_exact(met.image) {
-                let mut rest = &mut self.few[..];
-                for range in layout.frame.inside(met.image) {
-                    let (few, later) = rest.split_at_mut(range.len());
-                    rest = later;
-                    few.iter_mut().zip(&image[range]).for_each(|(n, &b)| *n += u8::from(b != ZERO));
-                }
-            }
-            total += met.sum(&self.few, images.len() / met.image);
-        }
-        total
-    }
-
     /// Products over positions of the frame's codes with both operands not zero; `right` counts those of each reduction index.
     #[inline(always)]
     pub(super) fn of_positions(

@@ -35,6 +35,8 @@ pub(super) struct Right {
     pub(super) woven: Lines,
     /// What [`Layout::winograd`] asks for.
     filtered: Weights,
+    /// [`Contents::right`](crate::program::Contents) of the codes, if that is known.
+    pub(super) content: Option<usize>,
     /// Whether panels and corrections are of these codes.
     is_packed: bool,
     /// Whether what [`Right::filter`] gives is.

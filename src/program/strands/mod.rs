@@ -10,6 +10,7 @@
 
 mod weave;
 
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use petgraph::algo::tarjan_scc;
@@ -28,6 +29,13 @@ pub struct Moved {
     pub writes: bool,
 }
 
+impl Moved {
+    /// Whether the two have a byte in common.
+    pub fn meets(&self, other: &Moved) -> bool {
+        self.bytes.start < other.bytes.end && other.bytes.start < self.bytes.end
+    }
+}
+
 /// Bytes of a scratchpad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -44,16 +52,37 @@ impl Place {
             && self.bytes.start < other.bytes.end
             && other.bytes.start < self.bytes.end
     }
+
+    /// Whether the other has all its bytes.
+    pub fn is_within(&self, other: &Place) -> bool {
+        let (own, others) = (&self.bytes, &other.bytes);
+        self.memory == other.memory && own.start >= others.start && own.end <= others.end
+    }
 }
 
-/// What a step writes in scratchpads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// From the first byte to behind the last of each run.
-    pub places: Vec<Place>,
+/// What a step touches in scratchpads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// What it reads, from the first byte to behind the last of each run.
+    pub reads: Vec<Place>,
+    /// What it writes, likewise.
+    pub writes: Vec<Place>,
+    /// Whether it writes every bit of that.
+    pub is_whole: bool,
     /// A number that steps have in common that put the same bits at the same places whenever they are executed; none where others
-    /// may not.
+    /// may not, or it is put once in all.
     pub put: Option<usize>,
+    /// What a matrix instruction over taps finds.
+    pub contents: Contents,
+}
+
+/// Numbers that steps have in common which find the same in an operand; none where that is not known, or no other step does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Contents {
+    /// Of the left one.
+    pub left: Option<usize>,
+    /// Of the right one.
+    pub right: Option<usize>,
 }
 
 /// Registers as a step sees them. Whatever a plan writes to a register is a number of its own, kept for those who read it, so a
@@ -88,6 +117,8 @@ pub struct Strand {
     pub once_ended: Vec<usize>,
     /// What its steps may read as it was before the plan.
     pub before: Vec<Place>,
+    /// The [family](Strands::families) that it is of.
+    pub family: Option<usize>,
     /// What is in a worker's scratchpads, when it has executed this strand, as the plan leaves it.
     pub left: Vec<Place>,
 }
@@ -96,8 +127,9 @@ pub struct Strand {
 #[derive(Debug)]
 pub struct Strands {
     strands: Vec<Strand>,
+    families: Vec<Vec<usize>>,
     moved: Vec<Option<Moved>>,
-    written: Vec<Written>,
+    touched: Vec<Touched>,
     registers: Vec<Renamed>,
     /// The steps after which what a step reads in registers is there.
     registers_after: Vec<Vec<usize>>,
@@ -120,19 +152,30 @@ impl Strands {
             dram_after,
             registers_after,
             moved,
-            written,
+            mut touched,
             registers,
             registers_left,
             numbers,
         } = weaver.finish();
         let members = merged(members, &dram_after, &registers_after);
-        let strands = linked(members, &dram_after, &registers_after);
+        let mut strands = linked(members, &dram_after, &registers_after);
+        only_where_met_again(&strands, &mut touched);
+        let families = families(&mut strands, &touched);
         let mut homes = vec![0; plan.steps.len()];
         for (number, strand) in strands.iter().enumerate() {
             strand.steps.iter().for_each(|&step| homes[step] = number);
         }
-        let mut strands =
-            Strands { strands, moved, written, registers, registers_after, registers_left, numbers, homes };
+        let mut strands = Strands {
+            strands,
+            families,
+            moved,
+            touched,
+            registers,
+            registers_after,
+            registers_left,
+            numbers,
+            homes,
+        };
         for (place, step) in before {
             strands.strands[strands.homes[step]].before.push(place);
         }
@@ -172,9 +215,14 @@ impl Strands {
         self.moved[step].as_ref()
     }
 
-    /// What a step writes in scratchpads.
-    pub fn written(&self, step: usize) -> &Written {
-        &self.written[step]
+    /// Strands that find the same left operands, all of them; of each family.
+    pub fn families(&self) -> &[Vec<usize>] {
+        &self.families
+    }
+
+    /// What a step touches in scratchpads.
+    pub fn touched(&self, step: usize) -> &Touched {
+        &self.touched[step]
     }
 
     /// Registers that a step reads and writes.
@@ -257,6 +305,33 @@ fn merged(
         steps
     });
     merged.collect()
+}
+
+/// Leaves out the numbers of what is put once in all.
+fn only_where_met_again(strands: &[Strand], touched: &mut [Touched]) {
+    let mut times = HashMap::<usize, usize>::new();
+    for put in strands.iter().flat_map(|strand| &strand.steps).filter_map(|&step| touched[step].put) {
+        *times.entry(put).or_default() += 1;
+    }
+    touched.iter_mut().for_each(|touched| touched.put = touched.put.filter(|put| times[put] > 1));
+}
+
+/// Strands that find the same left operands.
+fn families(strands: &mut [Strand], touched: &[Touched]) -> Vec<Vec<usize>> {
+    let mut of_lefts = BTreeMap::<Vec<usize>, Vec<usize>>::new();
+    for (number, strand) in strands.iter().enumerate() {
+        let mut lefts: Vec<usize> =
+            strand.steps.iter().filter_map(|&step| touched[step].contents.left).collect();
+        lefts.sort_unstable();
+        lefts.dedup();
+        of_lefts.entry(lefts).or_default().push(number);
+    }
+    of_lefts.remove(&Vec::new());
+    let families: Vec<Vec<usize>> = of_lefts.into_values().filter(|of| of.len() > 1).collect();
+    for (family, members) in families.iter().enumerate() {
+        members.iter().for_each(|&strand| strands[strand].family = Some(family));
+    }
+    families
 }
 
 /// Strands of these steps, and which come after which.

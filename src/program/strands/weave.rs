@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Moved, Place, Renamed, Written};
+use super::{Contents, Moved, Place, Renamed, Touched};
 use crate::isa::{Footprint, Instr, Memory, Registers};
 use crate::program::Plan;
 use crate::program::spans::Spans;
@@ -21,7 +21,7 @@ pub(super) struct Woven {
     /// The same of registers.
     pub(super) registers_after: Vec<Vec<usize>>,
     pub(super) moved: Vec<Option<Moved>>,
-    pub(super) written: Vec<Written>,
+    pub(super) touched: Vec<Touched>,
     pub(super) registers: Vec<Renamed>,
     /// The number that each register has in the end.
     pub(super) registers_left: [usize; Registers::COUNT],
@@ -90,9 +90,12 @@ pub(super) struct Weaver<'a> {
     dram_after: Vec<Vec<usize>>,
     registers_after: Vec<Vec<usize>>,
     moved: Vec<Option<Moved>>,
-    written: Vec<Written>,
+    touched: Vec<Touched>,
     /// What repeatable steps put, by the instruction and the steps that wrote what it reads.
     puts: HashMap<(Instr, Vec<usize>), usize>,
+    /// Contents of operands, by what was put where, and how many steps read them.
+    contents: HashMap<Vec<(Range<u64>, usize)>, usize>,
+    readers: Vec<usize>,
     registers: Vec<Renamed>,
     dram: Spans<Met>,
     scratchpads: [Spans<Held>; 4],
@@ -168,8 +171,10 @@ impl<'a> Weaver<'a> {
             dram_after: Vec::with_capacity(steps),
             registers_after: Vec::with_capacity(steps),
             moved: Vec::with_capacity(steps),
-            written: Vec::with_capacity(steps),
+            touched: Vec::with_capacity(steps),
             puts: HashMap::new(),
+            contents: HashMap::new(),
+            readers: Vec::new(),
             registers: Vec::with_capacity(steps),
             dram: Spans::default(),
             scratchpads: Default::default(),
@@ -193,12 +198,18 @@ impl<'a> Weaver<'a> {
         let instr = &self.plan.steps[step].instr;
         let footprint = Footprint::of(instr);
         let (mut dram_after, mut registers_after, mut moved) = (Vec::new(), Vec::new(), None);
+        let mut contents = Contents::default();
         for range in &footprint.reads {
             let bytes = range.first..range.end;
             if range.memory == Memory::Dram {
                 moved = Some(Moved { bytes: size(bytes.start)..size(bytes.end), writes: false });
                 self.dram.all(bytes).for_each(|met| met.read(step, &mut dram_after));
             } else {
+                match (instr, range.memory) {
+                    (Instr::MTaps(_), Memory::Operand) => contents.left = self.content(range.memory, &bytes),
+                    (Instr::MTaps(_), Memory::Weight) => contents.right = self.content(range.memory, &bytes),
+                    _ => {}
+                }
                 self.read(step, range.memory, bytes);
             }
         }
@@ -223,23 +234,51 @@ impl<'a> Weaver<'a> {
             after.sort_unstable();
             after.dedup();
         }
-        let written = self.written_by(step, &footprint, &dram_after);
-        self.written.push(written);
+        let touched = self.touched_by(step, &footprint, &dram_after);
+        self.touched.push(Touched { contents, ..touched });
         self.dram_after.push(dram_after);
         self.registers_after.push(registers_after);
         self.moved.push(moved);
         self.registers.push(registers);
     }
 
-    /// What a step writes in scratchpads, given the steps that wrote what it reads in DRAM.
-    fn written_by(&mut self, step: usize, footprint: &Footprint, dram_after: &[usize]) -> Written {
+    /// What a step touches in scratchpads, given the steps that wrote what it reads in DRAM.
+    fn touched_by(&mut self, step: usize, footprint: &Footprint, dram_after: &[usize]) -> Touched {
         let instr = self.plan.steps[step].instr;
-        let places = footprint.writes.iter().filter(|range| range.memory != Memory::Dram);
-        let places = places.map(|range| place(range.memory, &(range.first..range.end))).collect();
+        let places = |ranges: &[crate::isa::Range]| {
+            let ranges = ranges.iter().filter(|range| range.memory != Memory::Dram);
+            ranges.map(|range| place(range.memory, &(range.first..range.end))).collect()
+        };
         let known = self.puts.len();
         let put =
             is_repeatable(&instr).then(|| *self.puts.entry((instr, dram_after.to_vec())).or_insert(known));
-        Written { places, put }
+        Touched {
+            reads: places(&footprint.reads),
+            writes: places(&footprint.writes),
+            is_whole: is_whole(&instr),
+            put,
+            contents: Contents::default(),
+        }
+    }
+
+    /// The number of what a step finds in a scratchpad, where repeatable steps put all of it there.
+    fn content(&mut self, memory: Memory, bytes: &Range<u64>) -> Option<usize> {
+        let (mut pieces, mut covered) = (Vec::new(), bytes.start);
+        for (span, held) in self.scratchpads[memory.index()].meeting(bytes.clone()) {
+            let [writer] = held.writers[..] else { return None };
+            let put = self.touched[writer].put.filter(|_| held.whole && span.start <= covered)?;
+            covered = span.end;
+            pieces.push((span, put));
+        }
+        if covered < bytes.end {
+            return None;
+        }
+        let number = *self.contents.entry(pieces).or_insert(self.readers.len());
+        if number == self.readers.len() {
+            self.readers.push(0);
+        }
+        self.readers[number] += 1;
+        Some(number)
     }
 
     /// The numbers that a step finds in registers, and those that it puts there; the steps that these are of.
@@ -298,6 +337,12 @@ impl<'a> Weaver<'a> {
     }
 
     pub(super) fn finish(mut self) -> Woven {
+        // Those that one step reads alone nobody meets again.
+        for Touched { contents, .. } in &mut self.touched {
+            for content in [&mut contents.left, &mut contents.right] {
+                *content = content.filter(|&number| self.readers[number] > 1);
+            }
+        }
         // What is left of bytes that several steps wrote among is left where all of them are done.
         let mut left = Vec::new();
         for memory in Memory::SCRATCHPADS {
@@ -337,7 +382,7 @@ impl<'a> Weaver<'a> {
             dram_after: self.dram_after,
             registers_after: self.registers_after,
             moved: self.moved,
-            written: self.written,
+            touched: self.touched,
             registers: self.registers,
             registers_left: self.number_of,
             numbers: self.numbers.len(),
