@@ -112,7 +112,8 @@ pub(crate) fn window(
 /// A convolution, or an error through one, whose outputs in a row share taps; codes of few kinds, so that sums of two are bytes always,
 /// mostly or seldom.
 pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
-    let (images, out, taps) = (d.count(1, 3), [d.count(1, 5), d.count(2, 9)], [d.count(1, 4), d.count(2, 7)]);
+    let (images, out) = (d.count(1, 3), [d.count(1, 5), d.count(2, 9)]);
+    let taps = if d.one_in(3) { [3, 3] } else { [d.count(1, 4), d.count(2, 7)] };
     let (channels, columns) = (d.of(&[4, 8, 32, 68]), d.of(&[1, 16, 31, 64, 70]));
     let bits = d.of(&[2, 2, 3, 6]);
     let step_y = d.count(1, 2);
@@ -128,11 +129,19 @@ pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
     let (right_first, sign, [channel, column]) =
         if flipped { (all * columns - of_tap, -1, [1, channels]) } else { (0, 1, [columns, 1]) };
     let mut state = State::new([40_000, 140_000, 60_000, 0, 0], 1);
-    let [least, greatest, odd]: [i64; 3] =
-        d.of(&[[0, 127, 0], [-60, 60, 0], [-60, 60, 3000], [-128, 127, 0]]);
+    let [least, greatest, odd]: [i64; 3] = d.of(&[
+        [0, 127, 0],
+        [0, 60, 0],
+        [0, 50, 60],
+        [-30, 30, 0],
+        [-60, 60, 0],
+        [-30, 30, 60],
+        [-60, 60, 3000],
+        [-128, 127, 0],
+    ]);
     for byte in state.memory_mut(Memory::Operand) {
         let is_odd = odd > 0 && d.one_in(odd.unsigned_abs());
-        let (least, greatest) = if is_odd { (-128, 127) } else { (least, greatest) };
+        let (least, greatest) = if is_odd { (least.signum() * 128, 127) } else { (least, greatest) };
         *byte = i8::try_from(d.within(least, greatest)).unwrap().cast_unsigned();
     }
     for memory in [Memory::Weight, Memory::Accumulator] {

@@ -42,5 +42,8 @@ pub(super) use product::{
 };
 pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
-pub(super) use winograd::{Filtering, FilteringOperands, For, Mixing, Pair, Pairs, Rows};
+pub(super) use winograd::{
+    Filtering, FilteringOperands, For, Image, Mixing, PRODUCTS, Pair, Pairs, Rows, Square, SquareInputs,
+    SquareOperands, Squares, TIMES, WHOM, added,
+};
 pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};

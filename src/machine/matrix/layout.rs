@@ -45,6 +45,8 @@ pub(super) struct Layout {
     woven: OnceLock<Option<Ways>>,
     /// [`Layout::winograd`], once it was asked for.
     winograd: OnceLock<Option<winograd::Way>>,
+    /// [`Layout::squares`], once it was asked for.
+    squares: OnceLock<Option<winograd::SquareWay>>,
 }
 
 /// Taps of numbers `first..first + count` as `(tap_row, tap_col, first channel, channels)`.
@@ -112,6 +114,7 @@ impl Layout {
             turn,
             woven: OnceLock::new(),
             winograd: OnceLock::new(),
+            squares: OnceLock::new(),
         })
     }
 
@@ -127,6 +130,16 @@ impl Layout {
         let of = || winograd::of(&self.m, &self.frame, self.shape.products());
         let filters = !self.positions_reduced && kernels.filters();
         self.winograd.get_or_init(|| filters.then(of).flatten()).as_ref()
+    }
+
+    /// How the product is done for squares of outputs; none where it is not, or pairs do as well.
+    pub(super) fn squares(&self, kernels: Kernels) -> Option<&winograd::SquareWay> {
+        let of = || {
+            let products = self.winograd(kernels).map_or(self.shape.products(), winograd::Way::products);
+            winograd::squares_of(&self.m, &self.frame, products)
+        };
+        let squares = !self.positions_reduced && kernels.has_squares();
+        self.squares.get_or_init(|| squares.then(of).flatten()).as_ref()
     }
 
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.

@@ -2,13 +2,17 @@
 //!
 //! Every instruction brings codes of its own, so all are laid out in the same place, which stays in the caches.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
 use super::nonzero::Met;
-use super::winograd::{Inputs, Way};
-use crate::machine::kernels::{Kernels, Lines, TURN_SLACK, Woven};
+use super::winograd::{Inputs, SquareWay, Way};
+use crate::machine::kernels::{Kernels, Lines, SquareInputs, TURN_SLACK, Woven};
+
+/// Left operands that are not tried where too many of one's inputs are no bytes.
+const PAUSE: u32 = 63;
 
 /// The left operand of the instruction that is executed.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Left {
     pub(super) woven: Lines,
     /// What [`Layout::winograd`] asks for.
     pub(super) inputs: Inputs,
+    /// What [`Layout::squares`] asks for.
+    pub(super) squares: SquareInputs,
     /// Sums of magnitudes of all codes before each grain ([`Layout::grain`]) as the shape has them, and of squares in the upper half:
     /// no row's sums leave theirs, and what others carry from half to half differences do not have.
     norms: Vec<u64>,
@@ -32,6 +38,8 @@ pub(super) struct Left {
     pub(super) content: Option<(usize, usize)>,
     /// What [`Left::mix`] came to, of these codes.
     mixed: Option<bool>,
+    /// The same of [`Left::square`].
+    squared: Option<bool>,
     /// How many codes of a place are not zero, in up to 255 images; whether they are counted.
     nonzero: Vec<u8>,
     counted: bool,
@@ -53,7 +61,7 @@ impl Left {
             self.padded = Some(alike);
         }
         self.natural = frame.fill(codes, &mut self.frame[..frame.len()]);
-        (self.content, self.mixed) = (None, None);
+        (self.content, self.mixed, self.squared) = (None, None, None);
         self.counted = false;
     }
 
@@ -87,6 +95,29 @@ impl Left {
             .unwrap_or_else(|| self.inputs.take(kernels, way, &layout.frame, (codes, self.natural)));
         self.mixed = Some(mixed);
         mixed
+    }
+
+    /// Makes inputs of squares of outputs of what was taken; false where too many are no bytes. Where that is so, so many left operands
+    /// of the instruction that come next are taken to be likewise.
+    #[inline(always)]
+    pub(super) fn square(
+        &mut self,
+        kernels: Kernels,
+        way: &SquareWay,
+        layout: &Layout,
+        pause: &Cell<u32>,
+    ) -> bool {
+        if let Some(squared) = self.squared {
+            return squared;
+        }
+        let paused = pause.get().checked_sub(1);
+        let squared = paused.is_none() && {
+            let codes = (&self.frame[..layout.frame.len()], self.natural);
+            way.mix(kernels, &layout.frame, codes, &mut self.squares)
+        };
+        pause.set(if squared { 0 } else { paused.unwrap_or(PAUSE) });
+        self.squared = Some(squared);
+        squared
     }
 
     /// Takes codes from memory woven, and not in the frame.

@@ -19,6 +19,7 @@ mod wide;
 mod winograd;
 mod woven;
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
@@ -87,6 +88,8 @@ struct Prepared {
     right: usize,
     /// Whose frames are alike.
     frame: usize,
+    /// How many left operands are not tried to be squares' inputs.
+    pause: Cell<u32>,
 }
 
 /// An instruction that was met, and whether positions are reduced.
@@ -238,7 +241,7 @@ impl Array {
         let frames = self.frame_of.len();
         let any = Matrix { right: anywhere(m.right), ..any };
         let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
-        self.prepared.push(Prepared { layout, right, frame });
+        self.prepared.push(Prepared { layout, right, frame, pause: Cell::new(0) });
         self.number_of.insert(Key(*m, positions_reduced), self.last);
         Some(self.last)
     }
@@ -260,7 +263,7 @@ impl Array {
         contents: Contents,
         state: &mut State,
     ) -> Result<Outcome, Fault> {
-        let Prepared { layout, right, frame } = &self.prepared[number];
+        let Prepared { layout, right, frame, pause } = &self.prepared[number];
         let known_left = self.left_of(*frame, contents.left);
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
         // What others meet again is kept beside what was taken last.
@@ -307,8 +310,11 @@ impl Array {
                 left.content = contents.left.map(|content| (*frame, content));
             }
         }
-        let paired =
-            layout.winograd(kernels).filter(|way| compiled!(kernels, left.mix(kernels, way, layout)));
+        let squared = layout
+            .squares(kernels)
+            .filter(|way| compiled!(kernels, left.square(kernels, way, layout, pause)));
+        let paired = layout.winograd(kernels).filter(|_| squared.is_none());
+        let paired = paired.filter(|way| compiled!(kernels, left.mix(kernels, way, layout)));
         let greatest = if by_format {
             greatest_format
         } else {
@@ -338,6 +344,8 @@ impl Array {
         };
         let extremes = if let Some(shape) = woven {
             kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
+        } else if let Some(way) = squared {
+            compiled!(kernels, way.product(kernels, layout, (left, right), out, accumulate))
         } else if let Some(way) = paired {
             compiled!(kernels, way.product(kernels, layout, (left, right), out, accumulate))
         } else {

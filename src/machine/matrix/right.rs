@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::layout::Layout;
 use super::nonzero::Met;
 use super::size;
-use super::winograd::{Way, Weights};
+use super::winograd::{SquareWay, SquareWeights, Way, Weights};
 use super::woven::Ways;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
@@ -35,12 +35,16 @@ pub(super) struct Right {
     pub(super) woven: Lines,
     /// What [`Layout::winograd`] asks for.
     filtered: Weights,
+    /// What [`Layout::squares`] asks for.
+    squared: SquareWeights,
     /// [`Contents::right`](crate::program::Contents) of the codes, if that is known.
     pub(super) content: Option<usize>,
     /// Whether panels and corrections are of these codes.
     is_packed: bool,
     /// Whether what [`Right::filter`] gives is.
     is_filtered: bool,
+    /// Whether what [`Right::square`] gives is.
+    is_squared: bool,
     /// Whether what is woven is of these codes, and if so whether [pooled](Ways::pooled).
     woven_pooled: Option<bool>,
 }
@@ -66,7 +70,7 @@ impl Right {
         }
         self.stepped.clear();
         self.met.clear();
-        (self.is_packed, self.is_filtered, self.woven_pooled) = (false, false, None);
+        (self.is_packed, self.is_filtered, self.is_squared, self.woven_pooled) = (false, false, false, None);
         self.unpack(m.right_format, bytes, count);
         self.count_nonzero(kernels, layout);
     }
@@ -110,6 +114,16 @@ impl Right {
             self.is_filtered = true;
         }
         &self.filtered
+    }
+
+    /// Lays them out as products for squares of outputs have them.
+    #[inline(always)]
+    pub(super) fn square(&mut self, kernels: Kernels, layout: &Layout, way: &SquareWay) -> &SquareWeights {
+        if !self.is_squared {
+            self.squared.take(kernels, way, &layout.m, (&self.codes, &layout.right_of));
+            self.is_squared = true;
+        }
+        &self.squared
     }
 
     /// What places of the frame meet, over taps.

@@ -5,10 +5,17 @@
 
 #[cfg(target_arch = "x86_64")]
 mod inputs;
+mod square;
+#[cfg(target_arch = "x86_64")]
+mod square_vnni;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use std::ops::Range;
+
+pub(in crate::machine) use square::{
+    Image, PRODUCTS, Square, SquareInputs, SquareOperands, Squares, TIMES, WHOM, added,
+};
 
 use super::product::{Extremes, GROUP, LANES, Out, PANELS_SLACK, Segment, Target};
 use super::{Extension, Kernels};

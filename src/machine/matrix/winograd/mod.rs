@@ -3,6 +3,7 @@
 //! and meets sums of weights.
 
 mod inputs;
+mod square;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::machine::kernels::{
     Extremes, Filtering, FilteringOperands, For, GROUP, Kernels, Mixing, Pair, Pairs, Segment,
 };
 pub(super) use inputs::Inputs;
+pub(super) use square::{SquareWay, SquareWeights, of as squares_of};
 pub(super) use weights::Weights;
 
 /// Bits of weights whose sums, three of them or two of them twice, are bytes.
@@ -85,10 +87,8 @@ struct Taps {
 /// not a column apart or axes are widened, where weights are wide, and where it would not save products of `products`.
 pub(super) fn of(m: &Matrix, frame: &Frame, products: usize) -> Option<Way> {
     let at = frame.covered;
-    let is_box = at.images.count * at.rows.count * at.columns.count == size(m.rows);
-    let apart = [m.step_x, m.dilate_x, m.dilate_y, m.widen_x, m.widen_y];
     let narrow = m.right_format.bits() <= MOST_BITS && (m.column_stride == 1 || m.right_stride_2 == 1);
-    if !is_box || apart != [1; 5] || !narrow || at.columns.count < 2 || at.tap_columns.count < 2 {
+    if !of_box(m, frame) || !narrow || at.columns.count < 2 || at.tap_columns.count < 2 {
         return None;
     }
     let mut planner = Planner { m, frame, inputs: Vec::new(), units: Vec::new() };
@@ -98,6 +98,13 @@ pub(super) fn of(m: &Matrix, frame: &Frame, products: usize) -> Option<Way> {
     let way = planner.way();
     let pays = way.filtering.products() * 10 <= products * TENTHS;
     (pays && way.bytes(frame) <= MOST_BYTES).then_some(way)
+}
+
+/// Whether positions are a box, whose columns, as those of taps, are one apart, and rows of taps too.
+fn of_box(m: &Matrix, frame: &Frame) -> bool {
+    let at = frame.covered;
+    let is_box = at.images.count * at.rows.count * at.columns.count == size(m.rows);
+    is_box && [m.step_x, m.dilate_x, m.dilate_y, m.widen_x, m.widen_y] == [1; 5]
 }
 
 /// Taps by rows, as many side by side as have the same channels; none where channels are no whole groups.
@@ -273,6 +280,11 @@ impl Planner<'_> {
 }
 
 impl Way {
+    /// Products that are done.
+    pub(super) fn products(&self) -> usize {
+        self.filtering.products()
+    }
+
     /// Bytes of all inputs of a frame.
     fn bytes(&self, frame: &Frame) -> usize {
         let of_image = self.inputs_of.len() * self.inputs.len() * frame.rows * frame.channels();

@@ -31,39 +31,8 @@ impl Weights {
         m: &Matrix,
         (codes, right_of): (&[u8], &[usize]),
     ) {
-        let columns = size(m.columns);
-        let length = way.filtering.groups() * GROUP;
-        // Where columns lie side by side, rows of them; else rows of reduction indices.
-        let by_rows = m.column_stride == 1;
-        let row = if by_rows { columns } else { length };
-        let mut sums = vec![0; length * columns + MAX_REGISTERS * LANES];
-        let mut index = 0;
-        for unit in &way.units {
-            let count = unit.channels.len();
-            for &(first, times) in &unit.weights {
-                if by_rows {
-                    for (to, &from) in
-                        sums[index * row..].chunks_exact_mut(row).zip(&right_of[first..][..count])
-                    {
-                        add(&codes[from..][..row], times, to);
-                    }
-                } else {
-                    let mut from = right_of[first];
-                    let step = isize::try_from(m.column_stride).unwrap_or(0);
-                    for to in sums[..length * columns].chunks_exact_mut(row) {
-                        add(&codes[from..][..count], times, &mut to[index..][..count]);
-                        from = from.wrapping_add_signed(step);
-                    }
-                }
-            }
-            index += count;
-        }
-        let runs: Vec<usize> = way.units.iter().map(|unit| unit.channels.len()).collect();
-        let stride = if by_rows { 1 } else { i64::try_from(row).unwrap_or(i64::MAX) };
-        let step = if by_rows { row } else { 1 };
-        let indices: Vec<usize> = (0..length).map(|index| index * step).collect();
-        let codes = Codes { codes: &sums, indices: &indices, runs: &runs, columns, stride };
-        codes.pack(kernels, way.filtering.groups(), &mut self.panels);
+        let sums: Vec<_> = way.units.iter().map(|u| (u.channels.len(), u.weights.clone())).collect();
+        pack_sums(kernels, m, (codes, right_of), &sums, &mut self.panels);
         self.correct(kernels, way);
     }
 
@@ -94,6 +63,48 @@ impl Weights {
             }
         }
     }
+}
+
+/// Packs sums of weights: of how many channels each is, and of which taps, by the reduction index of their first channel, how often.
+#[inline(always)]
+pub(super) fn pack_sums(
+    kernels: Kernels,
+    m: &Matrix,
+    (codes, right_of): (&[u8], &[usize]),
+    sums: &[(usize, Vec<(usize, i8)>)],
+    panels: &mut Lines,
+) {
+    let columns = size(m.columns);
+    let runs: Vec<usize> = sums.iter().map(|(channels, _)| *channels).collect();
+    let length = runs.iter().sum();
+    // Where columns lie side by side, rows of them; else rows of reduction indices.
+    let by_rows = m.column_stride == 1;
+    let row = if by_rows { columns } else { length };
+    let mut summed = vec![0; length * columns + MAX_REGISTERS * LANES];
+    let mut index = 0;
+    for (count, weights) in sums {
+        for &(first, times) in weights {
+            if by_rows {
+                let rows = summed[index * row..].chunks_exact_mut(row);
+                for (to, &from) in rows.zip(&right_of[first..][..*count]) {
+                    add(&codes[from..][..row], times, to);
+                }
+            } else {
+                let mut from = right_of[first];
+                let step = isize::try_from(m.column_stride).unwrap_or(0);
+                for to in summed[..length * columns].chunks_exact_mut(row) {
+                    add(&codes[from..][..*count], times, &mut to[index..][..*count]);
+                    from = from.wrapping_add_signed(step);
+                }
+            }
+        }
+        index += count;
+    }
+    let stride = if by_rows { 1 } else { i64::try_from(row).unwrap_or(i64::MAX) };
+    let step = if by_rows { row } else { 1 };
+    let indices: Vec<usize> = (0..length).map(|index| index * step).collect();
+    let codes = Codes { codes: &summed, indices: &indices, runs: &runs, columns, stride };
+    codes.pack(kernels, length / GROUP, panels);
 }
 
 /// Adds weights so many times.

@@ -1,0 +1,214 @@
+//! Products whose outputs come in squares, two in a row and two below: minimal filtering along both, `F(2×2, 3×3)`, sixteen products in
+//! place of thirty-six. Inputs are sums and differences of four codes, too many of which are no bytes to be made up for one by one:
+//! those stand clamped, and what they lack is bytes again, multiplied after them. Sums come out eightfold.
+
+use super::super::product::{Extremes, GROUP, LANES, Out, PANELS_SLACK, Target};
+use super::super::{Extension, Kernels};
+use super::For;
+
+/// Products of a square of outputs.
+pub(in crate::machine) const PRODUCTS: usize = 16;
+/// What outputs come to by such products.
+pub(in crate::machine) const TIMES: i32 = 8;
+
+/// For whom each of them is, of rows and of columns, in the order in which they are done; weights of the last four are taken twice.
+pub(in crate::machine) const WHOM: [[For; 2]; PRODUCTS] = {
+    const ONE: [For; 2] = [For::Both, For::Opposed];
+    const TWO: [For; 2] = [For::First, For::Second];
+    let phases = [[ONE, ONE], [ONE, TWO], [TWO, TWO], [TWO, ONE]];
+    let mut whom = [[For::Both; 2]; PRODUCTS];
+    let mut number = 0;
+    while number < PRODUCTS {
+        let [rows, columns] = phases[number / 4];
+        whom[number] = [rows[number / 2 % 2], columns[number % 2]];
+        number += 1;
+    }
+    whom
+};
+
+/// A square of outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::machine) struct Square {
+    /// Which row of the output its first is; the next in its row is the next.
+    pub(in crate::machine) row: usize,
+    /// Whether it has a second row, and a second column.
+    pub(in crate::machine) whole: [bool; 2],
+}
+
+/// All of such a product that does not depend on data, checked once. The left operand has `[square][product][channel]`.
+#[derive(Debug)]
+pub(in crate::machine) struct Squares {
+    squares: Vec<Square>,
+    /// Outputs from one row of a square to the next.
+    below: usize,
+    channels: usize,
+    columns: usize,
+    rows: usize,
+}
+
+impl Squares {
+    /// A product of so many columns over so many channels, which are whole groups.
+    pub(in crate::machine) fn new(
+        squares: Vec<Square>,
+        below: usize,
+        [channels, columns]: [usize; 2],
+    ) -> Squares {
+        let last = |s: &Square| s.row + usize::from(s.whole[0]) * below + usize::from(s.whole[1]);
+        let rows = squares.iter().map(|s| last(s) + 1).max().unwrap_or(0);
+        Squares { squares, below, channels: channels / GROUP * GROUP, columns, rows }
+    }
+
+    /// How many squares there are.
+    pub(in crate::machine) fn count(&self) -> usize {
+        self.squares.len()
+    }
+
+    /// Groups of a product.
+    pub(in crate::machine) fn groups(&self) -> usize {
+        self.channels / GROUP
+    }
+
+    /// Registers of all columns.
+    pub(in crate::machine) fn registers(&self) -> usize {
+        self.columns.div_ceil(LANES)
+    }
+
+    /// Bytes of the left operand.
+    pub(in crate::machine) fn bytes(&self) -> usize {
+        self.squares.len() * PRODUCTS * self.channels
+    }
+
+    /// Products that are done, groups of them by registers.
+    pub(in crate::machine) fn products(&self) -> usize {
+        self.squares.len() * PRODUCTS * self.groups() * self.registers()
+    }
+}
+
+/// What four inputs lack, or have too much, since they stand clamped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::machine) struct Rest {
+    pub(in crate::machine) group: u32,
+    pub(in crate::machine) lack: [u8; GROUP],
+    pub(in crate::machine) excess: [u8; GROUP],
+}
+
+/// Inputs of squares.
+#[derive(Debug, Default)]
+pub(in crate::machine) struct SquareInputs {
+    pub(in crate::machine) bytes: super::super::Lines,
+    /// What those lack that stand clamped, product by product.
+    pub(in crate::machine) rests: Vec<Rest>,
+    /// Where the rests of each square's products begin; one more is where they end.
+    pub(in crate::machine) first_rest: Vec<u32>,
+}
+
+/// The codes of an image, plus 128, of which squares are made: columns of `channels` codes in rows of `row` bytes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct Image<'a> {
+    pub(in crate::machine) codes: &'a [u8],
+    pub(in crate::machine) rows: usize,
+    pub(in crate::machine) columns: usize,
+    pub(in crate::machine) channels: usize,
+    /// Whether none is negative.
+    pub(in crate::machine) natural: bool,
+}
+
+/// The operands of such a product.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::machine) struct SquareOperands<'a> {
+    pub(in crate::machine) left: &'a SquareInputs,
+    /// As [`super::super::Operands`] has them, groups of one product after those of another.
+    pub(in crate::machine) panels: &'a [u8],
+    /// For each of four outputs and each column (whole registers): by how much eight times the sum is too great.
+    pub(in crate::machine) corrections: &'a [i32],
+}
+
+/// How much is added to an input so that it is unsigned.
+pub(in crate::machine) fn added(whom: [For; 2], natural: bool) -> i32 {
+    if natural && whom == [For::Both; 2] { 0 } else { 128 }
+}
+
+impl Kernels {
+    /// Whether it has products of squares of outputs, and they pay.
+    pub(in crate::machine) fn has_squares(self) -> bool {
+        self.extension() == Extension::Avx512Vnni
+    }
+
+    /// Adds the inputs of an image's squares, from number `first` on, `[row][column]` of them.
+    ///
+    /// # Panics
+    /// When the image or the inputs are shorter than that needs, or the extension has no such products.
+    pub(in crate::machine) fn mix_squares(
+        self,
+        image: Image<'_>,
+        [down, across]: [usize; 2],
+        first: usize,
+        inputs: &mut SquareInputs,
+    ) {
+        assert!(self.has_squares() && image.channels.is_multiple_of(GROUP));
+        assert!(image.rows >= 3 && image.columns >= 3, "no square fits");
+        assert!(image.codes.len() >= image.rows * image.columns * image.channels, "a code leaves the image");
+        assert!(
+            inputs.bytes.len() >= (first + down * across) * PRODUCTS * image.channels,
+            "a square leaves the inputs"
+        );
+        // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            super::square_vnni::mix(image, [down, across], first, inputs);
+        }
+    }
+
+    /// An eighth of what is summed for each output and column, less corrections: little-endian words in rows of `row_bytes` bytes;
+    /// with `accumulate` added to what is there. Returns the sums' extremes.
+    ///
+    /// # Panics
+    /// When an operand or the output is shorter than the shape needs, or the extension has no such products.
+    pub(in crate::machine) fn square_product(
+        self,
+        shape: &Squares,
+        operands: SquareOperands<'_>,
+        (out, row_bytes): (&mut [u8], usize),
+        accumulate: bool,
+    ) -> Extremes {
+        let lanes = shape.registers() * LANES;
+        let left = operands.left;
+        assert!(self.has_squares());
+        assert!(left.bytes.len() >= shape.bytes(), "a square leaves the left operand");
+        assert!(left.first_rest.len() > shape.count() * PRODUCTS, "a square without rests");
+        assert!(left.first_rest.is_sorted(), "rests are in no order");
+        let last = left.first_rest.last().map_or(0, |&last| usize::try_from(last).unwrap_or(usize::MAX));
+        assert!(left.rests.len() >= last, "a rest leaves the rests");
+        let groups = u32::try_from(shape.groups()).unwrap_or(0);
+        assert!(left.rests.iter().all(|rest| rest.group < groups), "a rest leaves its product");
+        assert!(
+            operands.panels.len() >= PRODUCTS * shape.channels * lanes + PANELS_SLACK,
+            "a square leaves the panels"
+        );
+        assert!(operands.corrections.len() >= 4 * lanes, "an output without corrections");
+        assert!(
+            out.len() + row_bytes >= shape.rows * row_bytes + 4 * shape.columns,
+            "a row leaves the output"
+        );
+        let target = Target { out: Out::new(out), row_bytes, accumulate };
+        let mut extremes = Extremes::default();
+        // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            super::square_vnni::product(shape, operands, &target, &mut extremes);
+        }
+        extremes
+    }
+}
+
+impl Squares {
+    /// The squares, and how many outputs a row of one is before the next.
+    pub(super) fn all(&self) -> (&[Square], usize) {
+        (&self.squares, self.below)
+    }
+
+    /// Channels and columns.
+    pub(super) fn extents(&self) -> [usize; 2] {
+        [self.channels, self.columns]
+    }
+}

@@ -1,0 +1,394 @@
+//! Products of squares of outputs by VNNI: four sums are kept for each register of columns. They begin as what is for both outputs and
+//! what one gets subtracted, along rows and columns; adding and subtracting makes them the outputs' along columns, then along rows, then
+//! twice the former along columns again, so every product finds sums that are its own.
+
+use std::arch::x86_64::{
+    __m512i, _mm256_mask_storeu_epi8, _mm256_maskz_loadu_epi8, _mm256_storeu_si256, _mm512_add_epi16,
+    _mm512_add_epi32, _mm512_cmpgt_epi16_mask, _mm512_cmpgt_epu16_mask, _mm512_cvtepu8_epi16,
+    _mm512_cvtusepi16_epi8, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_maskz_add_epi16,
+    _mm512_maskz_sub_epi16, _mm512_max_epi16, _mm512_or_si512, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_srai_epi32, _mm512_sub_epi16, _mm512_sub_epi32,
+};
+
+use super::For;
+use super::square::{Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added};
+use crate::machine::kernels::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Target};
+use crate::machine::kernels::sums::{Columns, Held};
+use crate::machine::kernels::vnni::{REGISTER, panels};
+
+/// Codes that are mixed at once.
+const AT_ONCE: usize = 32;
+
+/// The sums of `R` squares' first, or other, outputs.
+type Sums<const R: usize, const V: usize> = [[__m512i; V]; R];
+
+/// [`super::Kernels::square_product`].
+///
+/// # Safety
+/// The processor has the features; the operands and the output hold all that the shape reaches; nobody else has the output's bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+pub(super) unsafe fn product(
+    shape: &Squares,
+    operands: SquareOperands<'_>,
+    target: &Target<'_>,
+    extremes: &mut Extremes,
+) {
+    let mut held = Held::new();
+    let (squares, _) = shape.all();
+    for panel in panels(shape.registers(), PRODUCTS * shape.groups()) {
+        for first in (0..panel.registers).step_by(2) {
+            let column = panel.column + first * LANES;
+            // SAFETY: a panel lies in the panels.
+            let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
+            let of = Of { shape, operands, target, column, right, step: panel.registers * REGISTER };
+            for (number, squares) in (0..).step_by(3).zip(squares.chunks(3)) {
+                // SAFETY: what the caller proved holds for every square and panel.
+                unsafe {
+                    match (squares.len(), panel.registers - first) {
+                        (1, 1) => of.tile::<1, 1>(number, squares, &mut held),
+                        (2, 1) => of.tile::<2, 1>(number, squares, &mut held),
+                        (_, 1) => of.tile::<3, 1>(number, squares, &mut held),
+                        (1, _) => of.tile::<1, 2>(number, squares, &mut held),
+                        (2, _) => of.tile::<2, 2>(number, squares, &mut held),
+                        _ => of.tile::<3, 2>(number, squares, &mut held),
+                    }
+                }
+            }
+        }
+    }
+    held.write(extremes);
+}
+
+/// Some columns of a panel.
+struct Of<'a> {
+    shape: &'a Squares,
+    operands: SquareOperands<'a>,
+    target: &'a Target<'a>,
+    column: usize,
+    /// Their codes of the panel's first group.
+    right: *const u8,
+    /// Bytes from group to group.
+    step: usize,
+}
+
+impl Of<'_> {
+    /// `R` squares from number `first` on, and `V` registers of columns.
+    ///
+    /// # Safety
+    /// As [`product`]; there are `R` squares.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+    unsafe fn tile<const R: usize, const V: usize>(&self, first: usize, squares: &[Square], held: &mut Held) {
+        let zero = [[_mm512_setzero_si512(); V]; R];
+        let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.join_four(first, 0, [&mut a, &mut b, &mut c, &mut d]);
+        }
+        exchange(&mut a, &mut b);
+        exchange(&mut c, &mut d);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.join_four(first, 4, [&mut a, &mut b, &mut c, &mut d]);
+        }
+        exchange(&mut a, &mut c);
+        exchange(&mut b, &mut d);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.join_four(first, 8, [&mut a, &mut b, &mut c, &mut d]);
+        }
+        exchange(&mut a, &mut b);
+        exchange(&mut c, &mut d);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.join_four(first, 12, [&mut a, &mut b, &mut c, &mut d]);
+        }
+        exchange(&mut a, &mut b);
+        exchange(&mut c, &mut d);
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.put::<0, R, V>(squares, &a, held);
+            self.put::<1, R, V>(squares, &b, held);
+            self.put::<2, R, V>(squares, &c, held);
+            self.put::<3, R, V>(squares, &d, held);
+        }
+    }
+
+    /// Joins four products from number `product` on, each to sums of its own.
+    ///
+    /// # Safety
+    /// As [`Of::tile`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn join_four<const R: usize, const V: usize>(
+        &self,
+        first: usize,
+        product: usize,
+        sums: [&mut Sums<R, V>; 4],
+    ) {
+        let ([channels, _], groups) = (self.shape.extents(), self.shape.groups());
+        let inputs = self.operands.left.bytes.as_ptr();
+        for (product, sums) in (product..).zip(sums) {
+            let panel = self.right.wrapping_add(product * groups * self.step);
+            let place = |r| ((first + r) * PRODUCTS + product) * channels;
+            let rows = std::array::from_fn(|r| inputs.wrapping_add(place(r)));
+            // SAFETY: the panel holds these registers for each group of each product, and squares four bytes.
+            unsafe { join(rows, (panel, self.step), groups, sums) };
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let rests = self.rests(first + r, product);
+                if !rests.is_empty() {
+                    // SAFETY: rests are of groups that there are.
+                    *sums = unsafe { add_rests(rests, panel, self.step, *sums) };
+                }
+            }
+        }
+    }
+
+    /// What inputs of a square's product lack.
+    #[inline]
+    fn rests(&self, square: usize, product: usize) -> &[Rest] {
+        let SquareInputs { rests, first_rest, .. } = self.operands.left;
+        let at = square * PRODUCTS + product;
+        &rests[first_rest[at] as usize..first_rest[at + 1] as usize]
+    }
+
+    /// Puts the sums of one output of squares.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+    unsafe fn put<const OUTPUT: usize, const R: usize, const V: usize>(
+        &self,
+        squares: &[Square],
+        sums: &Sums<R, V>,
+        held: &mut Held,
+    ) {
+        let ((_, below), [_, all_columns]) = (self.shape.all(), self.shape.extents());
+        let lanes = self.shape.registers() * LANES;
+        for v in 0..V {
+            let column = self.column + v * LANES;
+            let correction = &self.operands.corrections[OUTPUT * lanes + column..][..LANES];
+            // SAFETY: a register's lanes.
+            let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
+            let columns = Columns::uncorrected(column, all_columns);
+            for (square, sums) in squares.iter().zip(sums) {
+                if (OUTPUT / 2 == 0 || square.whole[0]) && (OUTPUT % 2 == 0 || square.whole[1]) {
+                    let row = square.row + OUTPUT / 2 * below + OUTPUT % 2;
+                    let sums = _mm512_srai_epi32::<3>(_mm512_sub_epi32(sums[v], correction));
+                    // SAFETY: as the caller proved; the row is the caller's.
+                    unsafe { columns.put(self.target, row, sums, held) };
+                }
+            }
+        }
+    }
+}
+
+/// Joins the products of so many groups to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group
+/// to group.
+///
+/// # Safety
+/// The processor has the features; rows and the panel hold codes for so many groups.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn join<const R: usize, const V: usize>(
+    rows: [*const u8; R],
+    (panel, step): (*const u8, usize),
+    groups: usize,
+    sums: &mut Sums<R, V>,
+) {
+    // What is lent may be anywhere: the loop would store every sum.
+    let mut own = *sums;
+    let mut right = panel;
+    for group in 0..groups {
+        // SAFETY: the caller's promise.
+        let codes: [__m512i; V] =
+            std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
+        for (row, sums) in rows.iter().zip(own.iter_mut()) {
+            // SAFETY: the same.
+            let four = unsafe { row.add(GROUP * group).cast::<i32>().read_unaligned() };
+            let four = _mm512_set1_epi32(four);
+            for (sum, codes) in sums.iter_mut().zip(codes) {
+                *sum = _mm512_dpbusd_epi32(*sum, four, codes);
+            }
+        }
+        right = right.wrapping_add(step);
+    }
+    *sums = own;
+}
+
+/// Makes two sums their sum and the first less the second.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn exchange<const R: usize, const V: usize>(first: &mut Sums<R, V>, second: &mut Sums<R, V>) {
+    for (first, second) in first.iter_mut().flatten().zip(second.iter_mut().flatten()) {
+        (*first, *second) = (_mm512_add_epi32(*first, *second), _mm512_sub_epi32(*first, *second));
+    }
+}
+
+/// A square's sums, and what inputs of a product lack joined to them: as values, for sums that are lent are kept in memory.
+///
+/// # Safety
+/// The processor has the features; the panel holds the groups, `step` bytes apart.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn add_rests<const V: usize>(
+    rests: &[Rest],
+    right: *const u8,
+    step: usize,
+    mut sums: [__m512i; V],
+) -> [__m512i; V] {
+    for rest in rests {
+        let at = right.wrapping_add(rest.group as usize * step);
+        let [lack, excess] = [rest.lack, rest.excess].map(|four| _mm512_set1_epi32(i32::from_le_bytes(four)));
+        for (v, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            let codes = unsafe { _mm512_loadu_si512(at.add(REGISTER * v).cast()) };
+            let less = _mm512_dpbusd_epi32(_mm512_setzero_si512(), excess, codes);
+            *sum = _mm512_sub_epi32(_mm512_dpbusd_epi32(*sum, lack, codes), less);
+        }
+    }
+    sums
+}
+
+/// [`super::Kernels::mix_squares`].
+///
+/// # Safety
+/// The processor has the features; the image and the inputs are as long as that needs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) unsafe fn mix(
+    image: Image<'_>,
+    [down, across]: [usize; 2],
+    first: usize,
+    inputs: &mut SquareInputs,
+) {
+    let Image { codes, rows, columns, channels, natural } = image;
+    let mut found = Vec::new();
+    for square in 0..down * across {
+        let (y, x) = (2 * (square / across), 2 * (square % across));
+        // A square that is not whole may leave the image: what is there no output meets.
+        let places: [[usize; 4]; 4] = std::array::from_fn(|dx| {
+            std::array::from_fn(|dy| {
+                ((y + dy).min(rows - 1) * columns + (x + dx).min(columns - 1)) * channels
+            })
+        });
+        let to = inputs.bytes.as_mut_ptr().wrapping_add((first + square) * PRODUCTS * channels);
+        for channel in (0..channels).step_by(AT_ONCE) {
+            let mask = u32::MAX >> (AT_ONCE - AT_ONCE.min(channels - channel));
+            let mut mixed = [[_mm512_setzero_si512(); 4]; 4];
+            for (mixed, places) in mixed.iter_mut().zip(places) {
+                *mixed = mix_four(places.map(|place| {
+                    let from = codes.as_ptr().wrapping_add(place + channel).cast();
+                    // SAFETY: bytes behind the last channel are masked.
+                    _mm512_cvtepu8_epi16(unsafe { _mm256_maskz_loadu_epi8(mask, from) })
+                }));
+            }
+            let mut beyond = [0; PRODUCTS];
+            for along_rows in 0..4 {
+                for (input, product) in inputs_of(&mixed, along_rows).into_iter().zip(PRODUCT_OF[along_rows])
+                {
+                    let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
+                    let bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(input, _mm512_setzero_si512()));
+                    let at = to.wrapping_add(product * channels + channel);
+                    // SAFETY: bytes behind the last channel are masked.
+                    unsafe { _mm256_mask_storeu_epi8(at.cast(), mask, bytes) };
+                    beyond[product] = _mm512_cmpgt_epu16_mask(input, _mm512_set1_epi16(255)) & mask;
+                }
+            }
+            if beyond != [0; PRODUCTS] {
+                for along_rows in 0..4 {
+                    let of_rows = inputs_of(&mixed, along_rows).into_iter();
+                    for (input, product) in of_rows.zip(PRODUCT_OF[along_rows]) {
+                        if beyond[product] != 0 {
+                            let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
+                            lacking(input, beyond[product], channel / GROUP, product, &mut found);
+                        }
+                    }
+                }
+            }
+        }
+        sort(&mut found, inputs);
+    }
+}
+
+/// Puts what inputs of a square lack behind what those before lack, product by product.
+fn sort(found: &mut Vec<(usize, Rest)>, inputs: &mut SquareInputs) {
+    let before = inputs.rests.len();
+    let mut ends = [0; PRODUCTS];
+    found.iter().for_each(|(product, _)| ends[*product] += 1);
+    let mut end = before;
+    for place in &mut ends {
+        inputs.first_rest.push(u32::try_from(end).unwrap_or(u32::MAX));
+        end += std::mem::replace(place, end);
+    }
+    if let Some((_, any)) = found.first() {
+        inputs.rests.resize(end, *any);
+        for (product, rest) in found.drain(..) {
+            inputs.rests[ends[product]] = rest;
+            ends[product] += 1;
+        }
+    }
+}
+
+/// Inputs of four products, of what rows were mixed to.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn inputs_of(mixed: &[[__m512i; 4]; 4], along_rows: usize) -> [__m512i; 4] {
+    mix_four(mixed.map(|column| column[along_rows]))
+}
+
+/// What is added to an input that is mixed of codes plus 128.
+#[inline]
+fn much(product: usize, natural: bool) -> i16 {
+    let both = if WHOM[product] == [For::Both; 2] { 4 * 128 } else { 0 };
+    i16::try_from(added(WHOM[product], natural) - both).unwrap_or(0)
+}
+
+/// Codes of four rows or columns: what is for both outputs, what one gets subtracted, what is for the first alone and for the second.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn mix_four([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    [_mm512_add_epi16(b, c), _mm512_sub_epi16(c, b), _mm512_sub_epi16(a, c), _mm512_sub_epi16(b, d)]
+}
+
+/// The number of the product that has inputs mixed so along rows and columns.
+const PRODUCT_OF: [[usize; 4]; 4] = [[0, 1, 4, 5], [2, 3, 6, 7], [12, 13, 8, 9], [14, 15, 10, 11]];
+
+/// What those inputs lack that are beyond a byte.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn lacking(
+    mut input: __m512i,
+    mut beyond: u32,
+    first_group: usize,
+    product: usize,
+    found: &mut Vec<(usize, Rest)>,
+) {
+    let (none, most) = (_mm512_setzero_si512(), _mm512_set1_epi16(255));
+    while beyond != 0 {
+        let above = _mm512_max_epi16(_mm512_sub_epi16(input, most), none);
+        let below = _mm512_max_epi16(_mm512_sub_epi16(none, input), none);
+        let (mut lack, mut excess) = ([0u8; AT_ONCE], [0u8; AT_ONCE]);
+        // SAFETY: there is room for all of a register.
+        unsafe {
+            _mm256_storeu_si256(lack.as_mut_ptr().cast(), _mm512_cvtusepi16_epi8(above));
+            _mm256_storeu_si256(excess.as_mut_ptr().cast(), _mm512_cvtusepi16_epi8(below));
+        }
+        let (lack, excess) = (lack.as_chunks::<GROUP>().0, excess.as_chunks::<GROUP>().0);
+        let mut groups = (beyond | beyond >> 1 | beyond >> 2 | beyond >> 3) & 0x1111_1111;
+        while groups != 0 {
+            let group = groups.trailing_zeros() as usize / GROUP;
+            let number = u32::try_from(first_group + group).unwrap_or(0);
+            found.push((product, Rest { group: number, lack: lack[group], excess: excess[group] }));
+            groups &= groups - 1;
+        }
+        // What is more than a byte too great or small lacks the rest of it.
+        let far_above = _mm512_cmpgt_epi16_mask(above, most);
+        let far_below = _mm512_cmpgt_epi16_mask(below, most);
+        beyond &= far_above | far_below;
+        input = _mm512_or_si512(
+            _mm512_maskz_sub_epi16(far_above, input, most),
+            _mm512_maskz_add_epi16(far_below, input, most),
+        );
+    }
+}
+
+const _: () = assert!(MAX_REGISTERS % 2 == 0);
