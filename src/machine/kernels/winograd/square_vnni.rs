@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 
 use super::For;
 use super::square::{Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added};
-use crate::machine::kernels::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Target};
+use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
 use crate::machine::kernels::vnni::{REGISTER, panels};
 
@@ -83,33 +83,21 @@ impl Of<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             self.join_four(first, 0, [&mut a, &mut b, &mut c, &mut d]);
-        }
-        exchange(&mut a, &mut b);
-        exchange(&mut c, &mut d);
-        // SAFETY: the caller's promise.
-        unsafe {
+            exchange(&mut a, &mut b);
+            exchange(&mut c, &mut d);
             self.join_four(first, 4, [&mut a, &mut b, &mut c, &mut d]);
-        }
-        exchange(&mut a, &mut c);
-        exchange(&mut b, &mut d);
-        // SAFETY: the caller's promise.
-        unsafe {
+            exchange(&mut a, &mut c);
+            exchange(&mut b, &mut d);
             self.join_four(first, 8, [&mut a, &mut b, &mut c, &mut d]);
-        }
-        exchange(&mut a, &mut b);
-        exchange(&mut c, &mut d);
-        // SAFETY: the caller's promise.
-        unsafe {
+            exchange(&mut a, &mut b);
+            exchange(&mut c, &mut d);
             self.join_four(first, 12, [&mut a, &mut b, &mut c, &mut d]);
-        }
-        exchange(&mut a, &mut b);
-        exchange(&mut c, &mut d);
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.put::<0, R, V>(squares, &a, held);
-            self.put::<1, R, V>(squares, &b, held);
-            self.put::<2, R, V>(squares, &c, held);
-            self.put::<3, R, V>(squares, &d, held);
+            exchange(&mut a, &mut b);
+            exchange(&mut c, &mut d);
+            self.put::<0, 0, R, V>(squares, &a, held);
+            self.put::<0, 1, R, V>(squares, &b, held);
+            self.put::<1, 0, R, V>(squares, &c, held);
+            self.put::<1, 1, R, V>(squares, &d, held);
         }
     }
 
@@ -151,13 +139,13 @@ impl Of<'_> {
         &rests[first_rest[at] as usize..first_rest[at + 1] as usize]
     }
 
-    /// Puts the sums of one output of squares.
+    /// Puts the sums of one output of squares, so many rows below the first and columns beside it.
     ///
     /// # Safety
     /// As [`product`].
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-    unsafe fn put<const OUTPUT: usize, const R: usize, const V: usize>(
+    unsafe fn put<const BELOW: usize, const BESIDE: usize, const R: usize, const V: usize>(
         &self,
         squares: &[Square],
         sums: &Sums<R, V>,
@@ -167,13 +155,13 @@ impl Of<'_> {
         let lanes = self.shape.registers() * LANES;
         for v in 0..V {
             let column = self.column + v * LANES;
-            let correction = &self.operands.corrections[OUTPUT * lanes + column..][..LANES];
+            let correction = &self.operands.corrections[(2 * BELOW + BESIDE) * lanes + column..][..LANES];
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
             let columns = Columns::uncorrected(column, all_columns);
             for (square, sums) in squares.iter().zip(sums) {
-                if (OUTPUT / 2 == 0 || square.whole[0]) && (OUTPUT % 2 == 0 || square.whole[1]) {
-                    let row = square.row + OUTPUT / 2 * below + OUTPUT % 2;
+                if (BELOW == 0 || square.whole[0]) && (BESIDE == 0 || square.whole[1]) {
+                    let row = square.row + BELOW * below + BESIDE;
                     let sums = _mm512_srai_epi32::<3>(_mm512_sub_epi32(sums[v], correction));
                     // SAFETY: as the caller proved; the row is the caller's.
                     unsafe { columns.put(self.target, row, sums, held) };
@@ -283,9 +271,8 @@ pub(super) unsafe fn mix(
                 }));
             }
             let mut beyond = [0; PRODUCTS];
-            for along_rows in 0..4 {
-                for (input, product) in inputs_of(&mixed, along_rows).into_iter().zip(PRODUCT_OF[along_rows])
-                {
+            for (along_rows, products) in PRODUCT_OF.into_iter().enumerate() {
+                for (input, product) in inputs_of(&mixed, along_rows).into_iter().zip(products) {
                     let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
                     let bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(input, _mm512_setzero_si512()));
                     let at = to.wrapping_add(product * channels + channel);
@@ -295,9 +282,9 @@ pub(super) unsafe fn mix(
                 }
             }
             if beyond != [0; PRODUCTS] {
-                for along_rows in 0..4 {
+                for (along_rows, products) in PRODUCT_OF.into_iter().enumerate() {
                     let of_rows = inputs_of(&mixed, along_rows).into_iter();
-                    for (input, product) in of_rows.zip(PRODUCT_OF[along_rows]) {
+                    for (input, product) in of_rows.zip(products) {
                         if beyond[product] != 0 {
                             let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
                             lacking(input, beyond[product], channel / GROUP, product, &mut found);
@@ -390,5 +377,3 @@ fn lacking(
         );
     }
 }
-
-const _: () = assert!(MAX_REGISTERS % 2 == 0);
