@@ -19,7 +19,7 @@ const MOST_BITS: u32 = 4;
 /// Taps of a row, and rows of taps.
 const TAPS: usize = 3;
 /// Groups of inputs for each that may be too great for bytes.
-const FEW: usize = 50;
+const FEW: usize = 100;
 /// From here on weights are taken twice.
 const TWICE: usize = PRODUCTS - 4;
 
