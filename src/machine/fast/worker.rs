@@ -51,6 +51,11 @@ impl Worker {
         self.times.clear();
     }
 
+    /// Whether what has this number is in all of so many places still, or to be.
+    fn has(&self, number: usize, places: usize) -> bool {
+        self.put.iter().filter(|put| put.number == number).count() == places
+    }
+
     /// Bytes of a scratchpad are to be written.
     fn overwrite(&mut self, place: &Place) {
         self.put.retain(|put| !put.place.meets(place));
@@ -144,9 +149,7 @@ impl Hand for Beside<'_> {
         let Common { plan, strands, is_timed, keeps_outcomes, puts_off, numbers, .. } = self.common;
         let step = &plan.steps[number];
         let Touched { writes, put, contents, .. } = strands.touched(number);
-        let is_there = put.is_some_and(|put| {
-            self.worker.put.iter().filter(|there| there.number == put).count() == writes.len()
-        });
+        let is_there = put.is_some_and(|put| self.worker.has(put, writes.len()));
         let began = is_timed.then(Instant::now);
         if !is_there {
             self.make_ready(number, moves);
@@ -166,13 +169,9 @@ impl Hand for Beside<'_> {
             units.execute(step, *contents, state, moves.of(number))?
         };
         times.extend(began.map(|began| (number, nanoseconds(began))));
-        if let Some(number_put) = put.filter(|_| !is_there) {
+        if let Some(put) = put.filter(|_| !is_there) {
             let put_off = is_put_off.then_some(number);
-            known.extend(writes.iter().map(|place| Put {
-                place: place.clone(),
-                number: number_put,
-                put_off,
-            }));
+            known.extend(writes.iter().map(|place| Put { place: place.clone(), number: put, put_off }));
         }
         if *keeps_outcomes {
             outcomes.push((number, outcome));

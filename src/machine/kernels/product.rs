@@ -225,6 +225,21 @@ pub(super) struct Target<'a> {
     pub(super) accumulate: bool,
 }
 
+impl<'a> Target<'a> {
+    /// An output of so many rows, `row_bytes` bytes apart, of so many columns.
+    ///
+    /// # Panics
+    /// When it is shorter than that.
+    pub(super) fn new(
+        (out, row_bytes): (&'a mut [u8], usize),
+        accumulate: bool,
+        [rows, columns]: [usize; 2],
+    ) -> Self {
+        assert!(out.len() + row_bytes >= rows * row_bytes + 4 * columns, "a row leaves the output");
+        Target { out: Out::new(out), row_bytes, accumulate }
+    }
+}
+
 impl Kernels {
     /// Sums Σ (left − 128) · right of every row and column, modulo 2^32, as little-endian words in rows of `row_bytes`
     /// bytes; with `accumulate` they are added to what is there. Returns the sums' extremes.
@@ -235,7 +250,7 @@ impl Kernels {
         self,
         shape: &Shape,
         operands: Operands<'_>,
-        (out, row_bytes): (&mut [u8], usize),
+        out: (&mut [u8], usize),
         accumulate: bool,
     ) -> Extremes {
         let lanes = shape.registers() * LANES;
@@ -243,8 +258,7 @@ impl Kernels {
         let panels = shape.groups * GROUP * lanes + PANELS_SLACK;
         assert!(operands.panels.len() >= panels, "a segment leaves the panels");
         assert!(operands.corrections.len() >= shape.classes.len() * lanes, "a class without corrections");
-        assert!(out.len() >= shape.last_row * row_bytes + 4 * shape.columns, "a row leaves the output");
-        let target = Target { out: Out::new(out), row_bytes, accumulate };
+        let target = Target::new(out, accumulate, [shape.last_row + 1, shape.columns]);
         let product = Product { shape, operands, target };
         let mut extremes = Extremes::default();
         match self.extension() {

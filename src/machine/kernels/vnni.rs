@@ -119,7 +119,7 @@ impl Tile<'_> {
         unsafe {
             let rows: [*const u8; R] = std::array::from_fn(|r| p.operands.left.as_ptr().add(bases[r]));
             let panel = p.operands.panels.as_ptr().add(panel.at);
-            join(rows, panel, p.shape.segments_of(class), &mut accumulators);
+            join(rows, (panel, REGISTER * V), p.shape.segments_of(class), &mut accumulators);
         }
         for v in 0..V {
             let columns = Columns::new(p, *number, panel.column + v * LANES);
@@ -131,7 +131,8 @@ impl Tile<'_> {
     }
 }
 
-/// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel.
+/// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group to
+/// group.
 ///
 /// # Safety
 /// The processor has the features; so far as segments reach, rows and the panel hold codes.
@@ -139,12 +140,12 @@ impl Tile<'_> {
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(super) unsafe fn join<const R: usize, const V: usize>(
     rows: [*const u8; R],
-    panel: *const u8,
+    (panel, step): (*const u8, usize),
     segments: &[Segment],
     sums: &mut [[__m512i; V]; R],
 ) {
     for segment in segments {
-        let mut right = panel.wrapping_add(segment.first_group * REGISTER * V);
+        let mut right = panel.wrapping_add(segment.first_group * step);
         let mut at = segment.offset;
         for _ in 0..segment.groups {
             // SAFETY: the panel holds V registers for each group of the segment.
@@ -158,7 +159,7 @@ pub(super) unsafe fn join<const R: usize, const V: usize>(
                     *sum = _mm512_dpbusd_epi32(*sum, left, codes);
                 }
             }
-            right = right.wrapping_add(REGISTER * V);
+            right = right.wrapping_add(step);
             at += GROUP;
         }
     }

@@ -138,8 +138,8 @@ impl Layout {
             let products = self.winograd(kernels).map_or(self.shape.products(), winograd::Way::products);
             winograd::squares_of(&self.m, &self.frame, products)
         };
-        let squares = !self.positions_reduced && kernels.has_squares();
-        self.squares.get_or_init(|| squares.then(of).flatten()).as_ref()
+        let filters = !self.positions_reduced && kernels.filters();
+        self.squares.get_or_init(|| filters.then(of).flatten()).as_ref()
     }
 
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.

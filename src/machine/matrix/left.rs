@@ -1,6 +1,7 @@
 //! The left operand's codes in their frame; turned or woven where what is reduced would not lie side by side.
 //!
-//! Every instruction brings codes of its own, so all are laid out in the same place, which stays in the caches.
+//! Most instructions bring codes of their own, so all are laid out in the same few places, which stay in the caches; what is known to
+//! be the codes of an instruction before is not laid out again.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -89,12 +90,9 @@ impl Left {
     /// Makes inputs of pairs of outputs of what was taken; false where too many are no bytes.
     #[inline(always)]
     pub(super) fn mix(&mut self, kernels: Kernels, way: &Way, layout: &Layout) -> bool {
-        let codes = &self.frame[..layout.frame.len()];
-        let mixed = self
-            .mixed
-            .unwrap_or_else(|| self.inputs.take(kernels, way, &layout.frame, (codes, self.natural)));
-        self.mixed = Some(mixed);
-        mixed
+        let codes = (&self.frame[..layout.frame.len()], self.natural);
+        let inputs = &mut self.inputs;
+        *self.mixed.get_or_insert_with(|| inputs.take(kernels, way, &layout.frame, codes))
     }
 
     /// Makes inputs of squares of outputs of what was taken; false where too many are no bytes. Where that is so, so many left operands

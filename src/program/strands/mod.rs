@@ -29,10 +29,15 @@ pub struct Moved {
     pub writes: bool,
 }
 
+/// Whether the two have a byte in common.
+fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
 impl Moved {
     /// Whether the two have a byte in common.
     pub fn meets(&self, other: &Moved) -> bool {
-        self.bytes.start < other.bytes.end && other.bytes.start < self.bytes.end
+        meet(&self.bytes, &other.bytes)
     }
 }
 
@@ -48,9 +53,7 @@ pub struct Place {
 impl Place {
     /// Whether the two have a byte in common.
     pub fn meets(&self, other: &Place) -> bool {
-        self.memory == other.memory
-            && self.bytes.start < other.bytes.end
-            && other.bytes.start < self.bytes.end
+        self.memory == other.memory && meet(&self.bytes, &other.bytes)
     }
 
     /// Whether the other has all its bytes.
@@ -307,13 +310,24 @@ fn merged(
     merged.collect()
 }
 
-/// Leaves out the numbers of what is put once in all.
+/// Leaves out the numbers of what is put, or found, once in all.
 fn only_where_met_again(strands: &[Strand], touched: &mut [Touched]) {
-    let mut times = HashMap::<usize, usize>::new();
-    for put in strands.iter().flat_map(|strand| &strand.steps).filter_map(|&step| touched[step].put) {
-        *times.entry(put).or_default() += 1;
+    let numbers: [fn(&mut Touched) -> &mut Option<usize>; 3] = [
+        |touched| &mut touched.put,
+        |touched| &mut touched.contents.left,
+        |touched| &mut touched.contents.right,
+    ];
+    for number in numbers {
+        let mut times = HashMap::<usize, usize>::new();
+        for &step in strands.iter().flat_map(|strand| &strand.steps) {
+            if let Some(number) = *number(&mut touched[step]) {
+                *times.entry(number).or_default() += 1;
+            }
+        }
+        for number in touched.iter_mut().map(number) {
+            *number = number.filter(|number| times[number] > 1);
+        }
     }
-    touched.iter_mut().for_each(|touched| touched.put = touched.put.filter(|put| times[put] > 1));
 }
 
 /// Strands that find the same left operands.

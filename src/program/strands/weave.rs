@@ -93,9 +93,8 @@ pub(super) struct Weaver<'a> {
     touched: Vec<Touched>,
     /// What repeatable steps put, by the instruction and the steps that wrote what it reads.
     puts: HashMap<(Instr, Vec<usize>), usize>,
-    /// Contents of operands, by what was put where, and how many steps read them.
+    /// Contents of operands, by what was put where.
     contents: HashMap<Vec<(Range<u64>, usize)>, usize>,
-    readers: Vec<usize>,
     registers: Vec<Renamed>,
     dram: Spans<Met>,
     scratchpads: [Spans<Held>; 4],
@@ -157,6 +156,12 @@ fn place(memory: Memory, bytes: &Range<u64>) -> Place {
     Place { memory, bytes: size(bytes.start)..size(bytes.end) }
 }
 
+/// Those in scratchpads.
+fn places(ranges: &[crate::isa::Range]) -> Vec<Place> {
+    let ranges = ranges.iter().filter(|range| range.memory != Memory::Dram);
+    ranges.map(|range| place(range.memory, &(range.first..range.end))).collect()
+}
+
 fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -174,7 +179,6 @@ impl<'a> Weaver<'a> {
             touched: Vec::with_capacity(steps),
             puts: HashMap::new(),
             contents: HashMap::new(),
-            readers: Vec::new(),
             registers: Vec::with_capacity(steps),
             dram: Spans::default(),
             scratchpads: Default::default(),
@@ -234,31 +238,24 @@ impl<'a> Weaver<'a> {
             after.sort_unstable();
             after.dedup();
         }
-        let touched = self.touched_by(step, &footprint, &dram_after);
-        self.touched.push(Touched { contents, ..touched });
+        let put = self.put(*instr, &dram_after);
+        self.touched.push(Touched {
+            reads: places(&footprint.reads),
+            writes: places(&footprint.writes),
+            is_whole: is_whole(instr),
+            put,
+            contents,
+        });
         self.dram_after.push(dram_after);
         self.registers_after.push(registers_after);
         self.moved.push(moved);
         self.registers.push(registers);
     }
 
-    /// What a step touches in scratchpads, given the steps that wrote what it reads in DRAM.
-    fn touched_by(&mut self, step: usize, footprint: &Footprint, dram_after: &[usize]) -> Touched {
-        let instr = self.plan.steps[step].instr;
-        let places = |ranges: &[crate::isa::Range]| {
-            let ranges = ranges.iter().filter(|range| range.memory != Memory::Dram);
-            ranges.map(|range| place(range.memory, &(range.first..range.end))).collect()
-        };
+    /// The number of what a repeatable step puts, given the steps that wrote what it reads in DRAM.
+    fn put(&mut self, instr: Instr, dram_after: &[usize]) -> Option<usize> {
         let known = self.puts.len();
-        let put =
-            is_repeatable(&instr).then(|| *self.puts.entry((instr, dram_after.to_vec())).or_insert(known));
-        Touched {
-            reads: places(&footprint.reads),
-            writes: places(&footprint.writes),
-            is_whole: is_whole(&instr),
-            put,
-            contents: Contents::default(),
-        }
+        is_repeatable(&instr).then(|| *self.puts.entry((instr, dram_after.to_vec())).or_insert(known))
     }
 
     /// The number of what a step finds in a scratchpad, where repeatable steps put all of it there.
@@ -273,12 +270,8 @@ impl<'a> Weaver<'a> {
         if covered < bytes.end {
             return None;
         }
-        let number = *self.contents.entry(pieces).or_insert(self.readers.len());
-        if number == self.readers.len() {
-            self.readers.push(0);
-        }
-        self.readers[number] += 1;
-        Some(number)
+        let known = self.contents.len();
+        Some(*self.contents.entry(pieces).or_insert(known))
     }
 
     /// The numbers that a step finds in registers, and those that it puts there; the steps that these are of.
@@ -337,12 +330,6 @@ impl<'a> Weaver<'a> {
     }
 
     pub(super) fn finish(mut self) -> Woven {
-        // Those that one step reads alone nobody meets again.
-        for Touched { contents, .. } in &mut self.touched {
-            for content in [&mut contents.left, &mut contents.right] {
-                *content = content.filter(|&number| self.readers[number] > 1);
-            }
-        }
         // What is left of bytes that several steps wrote among is left where all of them are done.
         let mut left = Vec::new();
         for memory in Memory::SCRATCHPADS {

@@ -7,8 +7,6 @@
 mod inputs;
 mod square;
 #[cfg(target_arch = "x86_64")]
-mod square_vnni;
-#[cfg(target_arch = "x86_64")]
 mod vnni;
 
 use std::ops::Range;
@@ -17,7 +15,7 @@ pub(in crate::machine) use square::{
     Image, PRODUCTS, Square, SquareInputs, SquareOperands, Squares, TIMES, WHOM, added,
 };
 
-use super::product::{Extremes, GROUP, LANES, Out, PANELS_SLACK, Segment, Target};
+use super::product::{Extremes, GROUP, LANES, PANELS_SLACK, Segment, Target};
 use super::{Extension, Kernels};
 
 /// Whom products are for, in the order in which they are done.
@@ -167,7 +165,7 @@ pub(in crate::machine) struct FilteringOperands<'a> {
 }
 
 impl Kernels {
-    /// Whether it has products of pairs of outputs, and they pay.
+    /// Whether it has products of pairs and of squares of outputs, and they pay.
     pub(in crate::machine) fn filters(self) -> bool {
         self.extension() == Extension::Avx512Vnni
     }
@@ -204,7 +202,7 @@ impl Kernels {
         self,
         shape: &Filtering,
         operands: FilteringOperands<'_>,
-        (out, row_bytes): (&mut [u8], usize),
+        out: (&mut [u8], usize),
         accumulate: bool,
     ) -> Extremes {
         let lanes = shape.registers() * LANES;
@@ -215,11 +213,7 @@ impl Kernels {
             "a segment leaves the panels"
         );
         assert!(operands.corrections.len() >= 2 * shape.classes.len() * lanes, "a class without corrections");
-        assert!(
-            out.len() + row_bytes >= shape.rows * row_bytes + 4 * shape.columns,
-            "a row leaves the output"
-        );
-        let target = Target { out: Out::new(out), row_bytes, accumulate };
+        let target = Target::new(out, accumulate, [shape.rows, shape.columns]);
         let mut extremes = Extremes::default();
         // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
         #[cfg(target_arch = "x86_64")]

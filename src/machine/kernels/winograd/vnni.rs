@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 use super::{Filtering, FilteringOperands, Pair, Pairs};
 use crate::machine::kernels::product::{Extremes, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{Panel, join, panels};
+use crate::machine::kernels::vnni::{Panel, REGISTER, join, panels};
 
 /// [`super::Kernels::filtering_product`].
 ///
@@ -87,7 +87,7 @@ impl Of<'_> {
             let left = self.operands.left.as_ptr();
             (
                 std::array::from_fn(|r| left.add(pairs[r].base)),
-                self.operands.panels.as_ptr().add(self.panel.at),
+                (self.operands.panels.as_ptr().add(self.panel.at), REGISTER * V),
             )
         };
         let [both, opposed, only_first, only_second] = &self.class.segments;

@@ -21,7 +21,7 @@ mod weave;
 use std::ops::Range;
 
 use super::lines::{LINE, Lines};
-use super::product::{Extremes, GROUP, LANES, Out, Target};
+use super::product::{Extremes, GROUP, LANES, Target};
 use super::{Extension, Kernels};
 
 /// Positions of a block of the reduction of AMX: as deep as a tile is.
@@ -274,16 +274,12 @@ impl Kernels {
         self,
         shape: &Woven,
         (left, right): (&Lines, &Lines),
-        (out, row_bytes): (&mut [u8], usize),
+        out: (&mut [u8], usize),
         accumulate: bool,
     ) -> Extremes {
         assert!(left.len() >= shape.weave.bytes() && right.len() >= shape.right_bytes());
-        assert!(
-            out.len() + row_bytes >= shape.rows * row_bytes + 4 * shape.columns,
-            "a row leaves the output"
-        );
+        let target = Target::new(out, accumulate, [shape.rows, shape.columns]);
         let mut extremes = Extremes::default();
-        let target = Target { out: Out::new(out), row_bytes, accumulate };
         match self.extension() {
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
             #[cfg(target_arch = "x86_64")]

@@ -49,11 +49,12 @@ pub(super) fn right(positions: &[Option<usize>], codes: &[u8], columns: usize, t
             if twice != 0 {
                 return false;
             }
-            for four in [&alone, &places] {
+            for [a, b, c, d] in [&alone, &places] {
+                let windows = [a.as_ptr(), b.as_ptr(), c.as_ptr(), d.as_ptr()];
                 for register in (0..count).step_by(LANES) {
                     let line = lines.next().expect("panels hold all windows");
                     // SAFETY: a line has sixteen bytes from each register on.
-                    unsafe { loom.weave(std::array::from_fn(|w| four[w][register..].as_ptr()), line) };
+                    unsafe { loom.weave(windows, register, line) };
                 }
             }
         }

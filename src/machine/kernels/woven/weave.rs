@@ -53,27 +53,40 @@ impl Loom {
         }
     }
 
-    /// Weaves the bytes from four places on into a line.
+    /// Weaves the bytes `at` behind four places into a line.
     ///
     /// # Safety
-    /// There are sixteen bytes at each place.
+    /// There are sixteen bytes at each.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) unsafe fn weave(self, four: [*const u8; GROUP], to: &mut [u8; LINE]) {
+    pub(super) unsafe fn weave(self, four: [*const u8; GROUP], at: usize, to: &mut [u8; LINE]) {
         // SAFETY: the caller's promise.
-        let line = unsafe { side_by_side(four) };
+        let line = unsafe { side_by_side(four, at) };
         self.put(_mm512_shuffle_epi8(_mm512_permutexvar_epi32(self.fours, line), self.bytes), to);
     }
 
-    /// Weaves the bytes from each four places of four windows on into lines: of each of sixteen bytes, four windows' four places.
+    /// Weaves the bytes `at` behind each four places of four windows into lines: of each of sixteen bytes, four windows' four places.
     ///
     /// # Safety
-    /// There are sixteen bytes at each place.
+    /// There are sixteen bytes at each.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn weave_windows(self, windows: [[*const u8; GROUP]; WINDOWS], to: &mut [[u8; LINE]; WINDOWS]) {
+    unsafe fn weave_windows(
+        self,
+        windows: &[[*const u8; GROUP]; WINDOWS],
+        at: usize,
+        to: &mut [[u8; LINE]; WINDOWS],
+    ) {
+        let [w, x, y, z] = windows;
         // SAFETY: the caller's promise.
-        let [a, b, c, d] = std::array::from_fn(|place| unsafe { side_by_side(windows.map(|w| w[place])) });
+        let (a, b, c, d) = unsafe {
+            (
+                side_by_side([w[0], x[0], y[0], z[0]], at),
+                side_by_side([w[1], x[1], y[1], z[1]], at),
+                side_by_side([w[2], x[2], y[2], z[2]], at),
+                side_by_side([w[3], x[3], y[3], z[3]], at),
+            )
+        };
         let (low, high) = (_mm512_unpacklo_epi8(a, b), _mm512_unpackhi_epi8(a, b));
         let (low_2, high_2) = (_mm512_unpacklo_epi8(c, d), _mm512_unpackhi_epi8(c, d));
         // Of each window four bytes, places side by side: four times.
@@ -97,19 +110,19 @@ impl Loom {
     }
 }
 
-/// Sixteen bytes from each of four places on.
+/// Sixteen bytes each, `at` behind four places.
 ///
 /// # Safety
 /// There are so many.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn side_by_side([a, b, c, d]: [*const u8; GROUP]) -> __m512i {
+unsafe fn side_by_side([a, b, c, d]: [*const u8; GROUP], at: usize) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe {
-        let line = _mm512_castsi128_si512(_mm_loadu_si128(a.cast()));
-        let line = _mm512_inserti32x4::<1>(line, _mm_loadu_si128(b.cast()));
-        let line = _mm512_inserti32x4::<2>(line, _mm_loadu_si128(c.cast()));
-        _mm512_inserti32x4::<3>(line, _mm_loadu_si128(d.cast()))
+        let line = _mm512_castsi128_si512(_mm_loadu_si128(a.wrapping_add(at).cast()));
+        let line = _mm512_inserti32x4::<1>(line, _mm_loadu_si128(b.wrapping_add(at).cast()));
+        let line = _mm512_inserti32x4::<2>(line, _mm_loadu_si128(c.wrapping_add(at).cast()));
+        _mm512_inserti32x4::<3>(line, _mm_loadu_si128(d.wrapping_add(at).cast()))
     }
 }
 
@@ -123,23 +136,26 @@ pub(super) unsafe fn left<const S: usize>(weave: &Weave, codes: &[u8], flipped: 
     let zeros = vec![0; weave.channels];
     // The last place from which on there are all channels.
     let last = codes.len().checked_sub(weave.channels);
-    let from =
-        |at: usize| if last.is_some_and(|last| at <= last) { codes[at..].as_ptr() } else { zeros.as_ptr() };
     let loom = Loom::new(flipped);
     for (plane, groups) in weave.groups.chunks_exact(weave.of_plane()).enumerate() {
         let mut to = to.as_mut_ptr().wrapping_add(weave.place(plane, 0, 0));
         for beside in groups.as_chunks::<S>().0 {
-            let beside = beside.map(|four| four.map(from));
+            let mut windows = [[zeros.as_ptr(); GROUP]; WINDOWS];
+            for (from, &at) in windows.as_flattened_mut().iter_mut().zip(beside.as_flattened()) {
+                if last.is_some_and(|last| at <= last) {
+                    *from = codes[at..].as_ptr();
+                }
+            }
             for register in 0..registers {
-                let from = beside.map(|four| four.map(|at| at.wrapping_add(register * LANES)));
+                let at = register * LANES;
                 let to = to.wrapping_add(register / ACROSS * pair + register % ACROSS * LINE * S);
                 // SAFETY: from each place on there are all channels, whole registers. As many lines of each pair of registers as groups
                 // are side by side lie in `to`.
                 unsafe {
                     if S == 1 {
-                        loom.weave(from[0], &mut *to.cast());
+                        loom.weave(windows[0], at, &mut *to.cast());
                     } else {
-                        loom.weave_windows(std::array::from_fn(|w| from[w % S]), &mut *to.cast());
+                        loom.weave_windows(&windows, at, &mut *to.cast());
                     }
                 }
             }
@@ -160,13 +176,17 @@ pub(super) fn panels(
     let loom = Loom::new(0);
     let mut lines = to.as_chunks_mut::<LINE>().0.iter_mut();
     for first in (0..registers).step_by(MAX_REGISTERS) {
-        let from = |at: usize| codes[at..][..registers * LANES][first * LANES..].as_ptr();
         for four in groups.clone() {
-            let four = four.map(|at| at.map_or(NONE.as_ptr(), from));
+            let mut from = [NONE.as_ptr(); GROUP];
+            for (from, at) in from.iter_mut().zip(four) {
+                if let Some(at) = at {
+                    *from = codes[at..][..registers * LANES][first * LANES..].as_ptr();
+                }
+            }
             for register in 0..MAX_REGISTERS.min(registers - first) {
                 let line = lines.next().expect("panels hold all groups");
                 // SAFETY: so many registers were measured; `NONE` has as many as a panel.
-                unsafe { loom.weave(four.map(|at| at.wrapping_add(register * LANES)), line) };
+                unsafe { loom.weave(from, register * LANES, line) };
             }
         }
     }

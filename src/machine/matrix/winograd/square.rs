@@ -168,15 +168,17 @@ impl SquareWeights {
             })
             .collect();
         pack_sums(kernels, m, operand, &sums, &mut self.panels);
-        for (natural, corrections) in [false, true].into_iter().zip(&mut self.corrections) {
+        for corrections in &mut self.corrections {
             corrections.clear();
             corrections.resize(4 * lanes, 0);
-            for (product, &whom) in WHOM.iter().enumerate() {
-                let mut sums = vec![0; lanes];
-                let panels = (&self.panels[..], PRODUCTS * groups);
-                add_groups(kernels, panels, product * groups..(product + 1) * groups, &mut sums);
-                let [rows, columns] = whom.map(For::times);
-                let twice = if product < TWICE { 2 } else { 1 };
+        }
+        for (product, &whom) in WHOM.iter().enumerate() {
+            let mut sums = vec![0; lanes];
+            let panels = (&self.panels[..], PRODUCTS * groups);
+            add_groups(kernels, panels, product * groups..(product + 1) * groups, &mut sums);
+            let [rows, columns] = whom.map(For::times);
+            let twice = if product < TWICE { 2 } else { 1 };
+            for (natural, corrections) in [false, true].into_iter().zip(&mut self.corrections) {
                 for (output, corrections) in corrections.chunks_exact_mut(lanes).enumerate() {
                     let times = rows[output / 2] * columns[output % 2] * twice * added(whom, natural);
                     corrections.iter_mut().zip(&sums).for_each(|(c, sum)| *c += times * sum);

@@ -10,11 +10,10 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_srai_epi32, _mm512_sub_epi16, _mm512_sub_epi32,
 };
 
-use super::For;
-use super::square::{Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added};
-use crate::machine::kernels::product::{Extremes, GROUP, LANES, Target};
+use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added};
+use crate::machine::kernels::product::{Extremes, GROUP, LANES, Segment, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{REGISTER, panels};
+use crate::machine::kernels::vnni::{REGISTER, join, panels};
 
 /// Codes that are mixed at once.
 const AT_ONCE: usize = 32;
@@ -34,14 +33,13 @@ pub(super) unsafe fn product(
     extremes: &mut Extremes,
 ) {
     let mut held = Held::new();
-    let (squares, _) = shape.all();
     for panel in panels(shape.registers(), PRODUCTS * shape.groups()) {
         for first in (0..panel.registers).step_by(2) {
             let column = panel.column + first * LANES;
             // SAFETY: a panel lies in the panels.
             let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
             let of = Of { shape, operands, target, column, right, step: panel.registers * REGISTER };
-            for (number, squares) in (0..).step_by(3).zip(squares.chunks(3)) {
+            for (number, squares) in (0..).step_by(3).zip(shape.squares.chunks(3)) {
                 // SAFETY: what the caller proved holds for every square and panel.
                 unsafe {
                     match (squares.len(), panel.registers - first) {
@@ -113,21 +111,24 @@ impl Of<'_> {
         product: usize,
         sums: [&mut Sums<R, V>; 4],
     ) {
-        let ([channels, _], groups) = (self.shape.extents(), self.shape.groups());
+        let (channels, groups) = (self.shape.channels, self.shape.groups());
         let inputs = self.operands.left.bytes.as_ptr();
+        let rows = std::array::from_fn(|r| inputs.wrapping_add((first + r) * PRODUCTS * channels));
         for (product, sums) in (product..).zip(sums) {
-            let panel = self.right.wrapping_add(product * groups * self.step);
-            let place = |r| ((first + r) * PRODUCTS + product) * channels;
-            let rows = std::array::from_fn(|r| inputs.wrapping_add(place(r)));
+            let segment = Segment { offset: product * channels, groups, first_group: product * groups };
+            // What is lent may be anywhere: the loop would store every sum.
+            let mut own = *sums;
             // SAFETY: the panel holds these registers for each group of each product, and squares four bytes.
-            unsafe { join(rows, (panel, self.step), groups, sums) };
-            for (r, sums) in sums.iter_mut().enumerate() {
+            unsafe { join(rows, (self.right, self.step), &[segment], &mut own) };
+            for (r, sums) in own.iter_mut().enumerate() {
                 let rests = self.rests(first + r, product);
                 if !rests.is_empty() {
+                    let panel = self.right.wrapping_add(segment.first_group * self.step);
                     // SAFETY: rests are of groups that there are.
                     *sums = unsafe { add_rests(rests, panel, self.step, *sums) };
                 }
             }
+            *sums = own;
         }
     }
 
@@ -151,17 +152,16 @@ impl Of<'_> {
         sums: &Sums<R, V>,
         held: &mut Held,
     ) {
-        let ((_, below), [_, all_columns]) = (self.shape.all(), self.shape.extents());
         let lanes = self.shape.registers() * LANES;
         for v in 0..V {
             let column = self.column + v * LANES;
             let correction = &self.operands.corrections[(2 * BELOW + BESIDE) * lanes + column..][..LANES];
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
-            let columns = Columns::uncorrected(column, all_columns);
+            let columns = Columns::uncorrected(column, self.shape.columns);
             for (square, sums) in squares.iter().zip(sums) {
                 if (BELOW == 0 || square.whole[0]) && (BESIDE == 0 || square.whole[1]) {
-                    let row = square.row + BELOW * below + BESIDE;
+                    let row = square.row + BELOW * self.shape.below + BESIDE;
                     let sums = _mm512_srai_epi32::<3>(_mm512_sub_epi32(sums[v], correction));
                     // SAFETY: as the caller proved; the row is the caller's.
                     unsafe { columns.put(self.target, row, sums, held) };
@@ -169,39 +169,6 @@ impl Of<'_> {
             }
         }
     }
-}
-
-/// Joins the products of so many groups to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group
-/// to group.
-///
-/// # Safety
-/// The processor has the features; rows and the panel hold codes for so many groups.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn join<const R: usize, const V: usize>(
-    rows: [*const u8; R],
-    (panel, step): (*const u8, usize),
-    groups: usize,
-    sums: &mut Sums<R, V>,
-) {
-    // What is lent may be anywhere: the loop would store every sum.
-    let mut own = *sums;
-    let mut right = panel;
-    for group in 0..groups {
-        // SAFETY: the caller's promise.
-        let codes: [__m512i; V] =
-            std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
-        for (row, sums) in rows.iter().zip(own.iter_mut()) {
-            // SAFETY: the same.
-            let four = unsafe { row.add(GROUP * group).cast::<i32>().read_unaligned() };
-            let four = _mm512_set1_epi32(four);
-            for (sum, codes) in sums.iter_mut().zip(codes) {
-                *sum = _mm512_dpbusd_epi32(*sum, four, codes);
-            }
-        }
-        right = right.wrapping_add(step);
-    }
-    *sums = own;
 }
 
 /// Makes two sums their sum and the first less the second.

@@ -2,9 +2,12 @@
 //! place of thirty-six. Inputs are sums and differences of four codes, too many of which are no bytes to be made up for one by one:
 //! those stand clamped, and what they lack is bytes again, multiplied after them. Sums come out eightfold.
 
-use super::super::product::{Extremes, GROUP, LANES, Out, PANELS_SLACK, Target};
-use super::super::{Extension, Kernels};
+#[cfg(target_arch = "x86_64")]
+mod vnni;
+
 use super::For;
+use crate::machine::kernels::product::{Extremes, GROUP, LANES, PANELS_SLACK, Target};
+use crate::machine::kernels::{Kernels, Lines};
 
 /// Products of a square of outputs.
 pub(in crate::machine) const PRODUCTS: usize = 16;
@@ -47,7 +50,10 @@ pub(in crate::machine) struct Squares {
 }
 
 impl Squares {
-    /// A product of so many columns over so many channels, which are whole groups.
+    /// A product of so many columns over so many channels.
+    ///
+    /// # Panics
+    /// When channels are no whole groups.
     pub(in crate::machine) fn new(
         squares: Vec<Square>,
         below: usize,
@@ -55,12 +61,8 @@ impl Squares {
     ) -> Squares {
         let last = |s: &Square| s.row + usize::from(s.whole[0]) * below + usize::from(s.whole[1]);
         let rows = squares.iter().map(|s| last(s) + 1).max().unwrap_or(0);
-        Squares { squares, below, channels: channels / GROUP * GROUP, columns, rows }
-    }
-
-    /// How many squares there are.
-    pub(in crate::machine) fn count(&self) -> usize {
-        self.squares.len()
+        assert!(channels.is_multiple_of(GROUP), "channels are no whole groups");
+        Squares { squares, below, channels, columns, rows }
     }
 
     /// Groups of a product.
@@ -95,7 +97,7 @@ pub(in crate::machine) struct Rest {
 /// Inputs of squares.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct SquareInputs {
-    pub(in crate::machine) bytes: super::super::Lines,
+    pub(in crate::machine) bytes: Lines,
     /// What those lack that stand clamped, product by product.
     pub(in crate::machine) rests: Vec<Rest>,
     /// Where the rests of each square's products begin; one more is where they end.
@@ -117,7 +119,7 @@ pub(in crate::machine) struct Image<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(in crate::machine) struct SquareOperands<'a> {
     pub(in crate::machine) left: &'a SquareInputs,
-    /// As [`super::super::Operands`] has them, groups of one product after those of another.
+    /// As [`crate::machine::kernels::Operands`] has them, groups of one product after those of another.
     pub(in crate::machine) panels: &'a [u8],
     /// For each of four outputs and each column (whole registers): by how much eight times the sum is too great.
     pub(in crate::machine) corrections: &'a [i32],
@@ -129,11 +131,6 @@ pub(in crate::machine) fn added(whom: [For; 2], natural: bool) -> i32 {
 }
 
 impl Kernels {
-    /// Whether it has products of squares of outputs, and they pay.
-    pub(in crate::machine) fn has_squares(self) -> bool {
-        self.extension() == Extension::Avx512Vnni
-    }
-
     /// Adds the inputs of an image's squares, from number `first` on, `[row][column]` of them.
     ///
     /// # Panics
@@ -145,7 +142,7 @@ impl Kernels {
         first: usize,
         inputs: &mut SquareInputs,
     ) {
-        assert!(self.has_squares() && image.channels.is_multiple_of(GROUP));
+        assert!(self.filters() && image.channels.is_multiple_of(GROUP));
         assert!(image.rows >= 3 && image.columns >= 3, "no square fits");
         assert!(image.codes.len() >= image.rows * image.columns * image.channels, "a code leaves the image");
         assert!(
@@ -155,7 +152,7 @@ impl Kernels {
         // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            super::square_vnni::mix(image, [down, across], first, inputs);
+            vnni::mix(image, [down, across], first, inputs);
         }
     }
 
@@ -168,14 +165,14 @@ impl Kernels {
         self,
         shape: &Squares,
         operands: SquareOperands<'_>,
-        (out, row_bytes): (&mut [u8], usize),
+        out: (&mut [u8], usize),
         accumulate: bool,
     ) -> Extremes {
         let lanes = shape.registers() * LANES;
         let left = operands.left;
-        assert!(self.has_squares());
+        assert!(self.filters());
         assert!(left.bytes.len() >= shape.bytes(), "a square leaves the left operand");
-        assert!(left.first_rest.len() > shape.count() * PRODUCTS, "a square without rests");
+        assert!(left.first_rest.len() > shape.squares.len() * PRODUCTS, "a square without rests");
         assert!(left.first_rest.is_sorted(), "rests are in no order");
         let last = left.first_rest.last().map_or(0, |&last| usize::try_from(last).unwrap_or(usize::MAX));
         assert!(left.rests.len() >= last, "a rest leaves the rests");
@@ -186,29 +183,13 @@ impl Kernels {
             "a square leaves the panels"
         );
         assert!(operands.corrections.len() >= 4 * lanes, "an output without corrections");
-        assert!(
-            out.len() + row_bytes >= shape.rows * row_bytes + 4 * shape.columns,
-            "a row leaves the output"
-        );
-        let target = Target { out: Out::new(out), row_bytes, accumulate };
+        let target = Target::new(out, accumulate, [shape.rows, shape.columns]);
         let mut extremes = Extremes::default();
         // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            super::square_vnni::product(shape, operands, &target, &mut extremes);
+            vnni::product(shape, operands, &target, &mut extremes);
         }
         extremes
-    }
-}
-
-impl Squares {
-    /// The squares, and how many outputs a row of one is before the next.
-    pub(super) fn all(&self) -> (&[Square], usize) {
-        (&self.squares, self.below)
-    }
-
-    /// Channels and columns.
-    pub(super) fn extents(&self) -> [usize; 2] {
-        [self.channels, self.columns]
     }
 }
