@@ -44,6 +44,6 @@ pub(super) use row::Row;
 pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
 pub(super) use winograd::{
     Filtering, FilteringOperands, For, Image, Mixing, PRODUCTS, Pair, Pairs, Rows, Square, SquareInputs,
-    SquareOperands, Squares, TIMES, WHOM, added,
+    SquareOperands, Squares, TIMES, WHOM, added, twice,
 };
 pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};

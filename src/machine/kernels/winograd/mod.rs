@@ -12,7 +12,7 @@ mod vnni;
 use std::ops::Range;
 
 pub(in crate::machine) use square::{
-    Image, PRODUCTS, Square, SquareInputs, SquareOperands, Squares, TIMES, WHOM, added,
+    Image, PRODUCTS, Square, SquareInputs, SquareOperands, Squares, TIMES, WHOM, added, twice,
 };
 
 use super::product::{Extremes, GROUP, LANES, PANELS_SLACK, Segment, Target};
@@ -36,7 +36,7 @@ impl For {
     pub(in crate::machine) const ALL: [For; 4] = [For::Both, For::Opposed, For::First, For::Second];
 
     /// How often each of the two outputs gets such a product.
-    pub(in crate::machine) fn times(self) -> [i32; 2] {
+    pub(in crate::machine) const fn times(self) -> [i32; 2] {
         match self {
             For::Both => [1, 1],
             For::Opposed => [1, -1],

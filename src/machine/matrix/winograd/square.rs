@@ -11,7 +11,7 @@ use super::{TENTHS, of_box};
 use crate::isa::Matrix;
 use crate::machine::kernels::{
     Extremes, For, GROUP, Image, Kernels, LANES, Lines, PRODUCTS, Square, SquareInputs, SquareOperands,
-    Squares, TIMES, WHOM, added,
+    Squares, TIMES, WHOM, added, twice,
 };
 
 /// Bits of weights nine of which, or one twelve times, are a byte.
@@ -19,9 +19,7 @@ const MOST_BITS: u32 = 4;
 /// Taps of a row, and rows of taps.
 const TAPS: usize = 3;
 /// Groups of inputs for each that may be too great for bytes.
-const FEW: usize = 100;
-/// From here on weights are taken twice.
-const TWICE: usize = PRODUCTS - 4;
+const FEW: usize = 25;
 
 /// How an instruction is done by products of squares of outputs.
 #[derive(Debug)]
@@ -94,7 +92,7 @@ impl SquareWay {
     ) -> bool {
         inputs.bytes.hold(self.squares.bytes());
         inputs.rests.clear();
-        inputs.first_rest.clear();
+        inputs.end.clear();
         let of_image = self.image[0] * self.image[1];
         for (number, codes) in codes.chunks_exact(frame.image()).enumerate() {
             let image = Image {
@@ -110,7 +108,6 @@ impl SquareWay {
                 return false;
             }
         }
-        inputs.first_rest.push(u32::try_from(inputs.rests.len()).unwrap_or(u32::MAX));
         true
     }
 
@@ -158,12 +155,12 @@ impl SquareWeights {
             .enumerate()
             .map(|(product, whom)| {
                 let [rows, columns] = whom.map(times_of);
-                let twice = if product < TWICE { 1 } else { 2 };
+                let taken = if twice(product) { 1 } else { 2 };
                 let weights = way
                     .indices
                     .iter()
                     .enumerate()
-                    .map(|(tap, &index)| (index, rows[tap / TAPS] * columns[tap % TAPS] * twice));
+                    .map(|(tap, &index)| (index, rows[tap / TAPS] * columns[tap % TAPS] * taken));
                 (groups * GROUP, weights.filter(|&(_, times)| times != 0).collect())
             })
             .collect();
@@ -177,10 +174,10 @@ impl SquareWeights {
             let panels = (&self.panels[..], PRODUCTS * groups);
             add_groups(kernels, panels, product * groups..(product + 1) * groups, &mut sums);
             let [rows, columns] = whom.map(For::times);
-            let twice = if product < TWICE { 2 } else { 1 };
+            let got = if twice(product) { 2 } else { 1 };
             for (natural, corrections) in [false, true].into_iter().zip(&mut self.corrections) {
                 for (output, corrections) in corrections.chunks_exact_mut(lanes).enumerate() {
-                    let times = rows[output / 2] * columns[output % 2] * twice * added(whom, natural);
+                    let times = rows[output / 2] * columns[output % 2] * got * added(whom, natural);
                     corrections.iter_mut().zip(&sums).for_each(|(c, sum)| *c += times * sum);
                 }
             }

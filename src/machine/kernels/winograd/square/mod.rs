@@ -1,6 +1,6 @@
 //! Products whose outputs come in squares, two in a row and two below: minimal filtering along both, `F(2×2, 3×3)`, sixteen products in
-//! place of thirty-six. Inputs are sums and differences of four codes, too many of which are no bytes to be made up for one by one:
-//! those stand clamped, and what they lack is bytes again, multiplied after them. Sums come out eightfold.
+//! place of thirty-six. Inputs are sums and differences of four codes, and some are no bytes: those stand modulo 256, and what they lack is
+//! once more 256 times a few weights, for each output. Sums come out eightfold.
 
 #[cfg(target_arch = "x86_64")]
 mod vnni;
@@ -86,22 +86,33 @@ impl Squares {
     }
 }
 
-/// What four inputs lack, or have too much, since they stand clamped.
+/// Four inputs that are no bytes, of a group of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::machine) struct Rest {
+    /// Its group among those of all products.
     pub(in crate::machine) group: u32,
-    pub(in crate::machine) lack: [u8; GROUP],
-    pub(in crate::machine) excess: [u8; GROUP],
+    /// How often each of four outputs lacks 256 of each: four signed bytes.
+    pub(in crate::machine) times: [i32; 4],
 }
 
 /// Inputs of squares.
 #[derive(Debug, Default)]
 pub(in crate::machine) struct SquareInputs {
+    /// Each modulo 256.
     pub(in crate::machine) bytes: Lines,
-    /// What those lack that stand clamped, product by product.
+    /// Those that are no bytes.
     pub(in crate::machine) rests: Vec<Rest>,
-    /// Where the rests of each square's products begin; one more is where they end.
-    pub(in crate::machine) first_rest: Vec<u32>,
+    /// Where the rests of each square end.
+    pub(in crate::machine) end: Vec<u32>,
+}
+
+impl SquareInputs {
+    /// The rests of a square.
+    #[inline]
+    fn rests_of(&self, square: usize) -> &[Rest] {
+        let first = square.checked_sub(1).map_or(0, |before| self.end[before]);
+        &self.rests[first as usize..self.end[square] as usize]
+    }
 }
 
 /// The codes of an image, plus 128, of which squares are made: columns of `channels` codes in rows of `row` bytes.
@@ -123,6 +134,11 @@ pub(in crate::machine) struct SquareOperands<'a> {
     pub(in crate::machine) panels: &'a [u8],
     /// For each of four outputs and each column (whole registers): by how much eight times the sum is too great.
     pub(in crate::machine) corrections: &'a [i32],
+}
+
+/// Whether outputs get a product twice: the weights of the others are taken twice.
+pub(in crate::machine) const fn twice(product: usize) -> bool {
+    product < PRODUCTS - 4
 }
 
 /// How much is added to an input so that it is unsigned.
@@ -172,12 +188,9 @@ impl Kernels {
         let left = operands.left;
         assert!(self.filters());
         assert!(left.bytes.len() >= shape.bytes(), "a square leaves the left operand");
-        assert!(left.first_rest.len() > shape.squares.len() * PRODUCTS, "a square without rests");
-        assert!(left.first_rest.is_sorted(), "rests are in no order");
-        let last = left.first_rest.last().map_or(0, |&last| usize::try_from(last).unwrap_or(usize::MAX));
-        assert!(left.rests.len() >= last, "a rest leaves the rests");
-        let groups = u32::try_from(shape.groups()).unwrap_or(0);
-        assert!(left.rests.iter().all(|rest| rest.group < groups), "a rest leaves its product");
+        assert!(left.end.len() >= shape.squares.len(), "a square without rests");
+        let groups = u32::try_from(PRODUCTS * shape.groups()).unwrap_or(0);
+        assert!(left.rests.iter().all(|rest| rest.group < groups), "a rest leaves the panels");
         assert!(
             operands.panels.len() >= PRODUCTS * shape.channels * lanes + PANELS_SLACK,
             "a square leaves the panels"

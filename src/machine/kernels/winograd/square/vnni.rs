@@ -3,14 +3,16 @@
 //! twice the former along columns again, so every product finds sums that are its own.
 
 use std::arch::x86_64::{
-    __m512i, _mm256_mask_storeu_epi8, _mm256_maskz_loadu_epi8, _mm256_storeu_si256, _mm512_add_epi16,
-    _mm512_add_epi32, _mm512_cmpgt_epi16_mask, _mm512_cmpgt_epu16_mask, _mm512_cvtepu8_epi16,
-    _mm512_cvtusepi16_epi8, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_maskz_add_epi16,
-    _mm512_maskz_sub_epi16, _mm512_max_epi16, _mm512_or_si512, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_srai_epi32, _mm512_sub_epi16, _mm512_sub_epi32,
+    __m512i, _mm_dpbusd_epi32, _mm_loadu_si128, _mm_set1_epi8, _mm_set1_epi32, _mm_setzero_si128,
+    _mm_shuffle_epi32, _mm_sign_epi8, _mm_storeu_si128, _mm256_add_epi8, _mm256_mask_storeu_epi8,
+    _mm256_maskz_loadu_epi8, _mm256_storeu_si256, _mm512_add_epi16, _mm512_add_epi32,
+    _mm512_broadcastd_epi32, _mm512_cmpgt_epu16_mask, _mm512_cvtepi16_epi8, _mm512_cvtepu8_epi16,
+    _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srai_epi32, _mm512_sub_epi16,
+    _mm512_sub_epi32, _mm512_xor_si512,
 };
 
-use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added};
+use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added, twice};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, Segment, Target};
 use crate::machine::kernels::sums::{Columns, Held};
 use crate::machine::kernels::vnni::{REGISTER, join, panels};
@@ -76,6 +78,14 @@ impl Of<'_> {
     /// As [`product`]; there are `R` squares.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
     unsafe fn tile<const R: usize, const V: usize>(&self, first: usize, squares: &[Square], held: &mut Held) {
+        let mut lacked = [[[_mm512_setzero_si512(); V]; 4]; R];
+        for (square, lacked) in (first..).zip(&mut lacked) {
+            let rests = self.operands.left.rests_of(square);
+            if !rests.is_empty() {
+                // SAFETY: the caller's promise.
+                *lacked = unsafe { self.lacked(rests) };
+            }
+        }
         let zero = [[_mm512_setzero_si512(); V]; R];
         let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
         // SAFETY: the caller's promise.
@@ -92,10 +102,10 @@ impl Of<'_> {
             self.join_four(first, 12, [&mut a, &mut b, &mut c, &mut d]);
             exchange(&mut a, &mut b);
             exchange(&mut c, &mut d);
-            self.put::<0, 0, R, V>(squares, &a, held);
-            self.put::<0, 1, R, V>(squares, &b, held);
-            self.put::<1, 0, R, V>(squares, &c, held);
-            self.put::<1, 1, R, V>(squares, &d, held);
+            self.put::<0, 0, R, V>(squares, (&a, &lacked), held);
+            self.put::<0, 1, R, V>(squares, (&b, &lacked), held);
+            self.put::<1, 0, R, V>(squares, (&c, &lacked), held);
+            self.put::<1, 1, R, V>(squares, (&d, &lacked), held);
         }
     }
 
@@ -120,24 +130,48 @@ impl Of<'_> {
             let mut own = *sums;
             // SAFETY: the panel holds these registers for each group of each product, and squares four bytes.
             unsafe { join(rows, (self.right, self.step), &[segment], &mut own) };
-            for (r, sums) in own.iter_mut().enumerate() {
-                let rests = self.rests(first + r, product);
-                if !rests.is_empty() {
-                    let panel = self.right.wrapping_add(segment.first_group * self.step);
-                    // SAFETY: rests are of groups that there are.
-                    *sums = unsafe { add_rests(rests, panel, self.step, *sums) };
-                }
-            }
             *sums = own;
         }
     }
 
-    /// What inputs of a square's product lack.
-    #[inline]
-    fn rests(&self, square: usize, product: usize) -> &[Rest] {
-        let SquareInputs { rests, first_rest, .. } = self.operands.left;
-        let at = square * PRODUCTS + product;
-        &rests[first_rest[at] as usize..first_rest[at + 1] as usize]
+    /// What each output of a square lacks for inputs that stand modulo 256.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[inline(never)]
+    #[target_feature(enable = "avx512f,avx512vl,avx512vnni")]
+    unsafe fn lacked<const V: usize>(&self, rests: &[Rest]) -> [[__m512i; V]; 4] {
+        let mut sums = [[_mm512_setzero_si512(); V]; 4];
+        let mut too_much = _mm_setzero_si128();
+        for rest in rests {
+            let at = self.right.wrapping_add(rest.group as usize * self.step);
+            let mut codes = [_mm512_setzero_si512(); V];
+            for (v, codes) in codes.iter_mut().enumerate() {
+                // SAFETY: the panel holds these registers for each group. Codes plus 128 are unsigned.
+                let register = unsafe { _mm512_loadu_si512(at.add(REGISTER * v).cast()) };
+                *codes = _mm512_xor_si512(register, _mm512_set1_epi8(-128));
+            }
+            for (sums, times) in sums.iter_mut().zip(rest.times) {
+                for (sum, codes) in sums.iter_mut().zip(codes) {
+                    *sum = _mm512_dpbusd_epi32(*sum, codes, _mm512_set1_epi32(times));
+                }
+            }
+            // SAFETY: sixteen bytes.
+            let times = unsafe { _mm_loadu_si128(rest.times.as_ptr().cast()) };
+            too_much = _mm_dpbusd_epi32(too_much, _mm_set1_epi8(-128), times);
+        }
+        let too_much = [
+            _mm512_broadcastd_epi32(too_much),
+            _mm512_broadcastd_epi32(_mm_shuffle_epi32::<1>(too_much)),
+            _mm512_broadcastd_epi32(_mm_shuffle_epi32::<2>(too_much)),
+            _mm512_broadcastd_epi32(_mm_shuffle_epi32::<3>(too_much)),
+        ];
+        for (sums, too_much) in sums.iter_mut().zip(too_much) {
+            for sum in sums {
+                *sum = _mm512_slli_epi32::<8>(_mm512_sub_epi32(*sum, too_much));
+            }
+        }
+        sums
     }
 
     /// Puts the sums of one output of squares, so many rows below the first and columns beside it.
@@ -149,7 +183,7 @@ impl Of<'_> {
     unsafe fn put<const BELOW: usize, const BESIDE: usize, const R: usize, const V: usize>(
         &self,
         squares: &[Square],
-        sums: &Sums<R, V>,
+        (sums, lacked): (&Sums<R, V>, &[[[__m512i; V]; 4]; R]),
         held: &mut Held,
     ) {
         let lanes = self.shape.registers() * LANES;
@@ -159,10 +193,11 @@ impl Of<'_> {
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
             let columns = Columns::uncorrected(column, self.shape.columns);
-            for (square, sums) in squares.iter().zip(sums) {
+            for ((square, sums), lacked) in squares.iter().zip(sums).zip(lacked) {
                 if (BELOW == 0 || square.whole[0]) && (BESIDE == 0 || square.whole[1]) {
                     let row = square.row + BELOW * self.shape.below + BESIDE;
-                    let sums = _mm512_srai_epi32::<3>(_mm512_sub_epi32(sums[v], correction));
+                    let sums = _mm512_add_epi32(sums[v], lacked[2 * BELOW + BESIDE][v]);
+                    let sums = _mm512_srai_epi32::<3>(_mm512_sub_epi32(sums, correction));
                     // SAFETY: as the caller proved; the row is the caller's.
                     unsafe { columns.put(self.target, row, sums, held) };
                 }
@@ -180,31 +215,6 @@ fn exchange<const R: usize, const V: usize>(first: &mut Sums<R, V>, second: &mut
     }
 }
 
-/// A square's sums, and what inputs of a product lack joined to them: as values, for sums that are lent are kept in memory.
-///
-/// # Safety
-/// The processor has the features; the panel holds the groups, `step` bytes apart.
-#[inline(never)]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_rests<const V: usize>(
-    rests: &[Rest],
-    right: *const u8,
-    step: usize,
-    mut sums: [__m512i; V],
-) -> [__m512i; V] {
-    for rest in rests {
-        let at = right.wrapping_add(rest.group as usize * step);
-        let [lack, excess] = [rest.lack, rest.excess].map(|four| _mm512_set1_epi32(i32::from_le_bytes(four)));
-        for (v, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            let codes = unsafe { _mm512_loadu_si512(at.add(REGISTER * v).cast()) };
-            let less = _mm512_dpbusd_epi32(_mm512_setzero_si512(), excess, codes);
-            *sum = _mm512_sub_epi32(_mm512_dpbusd_epi32(*sum, lack, codes), less);
-        }
-    }
-    sums
-}
-
 /// [`super::Kernels::mix_squares`].
 ///
 /// # Safety
@@ -217,7 +227,6 @@ pub(super) unsafe fn mix(
     inputs: &mut SquareInputs,
 ) {
     let Image { codes, rows, columns, channels, natural } = image;
-    let mut found = Vec::new();
     for square in 0..down * across {
         let (y, x) = (2 * (square / across), 2 * (square % across));
         // A square that is not whole may leave the image: what is there no output meets.
@@ -241,10 +250,9 @@ pub(super) unsafe fn mix(
             for (along_rows, products) in PRODUCT_OF.into_iter().enumerate() {
                 for (input, product) in inputs_of(&mixed, along_rows).into_iter().zip(products) {
                     let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
-                    let bytes = _mm512_cvtusepi16_epi8(_mm512_max_epi16(input, _mm512_setzero_si512()));
                     let at = to.wrapping_add(product * channels + channel);
                     // SAFETY: bytes behind the last channel are masked.
-                    unsafe { _mm256_mask_storeu_epi8(at.cast(), mask, bytes) };
+                    unsafe { _mm256_mask_storeu_epi8(at.cast(), mask, _mm512_cvtepi16_epi8(input)) };
                     beyond[product] = _mm512_cmpgt_epu16_mask(input, _mm512_set1_epi16(255)) & mask;
                 }
             }
@@ -254,32 +262,14 @@ pub(super) unsafe fn mix(
                     for (input, product) in of_rows.zip(products) {
                         if beyond[product] != 0 {
                             let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
-                            lacking(input, beyond[product], channel / GROUP, product, &mut found);
+                            let first_group = (product * channels + channel) / GROUP;
+                            add_rests(input, beyond[product], (product, first_group), &mut inputs.rests);
                         }
                     }
                 }
             }
         }
-        sort(&mut found, inputs);
-    }
-}
-
-/// Puts what inputs of a square lack behind what those before lack, product by product.
-fn sort(found: &mut Vec<(usize, Rest)>, inputs: &mut SquareInputs) {
-    let before = inputs.rests.len();
-    let mut ends = [0; PRODUCTS];
-    found.iter().for_each(|(product, _)| ends[*product] += 1);
-    let mut end = before;
-    for place in &mut ends {
-        inputs.first_rest.push(u32::try_from(end).unwrap_or(u32::MAX));
-        end += std::mem::replace(place, end);
-    }
-    if let Some((_, any)) = found.first() {
-        inputs.rests.resize(end, *any);
-        for (product, rest) in found.drain(..) {
-            inputs.rests[ends[product]] = rest;
-            ends[product] += 1;
-        }
+        inputs.end.push(u32::try_from(inputs.rests.len()).unwrap_or(u32::MAX));
     }
 }
 
@@ -307,40 +297,43 @@ fn mix_four([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 /// The number of the product that has inputs mixed so along rows and columns.
 const PRODUCT_OF: [[usize; 4]; 4] = [[0, 1, 4, 5], [2, 3, 6, 7], [12, 13, 8, 9], [14, 15, 10, 11]];
 
-/// What those inputs lack that are beyond a byte.
-#[target_feature(enable = "avx512f,avx512bw")]
-fn lacking(
-    mut input: __m512i,
-    mut beyond: u32,
-    first_group: usize,
-    product: usize,
-    found: &mut Vec<(usize, Rest)>,
-) {
-    let (none, most) = (_mm512_setzero_si512(), _mm512_set1_epi16(255));
-    while beyond != 0 {
-        let above = _mm512_max_epi16(_mm512_sub_epi16(input, most), none);
-        let below = _mm512_max_epi16(_mm512_sub_epi16(none, input), none);
-        let (mut lack, mut excess) = ([0u8; AT_ONCE], [0u8; AT_ONCE]);
-        // SAFETY: there is room for all of a register.
-        unsafe {
-            _mm256_storeu_si256(lack.as_mut_ptr().cast(), _mm512_cvtusepi16_epi8(above));
-            _mm256_storeu_si256(excess.as_mut_ptr().cast(), _mm512_cvtusepi16_epi8(below));
-        }
-        let (lack, excess) = (lack.as_chunks::<GROUP>().0, excess.as_chunks::<GROUP>().0);
-        let mut groups = (beyond | beyond >> 1 | beyond >> 2 | beyond >> 3) & 0x1111_1111;
-        while groups != 0 {
-            let group = groups.trailing_zeros() as usize / GROUP;
-            let number = u32::try_from(first_group + group).unwrap_or(0);
-            found.push((product, Rest { group: number, lack: lack[group], excess: excess[group] }));
-            groups &= groups - 1;
-        }
-        // What is more than a byte too great or small lacks the rest of it.
-        let far_above = _mm512_cmpgt_epi16_mask(above, most);
-        let far_below = _mm512_cmpgt_epi16_mask(below, most);
-        beyond &= far_above | far_below;
-        input = _mm512_or_si512(
-            _mm512_maskz_sub_epi16(far_above, input, most),
-            _mm512_maskz_add_epi16(far_below, input, most),
-        );
+/// Adds those of a product's inputs that are beyond a byte, each four from a group on.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,ssse3")]
+fn add_rests(input: __m512i, beyond: u32, (product, first_group): (usize, usize), rests: &mut Vec<Rest>) {
+    let mut over = _mm512_cvtepi16_epi8(_mm512_srai_epi16::<8>(input));
+    if twice(product) {
+        over = _mm256_add_epi8(over, over);
+    }
+    let mut fours = [0; AT_ONCE / GROUP];
+    // SAFETY: a register's bytes, and sixteen signs.
+    let signs = unsafe {
+        _mm256_storeu_si256(fours.as_mut_ptr().cast(), over);
+        _mm_loadu_si128(SIGNS[product].as_ptr().cast())
+    };
+    let mut groups = (beyond | beyond >> 1 | beyond >> 2 | beyond >> 3) & 0x1111_1111;
+    while groups != 0 {
+        let group = groups.trailing_zeros() as usize / GROUP;
+        let four = _mm_set1_epi32(fours[group]);
+        let mut times = [0; 4];
+        // SAFETY: sixteen bytes.
+        unsafe { _mm_storeu_si128(times.as_mut_ptr().cast(), _mm_sign_epi8(four, signs)) };
+        rests.push(Rest { group: u32::try_from(first_group + group).unwrap_or(0), times });
+        groups &= groups - 1;
     }
 }
+
+/// How often each output gets each product, for four bytes each; no matter whether twice.
+const SIGNS: [[[i8; GROUP]; 4]; PRODUCTS] = {
+    let mut signs = [[[0; GROUP]; 4]; PRODUCTS];
+    let mut place = 0;
+    while place < PRODUCTS * 4 {
+        let (product, output) = (place / 4, place % 4);
+        let [rows, columns] = WHOM[product];
+        #[expect(clippy::cast_possible_truncation, reason = "one or none")]
+        let sign = (rows.times()[output / 2] * columns.times()[output % 2]) as i8;
+        signs[product][output] = [sign; GROUP];
+        place += 1;
+    }
+    signs
+};
