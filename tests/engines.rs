@@ -15,7 +15,7 @@ use wagesim::network::load;
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
 use wagesim::program::{Phase, Plan, Step, Strands};
 use wagesim::spec::Machine;
-use windows::{convolution, pooled_gradient, tiles, window};
+use windows::{convolution, gradients, pooled_gradient, tiles, window};
 
 const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
 
@@ -559,6 +559,36 @@ fn over_before(plan: &Plan, strands: &Strands) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Holds that threads leave what one does that executes the steps in order, if these are valid, and tell the same.
+fn side_by_side_as_in_order(
+    seed: u64,
+    (state, steps): (State, Vec<(Instr, AccumulatorRule)>),
+) -> Result<(), TestCaseError> {
+    let sizes = Memory::ALL.map(|memory| state.memory(memory).len() as u64);
+    prop_assume!(steps.iter().all(|(instr, _)| verify(instr, &sizes) == Ok(())));
+    let plan = plan(&steps);
+    over_before(&plan, &Strands::of(&plan))?;
+    let mut expected = state.clone();
+    let mut told = Told::default();
+    let ended = run(&plan, &mut Fast::with(Extension::chosen(), 1), &mut expected, &mut [&mut told]);
+    for threads in 2..=3 {
+        let mut engine = Fast::with(Extension::chosen(), threads).sharing_all();
+        for _ in 0..2 {
+            let (mut found, mut told_now) = (state.clone(), Told::default());
+            prop_assert_eq!(&run(&plan, &mut engine, &mut found, &mut [&mut told_now]), &ended);
+            prop_assert_eq!(&told_now.0, &told.0);
+            for memory in Memory::ALL {
+                let (a, b) = (found.memory(memory), expected.memory(memory));
+                let first = a.iter().zip(b).position(|(a, b)| a != b).filter(|_| ended.is_ok());
+                prop_assert_eq!(first, None, "seed {}, {} threads, {}", seed, threads, memory.name());
+            }
+            let registers = |state: &State| (state.scales, state.counters);
+            prop_assert!(ended.is_err() || registers(&found) == registers(&expected), "seed {}", seed);
+        }
+    }
+    Ok(())
+}
+
 fn cases() -> u32 {
     std::env::var("ENGINE_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(2000)
 }
@@ -636,29 +666,12 @@ proptest! {
 
     #[test]
     fn tiles_that_find_the_same_do_what_the_plan_does_in_order(seed in 1u64..) {
-        let (state, steps) = tiles(&mut Dice(seed));
-        let sizes = Memory::ALL.map(|memory| state.memory(memory).len() as u64);
-        prop_assume!(steps.iter().all(|(instr, _)| verify(instr, &sizes) == Ok(())));
-        let plan = plan(&steps);
-        over_before(&plan, &Strands::of(&plan))?;
-        let mut expected = state.clone();
-        let mut told = Told::default();
-        let ended = run(&plan, &mut Fast::with(Extension::chosen(), 1), &mut expected, &mut [&mut told]);
-        for threads in 2..=3 {
-            let mut engine = Fast::with(Extension::chosen(), threads).sharing_all();
-            for _ in 0..2 {
-                let (mut found, mut told_now) = (state.clone(), Told::default());
-                prop_assert_eq!(&run(&plan, &mut engine, &mut found, &mut [&mut told_now]), &ended);
-                prop_assert_eq!(&told_now.0, &told.0);
-                for memory in Memory::ALL {
-                    let (a, b) = (found.memory(memory), expected.memory(memory));
-                    let first = a.iter().zip(b).position(|(a, b)| a != b).filter(|_| ended.is_ok());
-                    prop_assert_eq!(first, None, "seed {}, {} threads, {}", seed, threads, memory.name());
-                }
-                let registers = |state: &State| (state.scales, state.counters);
-                prop_assert!(ended.is_err() || registers(&found) == registers(&expected), "seed {}", seed);
-            }
-        }
+        side_by_side_as_in_order(seed, tiles(&mut Dice(seed)))?;
+    }
+
+    #[test]
+    fn gradients_abreast_do_what_the_plan_does_in_order(seed in 1u64..) {
+        side_by_side_as_in_order(seed, gradients(&mut Dice(seed)))?;
     }
 
     #[test]
@@ -666,6 +679,15 @@ proptest! {
         let plan = plan(&case(seed, groups).1);
         over_before(&plan, &Strands::of(&plan))?;
     }
+}
+
+#[test]
+fn most_gradients_go_abreast() {
+    let go_abreast = |seed: &u64| {
+        let (_, steps) = gradients(&mut Dice(seed * 7919));
+        Strands::of(&plan(&steps)).families().iter().any(|family| family.goes_abreast)
+    };
+    assert!((1..100).filter(go_abreast).count() > 50);
 }
 
 #[test]

@@ -178,95 +178,157 @@ pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
     (state, m, rule)
 }
 
-/// Tiles of a convolution: three blocks of weights that meet the same two blocks of images, twice, loaded for each from DRAM and stored
-/// there; now and then something else is put among the operands, or what they were loaded from is another.
-pub(crate) fn tiles(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
-    let (operands, m, rule) = convolution(d);
+/// Where an instruction's operands and its output begin, and their bytes.
+fn places(instr: &Instr) -> [(u64, u32); 3] {
+    let footprint = Footprint::of(instr);
     let of = |memory: Memory, ranges: &[wagesim::isa::Range]| {
         let range = ranges.iter().find(|range| range.memory == memory);
         range.map_or((0, 1), |range| (range.first, u32::try_from(range.end - range.first).unwrap()))
     };
-    let footprint = Footprint::of(&Instr::MTaps(m));
     let left = of(Memory::Operand, &footprint.reads);
-    let right = of(Memory::Weight, &footprint.reads);
-    let out = of(Memory::Accumulator, &footprint.writes);
-    let sizes = [left.1, right.1, out.1].map(u64::from);
-    let [lefts, rights, outs] = [0, 2 * sizes[0], 2 * sizes[0] + 3 * sizes[1]];
+    [left, of(Memory::Weight, &footprint.reads), of(Memory::Accumulator, &footprint.writes)]
+}
+
+/// A state with scratchpads as long as another's and so much DRAM, where some codes come first, one of nine of them halved.
+fn with_dram(d: &mut Dice, operands: &State, dram: u64, mut codes: Vec<u8>) -> State {
     let mut state = State::new(
         Memory::ALL.map(|memory| match memory {
-            Memory::Dram => usize::try_from(outs + 13 * sizes[2]).unwrap(),
+            Memory::Dram => usize::try_from(dram).unwrap(),
             _ => operands.memory(memory).len(),
         }),
         1,
     );
-    let part = |memory: Memory, (first, count): (u64, u32)| {
-        &operands.memory(memory)[usize::try_from(first).unwrap()..][..usize::try_from(count).unwrap()]
-    };
-    let mut codes = part(Memory::Operand, left).repeat(2);
-    codes.extend_from_slice(&part(Memory::Weight, right).repeat(3));
     for byte in &mut codes {
         if d.one_in(9) {
             *byte /= 2;
         }
     }
     state.memory_mut(Memory::Dram)[..codes.len()].copy_from_slice(&codes);
-    let dram = |offset: u64| Address::at(Memory::Dram, offset);
-    let moved = |dst: Address, src: Address, bytes: u32| {
-        Instr::Load(Load {
-            dst,
-            src,
-            planes: 1,
-            rows: 1,
-            bytes,
-            src_row: 0,
-            src_plane: 0,
-            dst_row: 0,
-            dst_plane: 0,
-            pad_top: 0,
-            pad_bottom: 0,
-            pad_left: 0,
-            pad_right: 0,
-        })
-    };
+    state
+}
+
+fn bytes_of(state: &State, memory: Memory, (first, count): (u64, u32)) -> &[u8] {
+    &state.memory(memory)[usize::try_from(first).unwrap()..][..usize::try_from(count).unwrap()]
+}
+
+fn dram(offset: u64) -> Address {
+    Address::at(Memory::Dram, offset)
+}
+
+fn load(dst: Address, src: Address, bytes: u32) -> Instr {
+    Instr::Load(Load {
+        dst,
+        src,
+        planes: 1,
+        rows: 1,
+        bytes,
+        src_row: 0,
+        src_plane: 0,
+        dst_row: 0,
+        dst_plane: 0,
+        pad_top: 0,
+        pad_bottom: 0,
+        pad_left: 0,
+        pad_right: 0,
+    })
+}
+
+/// Rows of bytes, and how far apart they come to lie.
+fn store(dst: Address, src: Address, [rows, bytes, dst_row]: [u32; 3]) -> Instr {
+    Instr::Store(Store {
+        dst,
+        src,
+        planes: 1,
+        rows,
+        bytes,
+        src_row: bytes,
+        src_plane: 0,
+        dst_row: dst_row.into(),
+        dst_plane: 0,
+    })
+}
+
+/// Something else put among operands: a fill, or a load from some place.
+fn disturbed(d: &mut Dice, [left, right]: [(u64, u32); 2], from: Address) -> Instr {
+    let (memory, (first, count)) = d.of(&[(Memory::Operand, left), (Memory::Weight, right)]);
+    let (at, value) = (d.count(0, count - 1), d.count(0, 9).cast_signed());
+    let dst = Address::at(memory, first + u64::from(at));
+    let dst_format = Format::new(8).unwrap();
+    let count = d.count(1, count - at);
+    d.of(&[Instr::VFill(VFill { dst, dst_format, value, count }), load(dst, from, count)])
+}
+
+/// The greatest magnitude of the first row of an instruction's output.
+fn greatest(m: &Matrix) -> Instr {
+    Instr::VMaxabs(VMaxabs { dst: Scale(1), src: m.out, src_format: m.out_format, count: m.columns })
+}
+
+/// Tiles of a convolution: three blocks of weights that meet the same two blocks of images, twice, loaded for each from DRAM and stored
+/// there; now and then something else is put among the operands, or what they were loaded from is another.
+pub(crate) fn tiles(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
+    let (operands, m, rule) = convolution(d);
+    let [left, right, out] = places(&Instr::MTaps(m));
+    let sizes = [left.1, right.1, out.1].map(u64::from);
+    let [lefts, rights, outs] = [0, 2 * sizes[0], 2 * sizes[0] + 3 * sizes[1]];
+    let mut codes = bytes_of(&operands, Memory::Operand, left).repeat(2);
+    codes.extend_from_slice(&bytes_of(&operands, Memory::Weight, right).repeat(3));
+    let state = with_dram(d, &operands, outs + 13 * sizes[2], codes);
     let mut steps = Vec::new();
     for tile in 0..12u32 {
         let (block, images) = (tile / 2 % 3, tile % 2);
         let images_at = dram(lefts + u64::from(images) * sizes[0]);
-        steps.push(moved(Address::at(Memory::Operand, left.0), images_at, left.1));
+        steps.push(load(Address::at(Memory::Operand, left.0), images_at, left.1));
         let block_at = dram(rights + u64::from(block) * sizes[1]);
-        steps.push(moved(Address::at(Memory::Weight, right.0), block_at, right.1));
+        steps.push(load(Address::at(Memory::Weight, right.0), block_at, right.1));
         if d.one_in(4) {
-            let (memory, (first, count)) = d.of(&[(Memory::Operand, left), (Memory::Weight, right)]);
-            let (from, value) = (d.count(0, count - 1), d.count(0, 9).cast_signed());
-            let dst = Address::at(memory, first + u64::from(from));
-            let dst_format = Format::new(8).unwrap();
-            let count = d.count(1, count - from);
-            let again = moved(dst, images_at, count);
-            steps.push(d.of(&[Instr::VFill(VFill { dst, dst_format, value, count }), again]));
+            steps.push(disturbed(d, [left, right], images_at));
         }
-        steps.push(Instr::MTaps(m));
-        steps.push(Instr::VMaxabs(VMaxabs {
-            dst: Scale(1),
-            src: m.out,
-            src_format: m.out_format,
-            count: m.columns,
-        }));
+        steps.extend([Instr::MTaps(m), greatest(&m)]);
         if d.one_in(6) {
             steps.push(Instr::XSub(XSub { dst: Scale(2), a: Scale(1), b: Scale(2) }));
         }
         let to = if d.one_in(6) { images_at } else { dram(outs + u64::from(tile) * sizes[2]) };
         let bytes = if to == images_at { left.1.min(out.1) } else { out.1 };
-        steps.push(Instr::Store(Store {
-            dst: to,
-            src: Address::at(Memory::Accumulator, out.0),
-            planes: 1,
-            rows: 1,
-            bytes,
-            src_row: 0,
-            src_plane: 0,
-            dst_row: 0,
-            dst_plane: 0,
-        }));
+        steps.push(store(to, Address::at(Memory::Accumulator, out.0), [1, bytes, 0]));
     }
     (state, steps.into_iter().map(|instr| (instr, rule)).collect())
+}
+
+/// A gradient in blocks of columns, each summed over the same four blocks of images, errors as pooling sent them back or nearly; blocks are
+/// stored side by side. Now and then something else is put among the operands, a block overwrites another's columns or what images were
+/// loaded from.
+pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
+    const PARTS: u32 = 4;
+    let odd = d.of(&[0, 0, 3]);
+    let (operands, m) = pooled_gradient(d, odd);
+    let [left, right, out] = places(&Instr::MPositions(m));
+    let blocks = d.count(2, 6);
+    let sizes = [left.1, right.1, out.1].map(u64::from);
+    let (rights, outs) =
+        (u64::from(PARTS) * sizes[0], u64::from(PARTS) * sizes[0] + u64::from(blocks * PARTS) * sizes[1]);
+    let times = |n: u32| usize::try_from(n).unwrap();
+    let mut codes = bytes_of(&operands, Memory::Operand, left).repeat(times(PARTS));
+    codes.extend_from_slice(&bytes_of(&operands, Memory::Weight, right).repeat(times(blocks * PARTS)));
+    let state = with_dram(d, &operands, outs + u64::from(blocks + 1) * sizes[2], codes);
+    let (row, seldom) = (4 * m.columns, d.of(&[1000, 12]));
+    let mut steps = Vec::new();
+    for block in 0..blocks {
+        for part in 0..PARTS {
+            let images_at = dram(u64::from(part) * sizes[0]);
+            steps.push(load(Address::at(Memory::Operand, left.0), images_at, left.1));
+            let errors_at = dram(rights + u64::from(block * PARTS + part) * sizes[1]);
+            steps.push(load(Address::at(Memory::Weight, right.0), errors_at, right.1));
+            if d.one_in(3 * seldom) {
+                steps.push(disturbed(d, [left, right], images_at));
+            }
+            let (accumulate, partial) = (part > 0, part + 1 < PARTS);
+            steps.push(Instr::MPositions(Matrix { accumulate, partial, ..m }));
+        }
+        steps.push(greatest(&m));
+        let beside = u64::from(block * row) - u64::from(block > 0 && d.one_in(seldom));
+        let to = if d.one_in(2 * seldom) { dram(0) } else { dram(outs + beside) };
+        let rows = if to == dram(0) { 1 } else { m.rows };
+        steps.push(store(to, Address::at(Memory::Accumulator, out.0), [rows, row, blocks * row]));
+    }
+    (state, steps.into_iter().map(|instr| (instr, AccumulatorRule::default())).collect())
 }

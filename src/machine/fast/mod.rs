@@ -209,14 +209,14 @@ fn side_by_side(
         strands,
         is_timed,
         keeps_outcomes: !afterwards.is_empty(),
-        puts_off: !looks,
+        looks,
         before,
         numbers: Mutex::new(numbers),
         left: Mutex::new(&mut *state),
     };
     let hands = workers.iter_mut().map(|worker| {
         let observers = by_hands.iter_mut().filter_map(Iterator::next).collect();
-        Beside { worker, common: &common, observers, strand: 0 }
+        Beside { worker, common: &common, observers }
     });
     let done = execute(pool, strands, urgency, hands.collect(), &mut dram);
     let numbers = std::mem::take(&mut *locked(&common.numbers));

@@ -6,21 +6,37 @@ use std::time::Instant;
 use super::Units;
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::{Hand, Kernels, Moves};
+use crate::machine::matrix::Accumulators;
 use crate::machine::{Fault, Lines, Observer, Outcome, State};
 use crate::program::{Place, Plan, Strands, Touched};
 
-/// Who executes instructions: units, and a state of its own where others work beside it.
+/// Strands that a worker executes abreast, at most: their scratchpads are to stay in its caches.
+const SITES: usize = 4;
+
+/// Who executes instructions: units, and sites for strands of its own where others work beside it.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) units: Units,
-    /// Scratchpads and registers, no DRAM.
-    state: State,
-    /// What is known to be in the scratchpads.
-    put: Vec<Put>,
+    /// One for each strand that goes abreast with others.
+    sites: Vec<Site>,
+    /// The site whose accumulators the units know.
+    here: usize,
     /// What became of the steps it has executed, where that is asked for.
     pub(super) outcomes: Vec<(usize, Outcome)>,
     /// How many nanoseconds they took, where that is asked for.
     pub(super) times: Vec<(usize, u64)>,
+}
+
+/// Where a strand is executed.
+#[derive(Debug)]
+struct Site {
+    /// Scratchpads and registers, no DRAM.
+    state: State,
+    /// What is known to be in the scratchpads.
+    put: Vec<Put>,
+    /// What is known of the accumulators, while the units are elsewhere.
+    accumulators: Accumulators,
+    strand: usize,
 }
 
 /// What a step put in a scratchpad, or is to.
@@ -35,20 +51,53 @@ struct Put {
 
 impl Worker {
     pub(super) fn new(kernels: Kernels) -> Worker {
-        let state = State::new([0; 5], 0);
-        Worker { units: Units::new(kernels), state, put: Vec::new(), outcomes: Vec::new(), times: Vec::new() }
+        Worker {
+            units: Units::new(kernels),
+            sites: vec![Site::new()],
+            here: 0,
+            outcomes: Vec::new(),
+            times: Vec::new(),
+        }
     }
 
     /// Ready for a plan on this state.
     pub(super) fn begin(&mut self, state: &State) {
+        self.sites.iter_mut().for_each(|site| site.prepare(state));
+        self.units.array.forget_contents();
+        self.outcomes.clear();
+        self.times.clear();
+    }
+
+    /// Goes to a site, which there is from then on.
+    fn go_to(&mut self, site: usize) -> &mut Site {
+        while self.sites.len() <= site {
+            let mut new = Site::new();
+            new.prepare(&self.sites[0].state);
+            self.sites.push(new);
+        }
+        if self.here != site {
+            for site in [self.here, site] {
+                self.units.array.exchange(&mut self.sites[site].accumulators);
+            }
+            self.here = site;
+        }
+        &mut self.sites[site]
+    }
+}
+
+impl Site {
+    fn new() -> Site {
+        let (state, accumulators) = (State::new([0; 5], 0), Accumulators::default());
+        Site { state, put: Vec::new(), accumulators, strand: 0 }
+    }
+
+    /// Ready for a plan on this state.
+    fn prepare(&mut self, state: &State) {
         (self.state.seed, self.state.step, self.state.source) = (state.seed, state.step, state.source);
         for memory in Memory::SCRATCHPADS {
             self.state.memories[memory.index()].hold(state.memory(memory).len());
         }
         self.put.clear();
-        self.units.array.forget_contents();
-        self.outcomes.clear();
-        self.times.clear();
     }
 
     /// Whether what has this number is in all of so many places still, or to be.
@@ -70,8 +119,8 @@ pub(super) struct Common<'a> {
     pub(super) is_timed: bool,
     /// Whether outcomes are kept.
     pub(super) keeps_outcomes: bool,
-    /// Whether loads are put off until somebody looks at what they put: nobody looks at the scratchpads beside steps.
-    pub(super) puts_off: bool,
+    /// Whether observers look at scratchpads: then no load is put off until a step looks at what it puts.
+    pub(super) looks: bool,
     /// The scratchpads as they were before the plan; empty where nobody reads them.
     pub(super) before: Vec<Lines>,
     /// The numbers that registers hold ([`Renamed`](crate::program::Renamed)).
@@ -86,8 +135,6 @@ pub(super) struct Beside<'a> {
     pub(super) common: &'a Common<'a>,
     /// Who is told of what it executes.
     pub(super) observers: Vec<&'a mut (dyn Observer + Send)>,
-    /// The strand under way.
-    pub(super) strand: usize,
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -95,9 +142,10 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Beside<'_> {
-    /// Executes those loads put off that somebody looks at.
+    /// Executes those loads put off at this site that somebody looks at.
     fn catch_up(&mut self, moves: &mut Moves<'_>, looks_at: impl Fn(&Place, usize) -> bool) {
-        let Worker { units, state, put, .. } = &mut *self.worker;
+        let Worker { units, sites, here, .. } = &mut *self.worker;
+        let Site { state, put, .. } = &mut sites[*here];
         for Put { place, put_off, .. } in put {
             if let Some(step) = put_off.take_if(|step| looks_at(place, *step)) {
                 units.load(&self.common.plan.steps[step].instr, state, moves.of(step));
@@ -105,11 +153,12 @@ impl Beside<'_> {
         }
     }
 
-    /// Makes ready for a step: what it looks at is there, what it overwrites is forgotten.
+    /// Makes ready for a step at this site: what it looks at is there, what it overwrites is forgotten.
     fn make_ready(&mut self, step: usize, moves: &mut Moves<'_>) {
         let Common { plan, strands, .. } = self.common;
         let Touched { reads, writes, is_whole, contents, .. } = strands.touched(step);
-        if self.worker.put.iter().any(|put| put.put_off.is_some()) {
+        let here = self.worker.here;
+        if self.worker.sites[here].put.iter().any(|put| put.put_off.is_some()) {
             let looks_at = self.worker.units.array.looks_at(&plan.steps[step], *contents);
             let knows = |memory| match memory {
                 Memory::Operand => !looks_at.left,
@@ -125,38 +174,46 @@ impl Beside<'_> {
                     || stored.zip(source).is_some_and(|(stored, source)| stored.meets(source))
             });
         }
-        writes.iter().for_each(|write| self.worker.overwrite(write));
+        writes.iter().for_each(|write| self.worker.sites[here].overwrite(write));
     }
 }
 
 impl Hand for Beside<'_> {
     type Error = Fault;
 
-    fn begin(&mut self, strand: usize) {
-        self.strand = strand;
+    fn sites(&self) -> usize {
+        // Who looks has seen all steps of a strand before one of another.
+        if self.common.looks { 1 } else { SITES }
+    }
+
+    fn begin(&mut self, site: usize, strand: usize) {
+        self.worker.go_to(site);
         self.worker.units.begin();
+        let site = &mut self.worker.sites[site];
+        site.strand = strand;
         // What came after the strand before may have written what was not loaded.
-        self.worker.put.retain(|put| put.put_off.is_none());
+        site.put.retain(|put| put.put_off.is_none());
         for place in &self.common.strands.all()[strand].before {
             let Place { memory, bytes } = place;
             let before = &self.common.before[memory.index()][bytes.clone()];
-            self.worker.state.memory_mut(*memory)[bytes.clone()].copy_from_slice(before);
-            self.worker.overwrite(place);
+            site.state.memory_mut(*memory)[bytes.clone()].copy_from_slice(before);
+            site.overwrite(place);
         }
     }
 
-    fn execute(&mut self, number: usize, moves: &mut Moves<'_>) -> Result<(), Fault> {
-        let Common { plan, strands, is_timed, keeps_outcomes, puts_off, numbers, .. } = self.common;
+    fn execute(&mut self, site: usize, number: usize, moves: &mut Moves<'_>) -> Result<(), Fault> {
+        let Common { plan, strands, is_timed, keeps_outcomes, looks, numbers, .. } = self.common;
         let step = &plan.steps[number];
         let Touched { writes, put, contents, .. } = strands.touched(number);
-        let is_there = put.is_some_and(|put| self.worker.has(put, writes.len()));
+        let here = self.worker.go_to(site);
+        let is_there = put.is_some_and(|put| here.has(put, writes.len()));
         let began = is_timed.then(Instant::now);
         if !is_there {
             self.make_ready(number, moves);
         }
-        let is_put_off =
-            *puts_off && put.is_some() && matches!(step.instr, Instr::Load(_)) && step.probes == 0;
-        let Worker { units, state, put: known, outcomes, times } = &mut *self.worker;
+        let is_put_off = !looks && put.is_some() && matches!(step.instr, Instr::Load(_)) && step.probes == 0;
+        let Worker { units, sites, outcomes, times, .. } = &mut *self.worker;
+        let Site { state, put: known, strand, .. } = &mut sites[site];
         let registers = strands.registers(number);
         if !registers.read.is_empty() {
             let numbers = locked(numbers);
@@ -183,7 +240,7 @@ impl Hand for Beside<'_> {
                 numbers[number] = State::gathered(place, numbers[number], state.register(place));
             }
         }
-        if strands.home(number) == self.strand {
+        if strands.home(number) == *strand {
             for observer in &mut self.observers {
                 observer.executed(plan, number, &outcome, state);
             }
@@ -191,11 +248,12 @@ impl Hand for Beside<'_> {
         Ok(())
     }
 
-    fn end(&mut self, strand: usize, moves: &mut Moves<'_>) {
+    fn end(&mut self, site: usize, moves: &mut Moves<'_>) {
+        let strand = self.worker.go_to(site).strand;
         for place in &self.common.strands.all()[strand].left {
             self.catch_up(moves, |put, _| put.meets(place));
             let Place { memory, bytes } = place;
-            let from = &self.worker.state.memory(*memory)[bytes.clone()];
+            let from = &self.worker.sites[site].state.memory(*memory)[bytes.clone()];
             locked(&self.common.left).memory_mut(*memory)[bytes.clone()].copy_from_slice(from);
         }
     }

@@ -11,7 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
 
-use crate::program::{Moved, Strands};
+use crate::program::{Family, Moved, Strands};
 
 /// Turns of a spin before whoever waits sleeps, some 50 microseconds: one who spins on keeps a processor from whoever has what it waits for.
 const SPINS: u32 = 2000;
@@ -27,22 +27,25 @@ pub(in crate::machine) enum Window<'a> {
     Write(&'a mut [u8], usize),
 }
 
-/// Who executes strands.
+/// Who executes strands, each at a site of its own.
 pub(in crate::machine) trait Hand: Send {
     /// Why a step failed.
     type Error: Send;
 
-    /// A strand begins: its steps follow, in order.
-    fn begin(&mut self, strand: usize);
+    /// How many sites it has: strands that go abreast at most.
+    fn sites(&self) -> usize;
 
-    /// Executes a step of the strand.
+    /// A strand begins at a site: its steps follow, in order.
+    fn begin(&mut self, site: usize, strand: usize);
+
+    /// Executes a step of the strand at a site.
     ///
     /// # Errors
     /// What makes the step the last that is executed.
-    fn execute(&mut self, step: usize, moves: &mut Moves<'_>) -> Result<(), Self::Error>;
+    fn execute(&mut self, site: usize, step: usize, moves: &mut Moves<'_>) -> Result<(), Self::Error>;
 
-    /// All steps of a strand are executed.
-    fn end(&mut self, strand: usize, moves: &mut Moves<'_>);
+    /// All steps of the strand at a site are executed.
+    fn end(&mut self, site: usize, moves: &mut Moves<'_>);
 }
 
 /// Bytes shared by threads.
@@ -68,7 +71,7 @@ impl<'a> Dram<'a> {
     /// # Panics
     /// When they are not all in memory: the step was not verified for it.
     unsafe fn window(&self, moved: Option<&Moved>) -> Window<'a> {
-        let Some(Moved { bytes: Range { start, end }, writes }) = moved else { return Window::Closed };
+        let Some(Moved { bytes: Range { start, end }, writes, .. }) = moved else { return Window::Closed };
         assert!(start <= end && *end <= self.length, "a step leaves DRAM");
         // SAFETY: the bytes are in memory, and by the caller's promise this thread's to read or to write.
         unsafe {
@@ -99,7 +102,8 @@ impl Moves<'_> {
         let is_its = || self.strands.all()[self.strand].steps.binary_search(&step).is_ok();
         assert!(moved.is_none() || is_its(), "another strand's step");
         // SAFETY: of two steps that meet in DRAM, one of them writing, the younger's strand comes after the older's end if it is
-        // another (`Strands`), so this strand's bytes are its own while it is under way; and it has one window at a time.
+        // another (`Strands`), so this strand's bytes are its own while it is under way, but for those that go abreast with it; these are
+        // executed by the same hand, which has one window at a time.
         unsafe { self.dram.window(moved) }
     }
 }
@@ -120,9 +124,10 @@ struct Board {
 }
 
 impl Board {
-    /// One of these that may begin.
-    fn of(&self, family: &[usize]) -> Option<usize> {
-        family.iter().copied().find(|&strand| self.missing[strand] == 0 && !self.has_begun[strand])
+    /// One of a family that may begin.
+    fn of(&self, family: &Family) -> Option<usize> {
+        let may_begin = |strand: &usize| self.missing[*strand] == 0 && !self.has_begun[*strand];
+        family.strands.iter().copied().find(may_begin)
     }
 
     /// The most urgent one that may begin, and its urgency; of those that are as urgent, one that this hand has made ready.
@@ -226,12 +231,16 @@ impl Crew<'_> {
     /// One hand's work: the first of its steps that failed, and why.
     fn work<H: Hand>(&self, me: usize, mut hand: H) -> Option<(usize, H::Error)> {
         let stop = Stop(self);
-        let (mut failed, mut ended) = (None, None);
-        while let Some(number) = self.next(me, ended) {
-            // One that failed has ended for others: what comes after it has steps before the failed one.
-            ended = Some(number);
+        let (mut failed, mut ended) = (None, Vec::new());
+        loop {
+            let strands = self.next((me, hand.sites()), &ended);
+            if strands.is_empty() {
+                break;
+            }
             // One that fails later is before the first: none behind that is executed.
-            failed = self.strand(&mut hand, number).err().or(failed);
+            failed = self.abreast(&mut hand, &strands).or(failed);
+            // One that failed has ended for others: what comes after it has steps before the failed one.
+            ended = strands;
         }
         std::mem::forget(stop);
         failed
@@ -241,26 +250,29 @@ impl Crew<'_> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next strand for a hand that has ended one; none where no more begin.
-    fn next(&self, me: usize, mut ended: Option<usize>) -> Option<usize> {
+    /// The next strands for a hand that has ended some, several if they go abreast; none where no more begin.
+    fn next(&self, (me, sites): (usize, usize), mut ended: &[usize]) -> Vec<usize> {
         loop {
             let news = {
                 let mut board = self.board();
-                let family = ended.and_then(|ended: usize| self.strands.all()[ended].family);
-                if let Some(ended) = ended.take() {
+                let family = ended.first().and_then(|&ended| self.family(ended));
+                for &ended in std::mem::take(&mut ended) {
                     self.frees(&mut board, me, &self.strands.all()[ended].once_ended);
                 }
                 let next = board.most_urgent(me).map(|(urgency, strand)| {
                     // What one of a family has read is at hand for the others; they wait for what has become more urgent than any of them.
-                    let family = family.map(|family| &self.strands.families()[family]);
                     let is_urgent =
-                        |of: &&Vec<usize>| of.iter().any(|&strand| self.urgency[strand] >= urgency);
-                    family.filter(is_urgent).and_then(|family| board.of(family)).unwrap_or(strand)
+                        |of: &&Family| of.strands.iter().any(|&strand| self.urgency[strand] >= urgency);
+                    let follows = family.filter(|family| !family.goes_abreast).filter(is_urgent);
+                    follows.and_then(|family| board.of(family)).unwrap_or(strand)
                 });
-                if let Some(strand) = next {
+                let next = next.map_or_else(Vec::new, |strand| self.beside(&board, strand, sites));
+                for &strand in &next {
                     board.has_begun[strand] = true;
-                    board.open -= 1;
+                    board.open -= usize::from(board.missing[strand] == 0);
                     board.left -= 1;
+                }
+                for &strand in &next {
                     self.frees(&mut board, me, &self.strands.all()[strand].once_begun);
                 }
                 // There is something for others, or nothing any more.
@@ -268,7 +280,7 @@ impl Crew<'_> {
                     self.news.fetch_add(1, Ordering::Relaxed);
                     self.ring(&board);
                 }
-                if next.is_some() || board.left == 0 {
+                if !next.is_empty() || board.left == 0 {
                     return next;
                 }
                 self.news.load(Ordering::Relaxed)
@@ -276,16 +288,38 @@ impl Crew<'_> {
             let is_stopped = || self.stopped.load(Ordering::Relaxed) == 0;
             self.wait_until(|| self.news.load(Ordering::Relaxed) != news || is_stopped());
             if is_stopped() {
-                return None;
+                return Vec::new();
             }
         }
+    }
+
+    /// The family of a strand.
+    fn family(&self, strand: usize) -> Option<&Family> {
+        self.strands.all()[strand].family.map(|family| &self.strands.families()[family])
+    }
+
+    /// A strand that may begin and those that go abreast with it, so many in all: others of its family that come after nothing but these, and
+    /// which no other hand wants.
+    fn beside(&self, board: &Board, strand: usize, most: usize) -> Vec<usize> {
+        let mut strands = vec![strand];
+        let share = board.open / board.ready.len();
+        let family = self.family(strand).filter(|family| family.goes_abreast);
+        for &other in family.iter().flat_map(|family| &family.strands) {
+            let comes_after = |&&before: &&usize| self.strands.all()[before].once_ended.contains(&other);
+            let among = strands.iter().filter(comes_after).count();
+            let may_begin = board.missing[other] == among && !board.has_begun[other] && other != strand;
+            if may_begin && (among > 0 || strands.len() < share) && strands.len() < most {
+                strands.push(other);
+            }
+        }
+        strands
     }
 
     /// Of what these strands come after, one is over by a hand's doing.
     fn frees(&self, board: &mut Board, hand: usize, strands: &[usize]) {
         for &strand in strands {
             board.missing[strand] -= 1;
-            if board.missing[strand] == 0 {
+            if board.missing[strand] == 0 && !board.has_begun[strand] {
                 board.open += 1;
                 board.ready[hand].push((self.urgency[strand], Reverse(strand)));
             }
@@ -331,28 +365,42 @@ impl Crew<'_> {
         self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The steps of a strand, up to one that stopped all.
-    fn strand<H: Hand>(&self, hand: &mut H, strand: usize) -> Result<(), (usize, H::Error)> {
-        hand.begin(strand);
-        let mut moves = Moves { dram: &self.dram, strands: self.strands, strand };
-        for &step in &self.strands.all()[strand].steps {
-            if !self.wait(step) {
-                return Ok(());
-            }
-            if let Err(error) = hand.execute(step, &mut moves) {
-                self.stop(step);
-                return Err((step, error));
-            }
-            if !self.strands.registers(step).is_empty() {
-                self.over[step].store(true, Ordering::Release);
-                self.tell();
-            }
+    /// The steps of strands abreast, up to one that stopped all: the first that failed, and why.
+    fn abreast<H: Hand>(&self, hand: &mut H, strands: &[usize]) -> Option<(usize, H::Error)> {
+        let moves = |strand| Moves { dram: &self.dram, strands: self.strands, strand };
+        let mut under_way: Vec<_> = strands
+            .iter()
+            .enumerate()
+            .map(|(site, &strand)| (site, moves(strand), self.strands.all()[strand].steps.iter()))
+            .collect();
+        let mut failed = None;
+        strands.iter().enumerate().for_each(|(site, &strand)| hand.begin(site, strand));
+        while !under_way.is_empty() {
+            under_way.retain_mut(|(site, moves, steps)| {
+                let Some(&step) = steps.next() else {
+                    hand.end(*site, moves);
+                    return false;
+                };
+                if !self.wait(step) {
+                    return false;
+                }
+                if let Err(error) = hand.execute(*site, step, moves) {
+                    self.stop(step);
+                    // None behind one that failed before is executed.
+                    failed = Some((step, error));
+                    return false;
+                }
+                if !self.strands.registers(step).is_empty() {
+                    self.over[step].store(true, Ordering::Release);
+                    self.tell();
+                }
+                true
+            });
         }
-        hand.end(strand, &mut moves);
-        Ok(())
+        failed
     }
 
-    /// Waits for the steps after which what a step reads in registers is there: their strands have begun. False where a step before it stopped all.
+    /// Waits for the steps after which what a step reads in registers is there: their strands have begun before its own. False where a step before it stopped all.
     fn wait(&self, step: usize) -> bool {
         let goes_on = || self.stopped.load(Ordering::Relaxed) > step;
         for &older in self.strands.registers_after(step) {

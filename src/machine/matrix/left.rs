@@ -26,6 +26,11 @@ pub(super) struct Left {
     turned: Lines,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
+    /// Whether that is [pooled](super::woven::Ways::pooled).
+    pub(super) pooled: bool,
+    /// How many codes of each position over all rows are not zero, where they are woven; whether they are counted.
+    pub(super) windows: Vec<u32>,
+    pub(super) windows_counted: bool,
     /// What [`Layout::winograd`] asks for.
     pub(super) inputs: Inputs,
     /// What [`Layout::squares`] asks for.
@@ -121,6 +126,7 @@ impl Left {
     /// Takes codes from memory woven, and not in the frame.
     pub(super) fn weave(&mut self, kernels: Kernels, shape: &Woven, codes: &[u8]) {
         kernels.weave_left(shape, codes, &mut self.woven);
+        (self.content, self.pooled, self.windows_counted) = (None, shape.is_pooled(), false);
     }
 
     /// As the frame has them.

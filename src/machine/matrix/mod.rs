@@ -27,11 +27,11 @@ use super::kernels::{Extremes, Kernels, Operands, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
-use crate::program::{Contents, Step};
+use crate::program::{Contents, LEFTS, Step};
 use layout::Layout;
 use left::Left;
 use narrow::Narrow;
-use nonzero::Nonzero;
+use nonzero::{Nonzero, over_windows};
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
 use rule::{Output, associative, narrowest};
@@ -64,12 +64,16 @@ pub(super) struct Array {
     nonzero: Nonzero,
     narrow: Narrow,
     sums: Vec<u8>,
+    accumulators: Accumulators,
+}
+
+/// What is known of an accumulator memory.
+#[derive(Debug, Default)]
+pub(super) struct Accumulators {
     under_way: UnderWay,
     standing: Standing,
 }
 
-/// Left operands that are kept: of as many parts of a reduction what other columns meet again.
-const LEFTS: usize = 2;
 /// Right operands that are kept; more than the weights' tiles of a training step and its evaluation.
 const RIGHTS: usize = 4096;
 
@@ -139,26 +143,29 @@ impl Array {
             nonzero: Nonzero::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
-            under_way: UnderWay::default(),
-            standing: Standing::default(),
+            accumulators: Accumulators::default(),
         }
+    }
+
+    /// Goes on with another accumulator memory, of which so much is known; gives what was known of this one.
+    pub(super) fn exchange(&mut self, accumulators: &mut Accumulators) {
+        std::mem::swap(&mut self.accumulators, accumulators);
     }
 
     /// An instruction of another unit is executed.
     pub(super) fn overwritten(&mut self, instr: &Instr) {
-        self.under_way.overwritten(instr);
-        self.standing.overwritten(instr);
+        self.accumulators.under_way.overwritten(instr);
+        self.accumulators.standing.overwritten(instr);
     }
 
     /// A plan begins: nothing is under way.
     pub(super) fn begin(&mut self) {
-        self.under_way = UnderWay::default();
-        self.look_anew();
+        self.accumulators = Accumulators::default();
     }
 
     /// Memory may be another than this array left: it is looked at.
     pub(super) fn look_anew(&mut self) {
-        self.standing = Standing::default();
+        self.accumulators.standing = Standing::default();
     }
 
     /// Contents are no longer what they were.
@@ -170,17 +177,23 @@ impl Array {
     /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
     pub(super) fn looks_at(&mut self, step: &Step, contents: Contents) -> LooksAt {
         let both = LooksAt { left: true, right: true };
-        let Instr::MTaps(m) = &step.instr else { return both };
-        let Some(number) = self.prepare(m, false) else { return both };
-        let start = if m.accumulate { self.standing.greatest(m) } else { Some(0) };
+        let (m, positions_reduced) = match &step.instr {
+            Instr::MTaps(m) => (m, false),
+            Instr::MPositions(m) => (m, true),
+            _ => return both,
+        };
+        let Some(number) = self.prepare(m, positions_reduced) else { return both };
+        let Accumulators { under_way, standing } = &self.accumulators;
+        let start = if m.accumulate { standing.greatest(m) } else { Some(0) };
         let by_format = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
-        if !self.under_way.is_empty() || !start.is_some_and(by_format) {
+        if !under_way.is_empty() || !start.is_some_and(by_format) {
             return both;
         }
-        let Prepared { right, frame, .. } = self.prepared[number];
-        let right = contents.right.and_then(|content| self.right_of_content.get(&(right, content)));
+        let Prepared { layout, right, frame, .. } = &self.prepared[number];
+        let right = contents.right.and_then(|content| self.right_of_content.get(&(*right, content)));
         LooksAt {
-            left: self.left_of(frame, contents.left).is_none(),
+            left: self.left_of(*frame, contents.left).is_none()
+                || (positions_reduced && layout.woven(self.kernels).is_none()),
             right: right.is_none_or(|&right| self.rights[right].content != contents.right),
         }
     }
@@ -206,7 +219,7 @@ impl Array {
         match self.prepare(m, positions_reduced) {
             Some(number) => self.bytes(number, step, contents, state),
             None => {
-                self.standing.put(m, None);
+                self.accumulators.standing.put(m, None);
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
                 self.finish(step, m, positions_reduced, state, product, &sums)
             }
@@ -283,13 +296,14 @@ impl Array {
             right.forget();
         }
         let (m, rule) = (layout.m, step.rule);
-        let known = self.standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
+        let Accumulators { under_way, standing } = &mut self.accumulators;
+        let known = standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
         let narrow = &mut self.narrow;
         let Starts { greatest: start, words, taken } = match known {
             Some(greatest) => Starts { greatest, words: true, taken: false },
             None => compiled!(kernels, look_at_starts(&m, rule, state, narrow)),
         };
-        let start = self.under_way.is_empty().then_some(start);
+        let start = under_way.is_empty().then_some(start);
         let safe = |greatest: i64, start: u64| safe(&m, rule, greatest, start);
         let greatest_format = by_format(&m);
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
@@ -299,16 +313,18 @@ impl Array {
         }
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
         let ways = by_format.then(|| layout.woven(kernels)).flatten();
-        let woven = ways.map(|ways| right.weave(kernels, ways));
+        let known_left = known_left.filter(|_| ways.is_some() || !layout.positions_reduced);
+        let woven = ways.map(|ways| right.weave(kernels, ways, known_left.map(|_| left.pooled)));
         let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
-        match woven {
-            Some(shape) => left.weave(kernels, shape, codes),
-            None if known_left.is_some() => {}
-            None => {
-                compiled!(kernels, left.take(*frame, layout, codes));
-                left.content = contents.left.map(|content| (*frame, content));
+        if known_left.is_none() {
+            match woven.flatten() {
+                Some(shape) => left.weave(kernels, shape, codes),
+                None => compiled!(kernels, left.take(*frame, layout, codes)),
             }
+            // Of positions, what is woven is kept.
+            let is_kept = woven.is_some() || !layout.positions_reduced;
+            left.content = contents.left.filter(|_| is_kept).map(|content| (*frame, content));
         }
         let squared = layout
             .squares(kernels)
@@ -342,8 +358,10 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        let extremes = if let Some(shape) = woven {
+        let extremes = if let Some(shape) = woven.flatten() {
             kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
+        } else if let Some(pooled) = ways.and_then(|ways| ways.pooled.as_ref()) {
+            right.place_by_place(kernels, pooled, &left.woven, out, accumulate)
         } else if let Some(way) = squared {
             compiled!(kernels, way.product(kernels, layout, (left, right), out, accumulate))
         } else if let Some(way) = paired {
@@ -359,15 +377,18 @@ impl Array {
         };
         let exact = exact(&extremes);
         let in_memory = safe_start.is_some() && words;
-        self.standing
-            .put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
+        standing.put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
         let nonzero_products = compiled!(
             kernels,
             match woven {
                 _ if !layout.positions_reduced => left.nonzero_over_taps(layout, right.met(layout)),
                 Some(_) => {
-                    let codes = &state.memory(Memory::Operand)[at..];
-                    nonzero.of_positions_in_memory(kernels, layout, codes, &right.nonzero)
+                    if !left.windows_counted {
+                        let codes = &state.memory(Memory::Operand)[at..];
+                        nonzero.windows_in_memory(kernels, layout, codes, &mut left.windows);
+                        left.windows_counted = true;
+                    }
+                    over_windows(layout, &left.windows, &right.nonzero)
                 }
                 None => nonzero.of_positions(kernels, layout, left, &right.nonzero),
             }
@@ -380,7 +401,7 @@ impl Array {
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
         let product = Product { nonzero_products, greatest };
-        if rule.result_bits() <= 32 && self.under_way.is_plain(&m) {
+        if rule.result_bits() <= 32 && under_way.is_plain(&m) {
             if !taken {
                 compiled!(kernels, narrow.take_starts(&m, rule, state));
             }
@@ -395,7 +416,7 @@ impl Array {
                 let (starts, registers) = (&narrow.starts, &narrow.registers);
                 let sums = (&starts[..], &self.sums[..], exact);
                 let (wrong_outputs, exact) =
-                    compiled!(kernels, self.under_way.join(&m, sums, (registers, found.changed)));
+                    compiled!(kernels, under_way.join(&m, sums, (registers, found.changed)));
                 compiled!(kernels, store_rows(&m, state, registers, values::write_i32));
                 let saturates = rule.overflow == Overflow::Saturate;
                 return Ok(Outcome {
@@ -426,8 +447,9 @@ impl Array {
     ) -> Result<Outcome, Fault> {
         let rule = step.rule;
         let nonzero_products = product.nonzero_products;
-        let starts = self.under_way.starts(m, rule, state);
-        if self.under_way.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
+        let under_way = &mut self.accumulators.under_way;
+        let starts = under_way.starts(m, rule, state);
+        if under_way.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
             let started: Vec<i64>;
             let sums = if starts.is_empty() {
                 sums
@@ -456,7 +478,7 @@ impl Array {
         }
         let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
         store_rows(m, state, &registers, values::write);
-        self.under_way.keep(m, &outputs);
+        self.accumulators.under_way.keep(m, &outputs);
         let mut outcome =
             Outcome { nonzero_products, first_overflow: first.map(place), ..Outcome::default() };
         if rule.overflow == Overflow::Saturate {

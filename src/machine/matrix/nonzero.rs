@@ -136,18 +136,19 @@ impl Nonzero {
             let places = (0..left.len()).step_by(channels);
             kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
         }
-        self.of_boxes(layout, right)
+        windows(layout, &self.places, &mut self.rows, &mut self.windows);
+        over_windows(layout, &self.windows, right)
     }
 
-    /// The same of codes where memory has them; taps are a box.
+    /// How many of all rows' codes of each position are not zero, of codes where memory has them; taps are a box.
     #[inline(always)]
-    pub(super) fn of_positions_in_memory(
+    pub(super) fn windows_in_memory(
         &mut self,
         kernels: Kernels,
         layout: &Layout,
         codes: &[u8],
-        right: &[u32],
-    ) -> u64 {
+        to: &mut Vec<u32>,
+    ) {
         let channels = layout.frame.channels();
         self.places.clear();
         self.places.resize(layout.frame.len() / channels, 0);
@@ -159,46 +160,7 @@ impl Nonzero {
             kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.rows);
             self.places[first..][..count].copy_from_slice(&self.rows);
         }
-        self.of_boxes(layout, right)
-    }
-
-    /// Counts of places are there, the taps are a box: each position's count is a sum over it.
-    #[inline(always)]
-    fn of_boxes(&mut self, layout: &Layout, right: &[u32]) -> u64 {
-        let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-        // A position's taps, as a tap's positions: the window's roles change.
-        let across = Windows {
-            outputs: at.tap_columns.count,
-            step: size(m.dilate_x),
-            taps: at.columns.count,
-            dilate: size(m.step_x),
-        };
-        self.rows.resize(at.images.count * frame.rows * at.columns.count, 0);
-        let rows = self.places.chunks_exact(frame.columns);
-        for (row, sums) in rows.zip(self.rows.chunks_exact_mut(at.columns.count)) {
-            across.sum(row, 1, sums);
-        }
-        let down = Windows {
-            outputs: at.tap_rows.count,
-            step: size(m.dilate_y),
-            taps: at.rows.count,
-            dilate: size(m.step_y),
-        };
-        let of_image = at.rows.count * at.columns.count;
-        self.windows.resize(at.images.count * of_image, 0);
-        let images = self.rows.chunks_exact(frame.rows * at.columns.count);
-        for (image, sums) in images.zip(self.windows.chunks_exact_mut(of_image)) {
-            down.sum(image, at.columns.count, sums);
-        }
-        let mut right = right;
-        let mut total = 0;
-        for (n, y, x, count) in positions(m, m.first_k, m.length) {
-            let (n, y, x) = (n - at.images.first, y - at.rows.first, x - at.columns.first);
-            let (here, later) = right.split_at(count);
-            right = later;
-            total += dot(&self.windows[(n * at.rows.count + y) * at.columns.count + x..][..count], here);
-        }
-        total
+        windows(layout, &self.places, &mut self.rows, to);
     }
 
     /// Any taps: one after another.
@@ -224,6 +186,50 @@ impl Nonzero {
         }
         total
     }
+}
+
+/// How many of all rows' codes of each position are not zero, given the counts of places; the taps are a box, so each is a sum over it.
+#[inline(always)]
+fn windows(layout: &Layout, places: &[u32], rows: &mut Vec<u32>, to: &mut Vec<u32>) {
+    let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+    // A position's taps, as a tap's positions: the window's roles change.
+    let across = Windows {
+        outputs: at.tap_columns.count,
+        step: size(m.dilate_x),
+        taps: at.columns.count,
+        dilate: size(m.step_x),
+    };
+    rows.resize(at.images.count * frame.rows * at.columns.count, 0);
+    for (row, sums) in places.chunks_exact(frame.columns).zip(rows.chunks_exact_mut(at.columns.count)) {
+        across.sum(row, 1, sums);
+    }
+    let down = Windows {
+        outputs: at.tap_rows.count,
+        step: size(m.dilate_y),
+        taps: at.rows.count,
+        dilate: size(m.step_y),
+    };
+    let of_image = at.rows.count * at.columns.count;
+    to.resize(at.images.count * of_image, 0);
+    let images = rows.chunks_exact(frame.rows * at.columns.count);
+    for (image, sums) in images.zip(to.chunks_exact_mut(of_image)) {
+        down.sum(image, at.columns.count, sums);
+    }
+}
+
+/// Products over positions with both operands not zero, given how many left and right codes of each position are not.
+#[inline(always)]
+pub(super) fn over_windows(layout: &Layout, windows: &[u32], right: &[u32]) -> u64 {
+    let (m, at) = (&layout.m, layout.frame.covered);
+    let mut right = right;
+    let mut total = 0;
+    for (n, y, x, count) in positions(m, m.first_k, m.length) {
+        let (n, y, x) = (n - at.images.first, y - at.rows.first, x - at.columns.first);
+        let (here, later) = right.split_at(count);
+        right = later;
+        total += dot(&windows[(n * at.rows.count + y) * at.columns.count + x..][..count], here);
+    }
+    total
 }
 
 /// Numbers of a place that are too few to be summed side by side.

@@ -10,7 +10,7 @@ use super::winograd::{SquareWay, SquareWeights, Way, Weights};
 use super::woven::Ways;
 use crate::isa::{Format, Memory};
 use crate::machine::kernels::{
-    Columns, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Woven, interleave,
+    Columns, Extremes, GROUP, Kernels, LANES, Lines, MAX_REGISTERS, PANELS_SLACK, Woven, interleave,
 };
 use crate::machine::{State, state::unsigned_element};
 
@@ -92,18 +92,46 @@ impl Right {
         }
     }
 
-    /// Lays them out as products of woven operands have them: in which of these ways.
-    pub(super) fn weave<'a>(&mut self, kernels: Kernels, ways: &'a Ways) -> &'a Woven {
-        let pooled = ways.pooled.as_ref();
-        let is_pooled = *self.woven_pooled.get_or_insert_with(|| {
+    /// Lays them out as products of woven operands have them, in one of these ways: where the left operand is woven already, as that
+    /// is, pooled or not. None where that is pooled and these are not to be.
+    pub(super) fn weave<'a>(
+        &mut self,
+        kernels: Kernels,
+        ways: &'a Ways,
+        left: Option<bool>,
+    ) -> Option<&'a Woven> {
+        let fits = |is_pooled: bool| left.is_none_or(|left| left == is_pooled);
+        if !self.woven_pooled.is_some_and(fits) {
             let mut weave = |shape: &Woven| kernels.weave_right(shape, &self.codes, &mut self.woven);
-            let is_pooled = pooled.is_some_and(&mut weave);
-            if !is_pooled {
+            let is_pooled = fits(true) && ways.pooled.as_ref().is_some_and(&mut weave);
+            if !is_pooled && fits(false) {
                 weave(&ways.dense);
             }
-            is_pooled
-        });
-        pooled.filter(|_| is_pooled).unwrap_or(&ways.dense)
+            self.woven_pooled = fits(is_pooled).then_some(is_pooled);
+        }
+        let is_pooled = self.woven_pooled?;
+        Some(ways.pooled.as_ref().filter(|_| is_pooled).unwrap_or(&ways.dense))
+    }
+
+    /// The sums of codes that are not to be pooled, where the left operand is: of each window's places, one after another.
+    pub(super) fn place_by_place(
+        &mut self,
+        kernels: Kernels,
+        pooled: &Woven,
+        left: &Lines,
+        (out, row_bytes): (&mut [u8], usize),
+        accumulate: bool,
+    ) -> Extremes {
+        let mut extremes = Extremes::default();
+        for place in 0..GROUP {
+            let shape = pooled.of_place(place);
+            kernels.weave_right(&shape, &self.codes, &mut self.woven);
+            let operands = (left, &self.woven);
+            extremes =
+                kernels.woven_product(&shape, operands, (&mut *out, row_bytes), accumulate || place > 0);
+        }
+        self.woven_pooled = None;
+        extremes
     }
 
     /// Lays them out as products for pairs of outputs have them.

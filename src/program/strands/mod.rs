@@ -27,6 +27,17 @@ pub struct Moved {
     pub bytes: Range<usize>,
     /// Whether it writes them.
     pub writes: bool,
+    /// Rows of bytes among which it moves no others.
+    pub rows: Rows,
+}
+
+/// Rows side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rows {
+    /// Bytes of each.
+    pub bytes: usize,
+    /// From one to the next.
+    pub stride: usize,
 }
 
 /// Whether the two have a byte in common.
@@ -35,9 +46,20 @@ fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
 }
 
 impl Moved {
-    /// Whether the two have a byte in common.
+    /// Whether the two have a byte in common, or what lies between their rows.
     pub fn meets(&self, other: &Moved) -> bool {
         meet(&self.bytes, &other.bytes)
+    }
+
+    /// Whether the two have a byte in common for all one knows: not where their rows lie beside each other.
+    fn shares(&self, other: &Moved) -> bool {
+        let behind = |a: &Moved, b: &Moved| {
+            let stride = a.rows.stride;
+            let ahead = (b.bytes.start % stride + stride - a.bytes.start % stride) % stride;
+            ahead >= a.rows.bytes
+        };
+        let are_beside = self.rows.stride == other.rows.stride && behind(self, other) && behind(other, self);
+        self.meets(other) && !are_beside
     }
 }
 
@@ -75,7 +97,7 @@ pub struct Touched {
     /// A number that steps have in common that put the same bits at the same places whenever they are executed; none where others
     /// may not, or it is put once in all.
     pub put: Option<usize>,
-    /// What a matrix instruction over taps finds.
+    /// What a matrix instruction finds.
     pub contents: Contents,
 }
 
@@ -84,8 +106,21 @@ pub struct Touched {
 pub struct Contents {
     /// Of the left one.
     pub left: Option<usize>,
-    /// Of the right one.
+    /// Of the right one, over taps: what is summed over positions is met with many others.
     pub right: Option<usize>,
+}
+
+/// Left operands that whoever executes a strand keeps laid out.
+pub const LEFTS: usize = 2;
+
+/// Strands that find the same left operands, all of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Family {
+    /// The strands.
+    pub strands: Vec<usize>,
+    /// Whether they had better go abreast, step by step, and can: each finds more than are [kept](LEFTS), and no byte of DRAM that one
+    /// writes another moves, though it may lie between what that moves and so [come after its end](Strand::once_ended).
+    pub goes_abreast: bool,
 }
 
 /// Registers as a step sees them. Whatever a plan writes to a register is a number of its own, kept for those who read it, so a
@@ -130,7 +165,7 @@ pub struct Strand {
 #[derive(Debug)]
 pub struct Strands {
     strands: Vec<Strand>,
-    families: Vec<Vec<usize>>,
+    families: Vec<Family>,
     moved: Vec<Option<Moved>>,
     touched: Vec<Touched>,
     registers: Vec<Renamed>,
@@ -163,7 +198,7 @@ impl Strands {
         let members = merged(members, &dram_after, &registers_after);
         let mut strands = linked(members, &dram_after, &registers_after);
         only_where_met_again(&strands, &mut touched);
-        let families = families(&mut strands, &touched);
+        let families = families(&mut strands, &touched, &moved);
         let mut homes = vec![0; plan.steps.len()];
         for (number, strand) in strands.iter().enumerate() {
             strand.steps.iter().for_each(|&step| homes[step] = number);
@@ -218,8 +253,8 @@ impl Strands {
         self.moved[step].as_ref()
     }
 
-    /// Strands that find the same left operands, all of them; of each family.
-    pub fn families(&self) -> &[Vec<usize>] {
+    /// The families.
+    pub fn families(&self) -> &[Family] {
         &self.families
     }
 
@@ -330,8 +365,8 @@ fn only_where_met_again(strands: &[Strand], touched: &mut [Touched]) {
     }
 }
 
-/// Strands that find the same left operands.
-fn families(strands: &mut [Strand], touched: &[Touched]) -> Vec<Vec<usize>> {
+/// The families of strands.
+fn families(strands: &mut [Strand], touched: &[Touched], moved: &[Option<Moved>]) -> Vec<Family> {
     let mut of_lefts = BTreeMap::<Vec<usize>, Vec<usize>>::new();
     for (number, strand) in strands.iter().enumerate() {
         let mut lefts: Vec<usize> =
@@ -341,11 +376,26 @@ fn families(strands: &mut [Strand], touched: &[Touched]) -> Vec<Vec<usize>> {
         of_lefts.entry(lefts).or_default().push(number);
     }
     of_lefts.remove(&Vec::new());
-    let families: Vec<Vec<usize>> = of_lefts.into_values().filter(|of| of.len() > 1).collect();
-    for (family, members) in families.iter().enumerate() {
-        members.iter().for_each(|&strand| strands[strand].family = Some(family));
+    let families = of_lefts.into_iter().filter(|(_, strands)| strands.len() > 1);
+    let families: Vec<Family> = families
+        .map(|(lefts, members)| Family {
+            goes_abreast: lefts.len() > LEFTS && are_apart(strands, &members, moved),
+            strands: members,
+        })
+        .collect();
+    for (number, family) in families.iter().enumerate() {
+        family.strands.iter().for_each(|&strand| strands[strand].family = Some(number));
     }
     families
+}
+
+/// Whether no strand writes a byte of DRAM that another moves.
+fn are_apart(strands: &[Strand], members: &[usize], moved: &[Option<Moved>]) -> bool {
+    let moves = |strand: usize| strands[strand].steps.iter().filter_map(|&step| moved[step].as_ref());
+    members.iter().all(|&strand| {
+        let others = || members.iter().filter(|&&other| other != strand).flat_map(|&other| moves(other));
+        moves(strand).filter(|moved| moved.writes).all(|write| others().all(|other| !write.shares(other)))
+    })
 }
 
 /// Strands of these steps, and which come after which.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Contents, Moved, Place, Renamed, Touched};
+use super::{Contents, Moved, Place, Renamed, Rows, Touched};
 use crate::isa::{Footprint, Instr, Memory, Registers};
 use crate::program::Plan;
 use crate::program::spans::Spans;
@@ -162,6 +162,26 @@ fn places(ranges: &[crate::isa::Range]) -> Vec<Place> {
     ranges.map(|range| place(range.memory, &(range.first..range.end))).collect()
 }
 
+/// What an instruction moves of DRAM, from the first byte to behind the last.
+fn moved_by(instr: &Instr, bytes: &Range<u64>, writes: bool) -> Moved {
+    let (of_row, strides) = match instr {
+        Instr::Load(m) => (m.bytes, [(m.rows, m.src_row), (m.planes, m.src_plane)]),
+        Instr::Store(m) => (m.bytes, [(m.rows, m.dst_row), (m.planes, m.dst_plane)]),
+        _ => (0, [(1, 0); 2]),
+    };
+    let length = size(bytes.end - bytes.start);
+    let [(rows, stride), (planes, plane)] =
+        strides.map(|(count, stride)| (count, size(stride.unsigned_abs())));
+    // Rows of all planes are as far apart.
+    let are_rows = rows > 1 && stride > 0 && (planes == 1 || plane.is_multiple_of(stride));
+    let rows = if are_rows {
+        Rows { bytes: size(of_row.into()), stride }
+    } else {
+        Rows { bytes: length, stride: length.max(1) }
+    };
+    Moved { bytes: size(bytes.start)..size(bytes.end), writes, rows }
+}
+
 fn size(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -206,11 +226,13 @@ impl<'a> Weaver<'a> {
         for range in &footprint.reads {
             let bytes = range.first..range.end;
             if range.memory == Memory::Dram {
-                moved = Some(Moved { bytes: size(bytes.start)..size(bytes.end), writes: false });
+                moved = Some(moved_by(instr, &bytes, false));
                 self.dram.all(bytes).for_each(|met| met.read(step, &mut dram_after));
             } else {
                 match (instr, range.memory) {
-                    (Instr::MTaps(_), Memory::Operand) => contents.left = self.content(range.memory, &bytes),
+                    (Instr::MTaps(_) | Instr::MPositions(_), Memory::Operand) => {
+                        contents.left = self.content(range.memory, &bytes);
+                    }
                     (Instr::MTaps(_), Memory::Weight) => contents.right = self.content(range.memory, &bytes),
                     _ => {}
                 }
@@ -220,7 +242,7 @@ impl<'a> Weaver<'a> {
         for range in &footprint.writes {
             let bytes = range.first..range.end;
             if range.memory == Memory::Dram {
-                moved = Some(Moved { bytes: size(bytes.start)..size(bytes.end), writes: true });
+                moved = Some(moved_by(instr, &bytes, true));
                 self.dram.all(bytes.clone()).for_each(|met| met.write(step, &mut dram_after));
                 self.dram.replace(bytes, Met { writer: Some(step), readers: Vec::new() });
                 continue;

@@ -83,7 +83,7 @@ pub(in crate::machine) struct Strip {
 }
 
 /// Groups that follow each other in what is woven.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Run {
     /// From a strip's first on.
     first: usize,
@@ -91,7 +91,7 @@ struct Run {
 }
 
 /// All of a product of woven operands that does not depend on data, checked once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::machine) struct Woven {
     weave: Weave,
     strips: Vec<Strip>,
@@ -146,6 +146,12 @@ impl Woven {
         Woven { weave, strips, runs: all, right, columns, rows, right_reach }
     }
 
+    /// The same of one position of each group alone.
+    pub(in crate::machine) fn of_place(&self, place: usize) -> Woven {
+        let position = |(at, position): (usize, &Option<usize>)| position.filter(|_| at % GROUP == place);
+        Woven { right: self.right.iter().enumerate().map(position).collect(), ..self.clone() }
+    }
+
     pub(super) fn strips(&self) -> &[Strip] {
         &self.strips
     }
@@ -169,7 +175,7 @@ impl Woven {
     }
 
     /// Whether one product is done for four.
-    pub(super) fn is_pooled(&self) -> bool {
+    pub(in crate::machine) fn is_pooled(&self) -> bool {
         self.weave.side_by_side == WINDOWS
     }
 
