@@ -32,8 +32,8 @@ pub(super) struct Worker {
 struct Site {
     /// Scratchpads and registers, no DRAM.
     state: State,
-    /// What is known to be in the scratchpads.
-    put: Vec<Put>,
+    /// What is known to be in each scratchpad.
+    put: [Vec<Put>; Memory::SCRATCHPADS.len()],
     /// What is known of the accumulators, while the units are elsewhere.
     accumulators: Accumulators,
     strand: usize,
@@ -88,7 +88,7 @@ impl Worker {
 impl Site {
     fn new() -> Site {
         let (state, accumulators) = (State::new([0; 5], 0), Accumulators::default());
-        Site { state, put: Vec::new(), accumulators, strand: 0 }
+        Site { state, put: Default::default(), accumulators, strand: 0 }
     }
 
     /// Ready for a plan on this state.
@@ -97,17 +97,20 @@ impl Site {
         for memory in Memory::SCRATCHPADS {
             self.state.memories[memory.index()].hold(state.memory(memory).len());
         }
-        self.put.clear();
+        self.put.iter_mut().for_each(Vec::clear);
     }
 
-    /// Whether what has this number is in all of so many places still, or to be.
-    fn has(&self, number: usize, places: usize) -> bool {
-        self.put.iter().filter(|put| put.number == number).count() == places
+    /// Whether what has this number is in all of these places still, or to be.
+    fn has(&self, number: usize, places: &[Place]) -> bool {
+        let is_at = |place: &Place| {
+            self.put[place.memory.index()].iter().any(|put| put.number == number && put.place == *place)
+        };
+        places.iter().all(is_at)
     }
 
     /// Bytes of a scratchpad are to be written.
     fn overwrite(&mut self, place: &Place) {
-        self.put.retain(|put| !put.place.meets(place));
+        self.put[place.memory.index()].retain(|put| !put.place.meets(place));
     }
 }
 
@@ -142,11 +145,11 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Beside<'_> {
-    /// Executes those loads put off at this site that somebody looks at.
-    fn catch_up(&mut self, moves: &mut Moves<'_>, looks_at: impl Fn(&Place, usize) -> bool) {
+    /// Executes those loads put off at this site, of what a scratchpad is to have, that somebody looks at.
+    fn catch_up(&mut self, moves: &mut Moves<'_>, memory: Memory, looks_at: impl Fn(&Place, usize) -> bool) {
         let Worker { units, sites, here, .. } = &mut *self.worker;
         let Site { state, put, .. } = &mut sites[*here];
-        for Put { place, put_off, .. } in put {
+        for Put { place, put_off, .. } in &mut put[memory.index()] {
             if let Some(step) = put_off.take_if(|step| looks_at(place, *step)) {
                 units.load(&self.common.plan.steps[step].instr, state, moves.of(step));
             }
@@ -157,24 +160,27 @@ impl Beside<'_> {
     fn make_ready(&mut self, step: usize, moves: &mut Moves<'_>) {
         let Common { plan, strands, .. } = self.common;
         let Touched { reads, writes, is_whole, contents, .. } = strands.touched(step);
-        let here = self.worker.here;
-        if self.worker.sites[here].put.iter().any(|put| put.put_off.is_some()) {
-            let looks_at = self.worker.units.array.looks_at(&plan.steps[step], *contents);
-            let knows = |memory| match memory {
-                Memory::Operand => !looks_at.left,
-                Memory::Weight => !looks_at.right,
-                _ => false,
-            };
-            let is_gone = |place: &Place, write: &Place| *is_whole && place.is_within(write);
-            let stored = strands.moved(step).filter(|moved| moved.writes);
-            self.catch_up(moves, |place, load| {
-                let source = strands.moved(load);
-                reads.iter().any(|read| place.meets(read) && !knows(read.memory))
-                    || writes.iter().any(|write| place.meets(write) && !is_gone(place, write))
-                    || stored.zip(source).is_some_and(|(stored, source)| stored.meets(source))
-            });
+        let looks_at = self.worker.units.array.looks_at(&plan.steps[step], *contents);
+        let is_looked_at = |read: &&Place| match read.memory {
+            Memory::Operand => looks_at.left,
+            Memory::Weight => looks_at.right,
+            _ => true,
+        };
+        for read in reads.iter().filter(is_looked_at) {
+            self.catch_up(moves, read.memory, |place, _| place.meets(read));
         }
-        writes.iter().for_each(|write| self.worker.sites[here].overwrite(write));
+        if let Some(stored) = strands.moved(step).filter(|moved| moved.writes) {
+            for memory in Memory::SCRATCHPADS {
+                let is_source = |load| strands.moved(load).is_some_and(|source| stored.meets(source));
+                self.catch_up(moves, memory, |_, load| is_source(load));
+            }
+        }
+        for write in writes {
+            let is_gone = |place: &Place| *is_whole && place.is_within(write);
+            self.catch_up(moves, write.memory, |place, _| place.meets(write) && !is_gone(place));
+            let here = self.worker.here;
+            self.worker.sites[here].overwrite(write);
+        }
     }
 }
 
@@ -192,7 +198,7 @@ impl Hand for Beside<'_> {
         let site = &mut self.worker.sites[site];
         site.strand = strand;
         // What came after the strand before may have written what was not loaded.
-        site.put.retain(|put| put.put_off.is_none());
+        site.put.iter_mut().for_each(|put| put.retain(|put| put.put_off.is_none()));
         for place in &self.common.strands.all()[strand].before {
             let Place { memory, bytes } = place;
             let before = &self.common.before[memory.index()][bytes.clone()];
@@ -206,7 +212,7 @@ impl Hand for Beside<'_> {
         let step = &plan.steps[number];
         let Touched { writes, put, contents, .. } = strands.touched(number);
         let here = self.worker.go_to(site);
-        let is_there = put.is_some_and(|put| here.has(put, writes.len()));
+        let is_there = put.is_some_and(|put| here.has(put, writes));
         let began = is_timed.then(Instant::now);
         if !is_there {
             self.make_ready(number, moves);
@@ -228,7 +234,9 @@ impl Hand for Beside<'_> {
         times.extend(began.map(|began| (number, nanoseconds(began))));
         if let Some(put) = put.filter(|_| !is_there) {
             let put_off = is_put_off.then_some(number);
-            known.extend(writes.iter().map(|place| Put { place: place.clone(), number: put, put_off }));
+            for place in writes {
+                known[place.memory.index()].push(Put { place: place.clone(), number: put, put_off });
+            }
         }
         if *keeps_outcomes {
             outcomes.push((number, outcome));
@@ -251,7 +259,7 @@ impl Hand for Beside<'_> {
     fn end(&mut self, site: usize, moves: &mut Moves<'_>) {
         let strand = self.worker.go_to(site).strand;
         for place in &self.common.strands.all()[strand].left {
-            self.catch_up(moves, |put, _| put.meets(place));
+            self.catch_up(moves, place.memory, |put, _| put.meets(place));
             let Place { memory, bytes } = place;
             let from = &self.worker.sites[site].state.memory(*memory)[bytes.clone()];
             locked(&self.common.left).memory_mut(*memory)[bytes.clone()].copy_from_slice(from);

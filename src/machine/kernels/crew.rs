@@ -148,6 +148,9 @@ impl Board {
     }
 }
 
+/// A strand at a site, and its steps that are to follow.
+type UnderWay<'a> = (usize, Moves<'a>, std::slice::Iter<'a, usize>);
+
 /// What the hands have in common.
 struct Crew<'a> {
     strands: &'a Strands,
@@ -231,16 +234,11 @@ impl Crew<'_> {
     /// One hand's work: the first of its steps that failed, and why.
     fn work<H: Hand>(&self, me: usize, mut hand: H) -> Option<(usize, H::Error)> {
         let stop = Stop(self);
-        let (mut failed, mut ended) = (None, Vec::new());
-        loop {
-            let strands = self.next((me, hand.sites()), &ended);
-            if strands.is_empty() {
-                break;
-            }
+        // One that failed has ended for others: what comes after it has steps before the failed one.
+        let (mut failed, mut strands, mut under_way) = (None, Vec::new(), Vec::new());
+        while self.next((me, hand.sites()), &mut strands) {
             // One that fails later is before the first: none behind that is executed.
-            failed = self.abreast(&mut hand, &strands).or(failed);
-            // One that failed has ended for others: what comes after it has steps before the failed one.
-            ended = strands;
+            failed = self.abreast(&mut hand, &strands, &mut under_way).or(failed);
         }
         std::mem::forget(stop);
         failed
@@ -250,13 +248,13 @@ impl Crew<'_> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next strands for a hand that has ended some, several if they go abreast; none where no more begin.
-    fn next(&self, (me, sites): (usize, usize), mut ended: &[usize]) -> Vec<usize> {
+    /// Gives a hand the next strands for those that it has ended, several if they go abreast; false where no more begin.
+    fn next(&self, (me, sites): (usize, usize), strands: &mut Vec<usize>) -> bool {
+        let family = strands.first().and_then(|&ended| self.family(ended));
         loop {
             let news = {
                 let mut board = self.board();
-                let family = ended.first().and_then(|&ended| self.family(ended));
-                for &ended in std::mem::take(&mut ended) {
+                for ended in strands.drain(..) {
                     self.frees(&mut board, me, &self.strands.all()[ended].once_ended);
                 }
                 let next = board.most_urgent(me).map(|(urgency, strand)| {
@@ -266,13 +264,15 @@ impl Crew<'_> {
                     let follows = family.filter(|family| !family.goes_abreast).filter(is_urgent);
                     follows.and_then(|family| board.of(family)).unwrap_or(strand)
                 });
-                let next = next.map_or_else(Vec::new, |strand| self.beside(&board, strand, sites));
-                for &strand in &next {
+                if let Some(strand) = next {
+                    self.take_beside(&board, strand, sites, strands);
+                }
+                for &strand in &*strands {
                     board.has_begun[strand] = true;
                     board.open -= usize::from(board.missing[strand] == 0);
                     board.left -= 1;
                 }
-                for &strand in &next {
+                for &strand in &*strands {
                     self.frees(&mut board, me, &self.strands.all()[strand].once_begun);
                 }
                 // There is something for others, or nothing any more.
@@ -280,15 +280,15 @@ impl Crew<'_> {
                     self.news.fetch_add(1, Ordering::Relaxed);
                     self.ring(&board);
                 }
-                if !next.is_empty() || board.left == 0 {
-                    return next;
+                if next.is_some() || board.left == 0 {
+                    return next.is_some();
                 }
                 self.news.load(Ordering::Relaxed)
             };
             let is_stopped = || self.stopped.load(Ordering::Relaxed) == 0;
             self.wait_until(|| self.news.load(Ordering::Relaxed) != news || is_stopped());
             if is_stopped() {
-                return Vec::new();
+                return false;
             }
         }
     }
@@ -298,10 +298,10 @@ impl Crew<'_> {
         self.strands.all()[strand].family.map(|family| &self.strands.families()[family])
     }
 
-    /// A strand that may begin and those that go abreast with it, so many in all: others of its family that come after nothing but these, and
-    /// which no other hand wants.
-    fn beside(&self, board: &Board, strand: usize, most: usize) -> Vec<usize> {
-        let mut strands = vec![strand];
+    /// Takes a strand that may begin and those that go abreast with it, so many in all: others of its family that come after nothing but
+    /// these, and which no other hand wants.
+    fn take_beside(&self, board: &Board, strand: usize, most: usize, strands: &mut Vec<usize>) {
+        strands.push(strand);
         let share = board.open / board.ready.len();
         let family = self.family(strand).filter(|family| family.goes_abreast);
         for &other in family.iter().flat_map(|family| &family.strands) {
@@ -312,7 +312,6 @@ impl Crew<'_> {
                 strands.push(other);
             }
         }
-        strands
     }
 
     /// Of what these strands come after, one is over by a hand's doing.
@@ -366,15 +365,18 @@ impl Crew<'_> {
     }
 
     /// The steps of strands abreast, up to one that stopped all: the first that failed, and why.
-    fn abreast<H: Hand>(&self, hand: &mut H, strands: &[usize]) -> Option<(usize, H::Error)> {
-        let moves = |strand| Moves { dram: &self.dram, strands: self.strands, strand };
-        let mut under_way: Vec<_> = strands
-            .iter()
-            .enumerate()
-            .map(|(site, &strand)| (site, moves(strand), self.strands.all()[strand].steps.iter()))
-            .collect();
+    fn abreast<'a, H: Hand>(
+        &'a self,
+        hand: &mut H,
+        strands: &[usize],
+        under_way: &mut Vec<UnderWay<'a>>,
+    ) -> Option<(usize, H::Error)> {
         let mut failed = None;
-        strands.iter().enumerate().for_each(|(site, &strand)| hand.begin(site, strand));
+        for (site, &strand) in strands.iter().enumerate() {
+            hand.begin(site, strand);
+            let moves = Moves { dram: &self.dram, strands: self.strands, strand };
+            under_way.push((site, moves, self.strands.all()[strand].steps.iter()));
+        }
         while !under_way.is_empty() {
             under_way.retain_mut(|(site, moves, steps)| {
                 let Some(&step) = steps.next() else {

@@ -80,6 +80,9 @@ struct Held {
     whole: bool,
 }
 
+/// What was put side by side: where, and its number.
+type Pieces = Vec<(Range<u64>, usize)>;
+
 /// Strands under way.
 pub(super) struct Weaver<'a> {
     plan: &'a Plan,
@@ -93,8 +96,8 @@ pub(super) struct Weaver<'a> {
     touched: Vec<Touched>,
     /// What repeatable steps put, by the instruction and the steps that wrote what it reads.
     puts: HashMap<(Instr, Vec<usize>), usize>,
-    /// Contents of operands, by what was put where.
-    contents: HashMap<Vec<(Range<u64>, usize)>, usize>,
+    /// Contents of operands, by what was put where; over positions, by the first row that they are for.
+    contents: HashMap<(Pieces, Option<u32>), usize>,
     registers: Vec<Renamed>,
     dram: Spans<Met>,
     scratchpads: [Spans<Held>; 4],
@@ -230,10 +233,15 @@ impl<'a> Weaver<'a> {
                 self.dram.all(bytes).for_each(|met| met.read(step, &mut dram_after));
             } else {
                 match (instr, range.memory) {
-                    (Instr::MTaps(_) | Instr::MPositions(_), Memory::Operand) => {
-                        contents.left = self.content(range.memory, &bytes);
+                    (Instr::MTaps(_), Memory::Operand) => {
+                        contents.left = self.content(range.memory, &bytes, None);
                     }
-                    (Instr::MTaps(_), Memory::Weight) => contents.right = self.content(range.memory, &bytes),
+                    (Instr::MPositions(m), Memory::Operand) => {
+                        contents.left = self.content(range.memory, &bytes, Some(m.first_row));
+                    }
+                    (Instr::MTaps(_), Memory::Weight) => {
+                        contents.right = self.content(range.memory, &bytes, None);
+                    }
                     _ => {}
                 }
                 self.read(step, range.memory, bytes);
@@ -281,7 +289,7 @@ impl<'a> Weaver<'a> {
     }
 
     /// The number of what a step finds in a scratchpad, where repeatable steps put all of it there.
-    fn content(&mut self, memory: Memory, bytes: &Range<u64>) -> Option<usize> {
+    fn content(&mut self, memory: Memory, bytes: &Range<u64>, first_row: Option<u32>) -> Option<usize> {
         let (mut pieces, mut covered) = (Vec::new(), bytes.start);
         for (span, held) in self.scratchpads[memory.index()].meeting(bytes.clone()) {
             let [writer] = held.writers[..] else { return None };
@@ -293,7 +301,7 @@ impl<'a> Weaver<'a> {
             return None;
         }
         let known = self.contents.len();
-        Some(*self.contents.entry(pieces).or_insert(known))
+        Some(*self.contents.entry((pieces, first_row)).or_insert(known))
     }
 
     /// The numbers that a step finds in registers, and those that it puts there; the steps that these are of.

@@ -19,7 +19,7 @@ const MOST_BITS: u32 = 4;
 /// Taps of a row, and rows of taps.
 const TAPS: usize = 3;
 /// Groups of inputs for each that may be too great for bytes.
-const FEW: usize = 25;
+const FEW: usize = 20;
 
 /// How an instruction is done by products of squares of outputs.
 #[derive(Debug)]
@@ -103,8 +103,7 @@ impl SquareWay {
                 natural,
             };
             kernels.mix_squares(image, self.image, number * of_image, inputs);
-            let groups = (number + 1) * of_image * PRODUCTS * self.squares.groups();
-            if inputs.rests.len() * FEW > groups {
+            if inputs.rests.len() * FEW * GROUP > self.squares.bytes() {
                 return false;
             }
         }

@@ -168,7 +168,11 @@ impl Kernels {
         // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
         #[cfg(target_arch = "x86_64")]
         unsafe {
-            vnni::mix(image, [down, across], first, inputs);
+            if image.natural {
+                vnni::mix::<true>(image, [down, across], first, inputs);
+            } else {
+                vnni::mix::<false>(image, [down, across], first, inputs);
+            }
         }
     }
 

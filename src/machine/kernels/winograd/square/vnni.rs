@@ -3,13 +3,13 @@
 //! twice the former along columns again, so every product finds sums that are its own.
 
 use std::arch::x86_64::{
-    __m512i, _mm_dpbusd_epi32, _mm_loadu_si128, _mm_set1_epi8, _mm_set1_epi32, _mm_setzero_si128,
-    _mm_shuffle_epi32, _mm_sign_epi8, _mm_storeu_si128, _mm256_add_epi8, _mm256_mask_storeu_epi8,
-    _mm256_maskz_loadu_epi8, _mm256_storeu_si256, _mm512_add_epi16, _mm512_add_epi32,
-    _mm512_broadcastd_epi32, _mm512_cmpgt_epu16_mask, _mm512_cvtepi16_epi8, _mm512_cvtepu8_epi16,
-    _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_slli_epi32, _mm512_srai_epi16, _mm512_srai_epi32, _mm512_sub_epi16,
-    _mm512_sub_epi32, _mm512_xor_si512,
+    __m128i, __m512i, _mm_add_epi8, _mm_add_epi16, _mm_cvtepu8_epi16, _mm_cvtsi32_si128, _mm_cvtsi128_si32,
+    _mm_dpbusd_epi32, _mm_loadu_si128, _mm_packs_epi16, _mm_set1_epi8, _mm_set1_epi16, _mm_set1_epi32,
+    _mm_setzero_si128, _mm_shuffle_epi32, _mm_sign_epi8, _mm_srai_epi16, _mm_storeu_si128, _mm_sub_epi16,
+    _mm512_add_epi8, _mm512_add_epi32, _mm512_adds_epi8, _mm512_adds_epu8, _mm512_broadcastd_epi32,
+    _mm512_cmpneq_epi8_mask, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_mask_storeu_epi8,
+    _mm512_maskz_loadu_epi8, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_slli_epi32,
+    _mm512_srai_epi32, _mm512_sub_epi8, _mm512_sub_epi32, _mm512_subs_epi8, _mm512_xor_si512,
 };
 
 use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added, twice};
@@ -18,7 +18,10 @@ use crate::machine::kernels::sums::{Columns, Held};
 use crate::machine::kernels::vnni::{REGISTER, join, panels};
 
 /// Codes that are mixed at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
+
+/// Where the codes of a square's four columns begin, of four rows each.
+type Places = [[usize; 4]; 4];
 
 /// The sums of `R` squares' first, or other, outputs.
 type Sums<const R: usize, const V: usize> = [[__m512i; V]; R];
@@ -219,52 +222,74 @@ fn exchange<const R: usize, const V: usize>(first: &mut Sums<R, V>, second: &mut
 ///
 /// # Safety
 /// The processor has the features; the image and the inputs are as long as that needs.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) unsafe fn mix(
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,sse4.1,ssse3")]
+pub(super) unsafe fn mix<const NATURAL: bool>(
     image: Image<'_>,
     [down, across]: [usize; 2],
     first: usize,
     inputs: &mut SquareInputs,
 ) {
-    let Image { codes, rows, columns, channels, natural } = image;
+    let Image { codes, rows, columns, channels, .. } = image;
+    let flip = _mm512_set1_epi8(-128);
     for square in 0..down * across {
         let (y, x) = (2 * (square / across), 2 * (square % across));
         // A square that is not whole may leave the image: what is there no output meets.
-        let places: [[usize; 4]; 4] = std::array::from_fn(|dx| {
+        let places: Places = std::array::from_fn(|dx| {
             std::array::from_fn(|dy| {
                 ((y + dy).min(rows - 1) * columns + (x + dx).min(columns - 1)) * channels
             })
         });
         let to = inputs.bytes.as_mut_ptr().wrapping_add((first + square) * PRODUCTS * channels);
         for channel in (0..channels).step_by(AT_ONCE) {
-            let mask = u32::MAX >> (AT_ONCE - AT_ONCE.min(channels - channel));
+            let mask = u64::MAX >> (AT_ONCE - AT_ONCE.min(channels - channel));
+            // What rows are mixed to, by column; where that left a byte.
             let mut mixed = [[_mm512_setzero_si512(); 4]; 4];
-            for (mixed, places) in mixed.iter_mut().zip(places) {
-                *mixed = mix_four(places.map(|place| {
+            let mut left = [0; 4];
+            for (column, places) in places.iter().enumerate() {
+                let mut four = [_mm512_setzero_si512(); 4];
+                for (codes_of, place) in four.iter_mut().zip(places) {
                     let from = codes.as_ptr().wrapping_add(place + channel).cast();
                     // SAFETY: bytes behind the last channel are masked.
-                    _mm512_cvtepu8_epi16(unsafe { _mm256_maskz_loadu_epi8(mask, from) })
-                }));
-            }
-            let mut beyond = [0; PRODUCTS];
-            for (along_rows, products) in PRODUCT_OF.into_iter().enumerate() {
-                for (input, product) in inputs_of(&mixed, along_rows).into_iter().zip(products) {
-                    let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
-                    let at = to.wrapping_add(product * channels + channel);
-                    // SAFETY: bytes behind the last channel are masked.
-                    unsafe { _mm256_mask_storeu_epi8(at.cast(), mask, _mm512_cvtepi16_epi8(input)) };
-                    beyond[product] = _mm512_cmpgt_epu16_mask(input, _mm512_set1_epi16(255)) & mask;
+                    *codes_of = _mm512_xor_si512(unsafe { _mm512_maskz_loadu_epi8(mask, from) }, flip);
+                }
+                let (wrapped, saturated) = (mix_four(four), mix_four_saturated(four));
+                for along in 0..4 {
+                    mixed[along][column] = wrapped[along];
+                    // Of codes that are not negative none does, for sums are unsigned.
+                    if !NATURAL {
+                        left[along] |= _mm512_cmpneq_epi8_mask(wrapped[along], saturated[along]);
+                    }
                 }
             }
-            if beyond != [0; PRODUCTS] {
-                for (along_rows, products) in PRODUCT_OF.into_iter().enumerate() {
-                    let of_rows = inputs_of(&mixed, along_rows).into_iter();
-                    for (input, product) in of_rows.zip(products) {
-                        if beyond[product] != 0 {
-                            let input = _mm512_add_epi16(input, _mm512_set1_epi16(much(product, natural)));
-                            let first_group = (product * channels + channel) / GROUP;
-                            add_rests(input, beyond[product], (product, first_group), &mut inputs.rests);
-                        }
+            for (along, products) in PRODUCT_OF.into_iter().enumerate() {
+                let [a, b, c, d] = mixed[along];
+                let is_unsigned = NATURAL && along == 0;
+                let flipped = if is_unsigned { flip } else { _mm512_setzero_si512() };
+                let signed = [
+                    _mm512_xor_si512(a, flipped),
+                    _mm512_xor_si512(b, flipped),
+                    _mm512_xor_si512(c, flipped),
+                    _mm512_xor_si512(d, flipped),
+                ];
+                let (mut wrapped, mut saturated) = (mix_four(signed), mix_four_saturated(signed));
+                if is_unsigned {
+                    (wrapped[0], saturated[0]) = (_mm512_add_epi8(b, c), _mm512_adds_epu8(b, c));
+                }
+                for (number, product) in products.into_iter().enumerate() {
+                    let by = _mm512_set1_epi8(i8::MIN * i8::from(!(is_unsigned && number == 0)));
+                    let input = _mm512_xor_si512(wrapped[number], by);
+                    let at = to.wrapping_add(product * channels + channel);
+                    // SAFETY: bytes behind the last channel are masked.
+                    unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, input) };
+                    let beyond = _mm512_cmpneq_epi8_mask(wrapped[number], saturated[number]) | left[along];
+                    if beyond & mask != 0 {
+                        add_rests::<NATURAL>(
+                            image,
+                            (&places, channel),
+                            beyond & mask,
+                            product,
+                            &mut inputs.rests,
+                        );
                     }
                 }
             }
@@ -273,54 +298,89 @@ pub(super) unsafe fn mix(
     }
 }
 
-/// Inputs of four products, of what rows were mixed to.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn inputs_of(mixed: &[[__m512i; 4]; 4], along_rows: usize) -> [__m512i; 4] {
-    mix_four(mixed.map(|column| column[along_rows]))
-}
-
-/// What is added to an input that is mixed of codes plus 128.
-#[inline]
-fn much(product: usize, natural: bool) -> i16 {
-    let both = if WHOM[product] == [For::Both; 2] { 4 * 128 } else { 0 };
-    i16::try_from(added(WHOM[product], natural) - both).unwrap_or(0)
-}
-
 /// Codes of four rows or columns: what is for both outputs, what one gets subtracted, what is for the first alone and for the second.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn mix_four([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
-    [_mm512_add_epi16(b, c), _mm512_sub_epi16(c, b), _mm512_sub_epi16(a, c), _mm512_sub_epi16(b, d)]
+    [_mm512_add_epi8(b, c), _mm512_sub_epi8(c, b), _mm512_sub_epi8(a, c), _mm512_sub_epi8(b, d)]
+}
+
+/// The same where none leaves a byte, another where one does.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn mix_four_saturated([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    [_mm512_adds_epi8(b, c), _mm512_subs_epi8(c, b), _mm512_subs_epi8(a, c), _mm512_subs_epi8(b, d)]
+}
+
+/// Which two of four rows or columns are mixed so, and whether the second is subtracted.
+const fn pair(whom: For) -> (usize, usize, bool) {
+    match whom {
+        For::Both => (1, 2, false),
+        For::Opposed => (2, 1, true),
+        For::First => (0, 2, true),
+        For::Second => (1, 3, true),
+    }
 }
 
 /// The number of the product that has inputs mixed so along rows and columns.
 const PRODUCT_OF: [[usize; 4]; 4] = [[0, 1, 4, 5], [2, 3, 6, 7], [12, 13, 8, 9], [14, 15, 10, 11]];
 
-/// Adds those of a product's inputs that are beyond a byte, each four from a group on.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,ssse3")]
-fn add_rests(input: __m512i, beyond: u32, (product, first_group): (usize, usize), rests: &mut Vec<Rest>) {
-    let mut over = _mm512_cvtepi16_epi8(_mm512_srai_epi16::<8>(input));
-    if twice(product) {
-        over = _mm256_add_epi8(over, over);
-    }
-    let mut fours = [0; AT_ONCE / GROUP];
-    // SAFETY: a register's bytes, and sixteen signs.
-    let signs = unsafe {
-        _mm256_storeu_si256(fours.as_mut_ptr().cast(), over);
-        _mm_loadu_si128(SIGNS[product].as_ptr().cast())
-    };
-    let mut groups = (beyond | beyond >> 1 | beyond >> 2 | beyond >> 3) & 0x1111_1111;
+/// Adds those of a product's inputs that are no bytes, among those that may be, from a channel on.
+#[inline(never)]
+#[target_feature(enable = "avx512f,avx512bw,sse4.1,ssse3")]
+fn add_rests<const NATURAL: bool>(
+    image: Image<'_>,
+    (places, channel): (&Places, usize),
+    beyond: u64,
+    product: usize,
+    rests: &mut Vec<Rest>,
+) {
+    let [(row, other_row, minus_row), (column, other_column, minus_column)] = WHOM[product].map(pair);
+    let both = WHOM[product] == [For::Both; 2];
+    let added = added(WHOM[product], NATURAL) - if both { 4 * 128 } else { 0 };
+    let added = _mm_set1_epi16(i16::try_from(added).unwrap_or(0));
+    // SAFETY: sixteen signs.
+    let signs = unsafe { _mm_loadu_si128(SIGNS[product].as_ptr().cast()) };
+    let mut groups = (beyond | beyond >> 1 | beyond >> 2 | beyond >> 3) & 0x1111_1111_1111_1111;
     while groups != 0 {
-        let group = groups.trailing_zeros() as usize / GROUP;
-        let four = _mm_set1_epi32(fours[group]);
-        let mut times = [0; 4];
-        // SAFETY: sixteen bytes.
-        unsafe { _mm_storeu_si128(times.as_mut_ptr().cast(), _mm_sign_epi8(four, signs)) };
-        rests.push(Rest { group: u32::try_from(first_group + group).unwrap_or(0), times });
+        let group = (channel + groups.trailing_zeros() as usize) / GROUP;
         groups &= groups - 1;
+        let mut of_rows = [_mm_setzero_si128(); 2];
+        for (sum, row) in of_rows.iter_mut().zip([row, other_row]) {
+            let [one, other] = [places[column][row], places[other_column][row]];
+            *sum = mix_two(four(image.codes, one, group), four(image.codes, other, group), minus_column);
+        }
+        let input = _mm_add_epi16(mix_two(of_rows[0], of_rows[1], minus_row), added);
+        let mut over = _mm_srai_epi16::<8>(input);
+        over = _mm_packs_epi16(over, over);
+        if twice(product) {
+            over = _mm_add_epi8(over, over);
+        }
+        let over = _mm_cvtsi128_si32(over);
+        if over != 0 {
+            let mut times = [0; 4];
+            let signed = _mm_sign_epi8(_mm_set1_epi32(over), signs);
+            // SAFETY: sixteen bytes.
+            unsafe { _mm_storeu_si128(times.as_mut_ptr().cast(), signed) };
+            let group = product * (image.channels / GROUP) + group;
+            rests.push(Rest { group: u32::try_from(group).unwrap_or(u32::MAX), times });
+        }
     }
+}
+
+/// A group's codes from a place on.
+#[inline]
+#[target_feature(enable = "sse4.1")]
+fn four(codes: &[u8], place: usize, group: usize) -> __m128i {
+    let four = codes[place + group * GROUP..].first_chunk().copied().unwrap_or_default();
+    _mm_cvtepu8_epi16(_mm_cvtsi32_si128(i32::from_le_bytes(four)))
+}
+
+/// The sum of two, or the first less the second.
+#[inline]
+#[target_feature(enable = "sse4.1")]
+fn mix_two(one: __m128i, other: __m128i, minus: bool) -> __m128i {
+    if minus { _mm_sub_epi16(one, other) } else { _mm_add_epi16(one, other) }
 }
 
 /// How often each output gets each product, for four bytes each; no matter whether twice.
