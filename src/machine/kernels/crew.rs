@@ -305,10 +305,15 @@ impl Crew<'_> {
         let share = board.open / board.ready.len();
         let family = self.family(strand).filter(|family| family.goes_abreast);
         for &other in family.iter().flat_map(|family| &family.strands) {
+            if strands.len() >= most {
+                break;
+            }
+            if other == strand || board.has_begun[other] {
+                continue;
+            }
             let comes_after = |&&before: &&usize| self.strands.all()[before].once_ended.contains(&other);
             let among = strands.iter().filter(comes_after).count();
-            let may_begin = board.missing[other] == among && !board.has_begun[other] && other != strand;
-            if may_begin && (among > 0 || strands.len() < share) && strands.len() < most {
+            if board.missing[other] == among && (among > 0 || strands.len() < share) {
                 strands.push(other);
             }
         }

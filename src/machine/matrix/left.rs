@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
-use super::nonzero::Met;
+use super::nonzero::{Met, Nonzero, over_windows};
 use super::winograd::{Inputs, SquareWay, Way};
 use crate::machine::kernels::{Kernels, Lines, SquareInputs, TURN_SLACK, Woven};
 
@@ -28,9 +28,6 @@ pub(super) struct Left {
     pub(super) woven: Lines,
     /// Whether that is [pooled](super::woven::Ways::pooled).
     pub(super) pooled: bool,
-    /// How many codes of each position over all rows are not zero, where they are woven; whether they are counted.
-    pub(super) windows: Vec<u32>,
-    pub(super) windows_counted: bool,
     /// What [`Layout::winograd`] asks for.
     pub(super) inputs: Inputs,
     /// What [`Layout::squares`] asks for.
@@ -46,8 +43,11 @@ pub(super) struct Left {
     mixed: Option<bool>,
     /// The same of [`Left::square`].
     squared: Option<bool>,
-    /// How many codes of a place are not zero, in up to 255 images; whether they are counted.
+    /// How many codes of a place are not zero, in up to 255 images.
     nonzero: Vec<u8>,
+    /// How many of each position over all rows are not zero, where they are woven.
+    windows: Vec<u32>,
+    /// Whether these, or those, are counted.
     counted: bool,
 }
 
@@ -126,7 +126,7 @@ impl Left {
     /// Takes codes from memory woven, and not in the frame.
     pub(super) fn weave(&mut self, kernels: Kernels, shape: &Woven, codes: &[u8]) {
         kernels.weave_left(shape, codes, &mut self.woven);
-        (self.content, self.pooled, self.windows_counted) = (None, shape.is_pooled(), false);
+        (self.content, self.pooled, self.counted) = (None, shape.is_pooled(), false);
     }
 
     /// As the frame has them.
@@ -153,6 +153,22 @@ impl Left {
             total += met.sum(&self.nonzero, images.len() / met.image());
         }
         total
+    }
+
+    /// Products over positions with both operands not zero, where it is woven; `right` counts those of each reduction index.
+    #[inline(always)]
+    pub(super) fn nonzero_over_positions(
+        &mut self,
+        kernels: Kernels,
+        layout: &Layout,
+        (codes, right): (&[u8], &[u32]),
+        nonzero: &mut Nonzero,
+    ) -> u64 {
+        if !self.counted {
+            nonzero.windows_in_memory(kernels, layout, codes, &mut self.windows);
+            self.counted = true;
+        }
+        over_windows(layout, &self.windows, right)
     }
 
     /// Measures what is laid out, for [`Left::norms`].

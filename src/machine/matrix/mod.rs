@@ -31,7 +31,7 @@ use crate::program::{Contents, LEFTS, Step};
 use layout::Layout;
 use left::Left;
 use narrow::Narrow;
-use nonzero::{Nonzero, over_windows};
+use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
 use rule::{Output, associative, narrowest};
@@ -383,12 +383,8 @@ impl Array {
             match woven {
                 _ if !layout.positions_reduced => left.nonzero_over_taps(layout, right.met(layout)),
                 Some(_) => {
-                    if !left.windows_counted {
-                        let codes = &state.memory(Memory::Operand)[at..];
-                        nonzero.windows_in_memory(kernels, layout, codes, &mut left.windows);
-                        left.windows_counted = true;
-                    }
-                    over_windows(layout, &left.windows, &right.nonzero)
+                    let codes = &state.memory(Memory::Operand)[at..];
+                    left.nonzero_over_positions(kernels, layout, (codes, &right.nonzero), nonzero)
                 }
                 None => nonzero.of_positions(kernels, layout, left, &right.nonzero),
             }

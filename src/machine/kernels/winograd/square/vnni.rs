@@ -276,8 +276,9 @@ pub(super) unsafe fn mix<const NATURAL: bool>(
                     (wrapped[0], saturated[0]) = (_mm512_add_epi8(b, c), _mm512_adds_epu8(b, c));
                 }
                 for (number, product) in products.into_iter().enumerate() {
-                    let by = _mm512_set1_epi8(i8::MIN * i8::from(!(is_unsigned && number == 0)));
-                    let input = _mm512_xor_si512(wrapped[number], by);
+                    let is_natural = is_unsigned && number == 0;
+                    let added = if is_natural { _mm512_setzero_si512() } else { flip };
+                    let input = _mm512_xor_si512(wrapped[number], added);
                     let at = to.wrapping_add(product * channels + channel);
                     // SAFETY: bytes behind the last channel are masked.
                     unsafe { _mm512_mask_storeu_epi8(at.cast(), mask, input) };
