@@ -15,7 +15,7 @@ use wagesim::network::load;
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
 use wagesim::program::{Phase, Plan, Step, Strands};
 use wagesim::spec::Machine;
-use windows::{convolution, gradients, pooled_gradient, tiles, window};
+use windows::{convolution, gradients, halves, pooled_gradient, tiles, window};
 
 const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
 
@@ -675,6 +675,11 @@ proptest! {
     }
 
     #[test]
+    fn halves_of_reductions_do_what_the_plan_does_in_order(seed in 1u64..) {
+        side_by_side_as_in_order(seed, halves(&mut Dice(seed)))?;
+    }
+
+    #[test]
     fn a_strand_is_over_before_one_that_meets_it_begins(seed in any::<u64>(), groups in 1usize..20) {
         let plan = plan(&case(seed, groups).1);
         over_before(&plan, &Strands::of(&plan))?;
@@ -688,6 +693,16 @@ fn most_gradients_go_abreast() {
         Strands::of(&plan(&steps)).families().iter().any(|family| family.goes_abreast)
     };
     assert!((1..100).filter(go_abreast).count() > 50);
+}
+
+#[test]
+fn most_halves_may_be_summed_together() {
+    let may_be = |seed: &u64| {
+        let (_, steps) = halves(&mut Dice(seed * 7919));
+        let strands = Strands::of(&plan(&steps));
+        strands.steps().any(|step| strands.touched(step).other_half.is_some())
+    };
+    assert!((1..100).filter(may_be).count() > 50);
 }
 
 #[test]

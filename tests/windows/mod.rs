@@ -332,3 +332,54 @@ pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) 
     }
     (state, steps.into_iter().map(|instr| (instr, AccumulatorRule::default())).collect())
 }
+
+/// Tiles of a convolution whose reduction is two instructions' halves, each of which has its operands loaded: three blocks of weights that
+/// meet the same two blocks of images, which halves share or have each. Now and then somebody looks at what a first half leaves, or
+/// something else is put among the operands.
+pub(crate) fn halves(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
+    let (operands, m, rule) = convolution(d);
+    let all = m.tap_rows * m.tap_cols * m.channels;
+    let cut = d.count(1, all / 4 - 1) * 4;
+    let first = Matrix { first_k: 0, length: cut, accumulate: d.one_in(12), partial: true, ..m };
+    let second = Matrix { first_k: cut, length: all - cut, accumulate: !d.one_in(12), partial: false, ..m };
+    let [whole, one, other] =
+        [Matrix { first_k: 0, length: all, ..m }, first, second].map(|m| places(&Instr::MTaps(m)));
+    let [left, right, out] = whole;
+    let sizes = [left.1, right.1, out.1].map(u64::from);
+    let [lefts, rights, outs] = [0, 2 * sizes[0], 2 * sizes[0] + 3 * sizes[1]];
+    let mut codes = bytes_of(&operands, Memory::Operand, left).repeat(2);
+    codes.extend_from_slice(&bytes_of(&operands, Memory::Weight, right).repeat(3));
+    let state = with_dram(d, &operands, outs + 12 * sizes[2], codes);
+    // The second half's operands beside the first's, or in their place.
+    let [beside_left, beside_right] =
+        [left.0 + sizes[0], right.0 + sizes[1]].map(|b| if d.one_in(4) { 0 } else { b });
+    let seldom = d.of(&[1000, 10]);
+    let mut steps = Vec::new();
+    for tile in 0..12u32 {
+        let (block, images) = (tile / 2 % 3, tile % 2);
+        let images_at = dram(lefts + u64::from(images) * sizes[0]);
+        let block_at = rights + u64::from(block) * sizes[1];
+        for (m, of_half, [to_left, to_right]) in
+            [(first, one[1], [0, 0]), (second, other[1], [beside_left, beside_right])]
+        {
+            let other_images = if d.one_in(seldom) { dram(sizes[0] - images_at.offset) } else { images_at };
+            steps.push(load(Address::at(Memory::Operand, left.0 + to_left), other_images, left.1));
+            // What of the block's codes the half has.
+            let from = dram(block_at + of_half.0 - right.0);
+            steps.push(load(Address::at(Memory::Weight, of_half.0 + to_right), from, of_half.1));
+            if d.one_in(2 * seldom) {
+                steps.push(disturbed(d, [left, right], images_at));
+            }
+            let [m_left, m_right] = [m.left.offset + to_left, m.right.offset + to_right];
+            let places = [Address::at(Memory::Operand, m_left), Address::at(Memory::Weight, m_right)];
+            steps.push(Instr::MTaps(Matrix { left: places[0], right: places[1], ..m }));
+            if d.one_in(seldom) {
+                steps.push(greatest(&m));
+            }
+        }
+        steps.push(greatest(&m));
+        let to = dram(outs + u64::from(tile) * sizes[2]);
+        steps.push(store(to, Address::at(Memory::Accumulator, out.0), [1, out.1, 0]));
+    }
+    (state, steps.into_iter().map(|instr| (instr, rule)).collect())
+}

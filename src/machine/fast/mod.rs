@@ -11,7 +11,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::engine::in_order;
 use super::kernels::{Extension, Kernels, Window, execute};
-use super::matrix::Array;
+use super::matrix::{Array, Found, Half};
 use super::vector::Vector;
 use super::{Engine, Fault, Observer, Outcome, State, moves};
 use crate::isa::{Instr, Memory, Registers, Unit};
@@ -50,14 +50,15 @@ impl Units {
         self.array.begin();
     }
 
-    /// Executes an instruction on a state, moving bytes of DRAM through a window; what is known of its operands.
+    /// Executes a step on a state, moving bytes of DRAM through a window; which half of a reduction it is.
     fn execute(
         &mut self,
-        step: &Step,
-        contents: Contents,
+        found: Found<'_>,
+        half: Option<Half<'_>>,
         state: &mut State,
         window: Window<'_>,
     ) -> Result<Outcome, Fault> {
+        let step = found.step;
         if let Instr::Load(_) = step.instr {
             self.load(&step.instr, state, window);
             return Ok(Outcome::default());
@@ -68,7 +69,7 @@ impl Units {
                 moves::store(m, state.memory(m.src.memory), (bytes, first));
             }
             _ => match step.instr.unit() {
-                Unit::Array => return self.array.execute(step, contents, state),
+                Unit::Array => return self.array.execute(found, half, state),
                 Unit::Vector => return self.vector.execute(step, state),
                 Unit::Load | Unit::Store | Unit::Control => {}
             },
@@ -155,7 +156,8 @@ impl Fast {
             Instr::Store(_) => Window::Write(&mut bytes, 0),
             _ => Window::Closed,
         };
-        let outcome = self.workers[0].units.execute(step, Contents::default(), state, window);
+        let found = Found { step, contents: Contents::default() };
+        let outcome = self.workers[0].units.execute(found, None, state, window);
         state.memories[dram] = bytes;
         outcome
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Units;
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::{Hand, Kernels, Moves};
-use crate::machine::matrix::Accumulators;
+use crate::machine::matrix::{Accumulators, Found, Half};
 use crate::machine::{Fault, Lines, Observer, Outcome, State};
 use crate::program::{Place, Plan, Strands, Touched};
 
@@ -140,6 +140,19 @@ pub(super) struct Beside<'a> {
     pub(super) observers: Vec<&'a mut (dyn Observer + Send)>,
 }
 
+impl Common<'_> {
+    /// A step, what is known of what it finds, and which half of a reduction it is; none where an observer looks, who sees each.
+    fn found(&self, step: usize) -> (Found<'_>, Option<Half<'_>>) {
+        let touched = |step: usize| self.strands.touched(step);
+        let found = |step: usize| Found { step: &self.plan.steps[step], contents: touched(step).contents };
+        let half = touched(step)
+            .other_half
+            .filter(|_| !self.looks)
+            .map(|other| if step < other { Half::First(found(other)) } else { Half::Second(found(other)) });
+        (found(step), half)
+    }
+}
+
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -158,9 +171,10 @@ impl Beside<'_> {
 
     /// Makes ready for a step at this site: what it looks at is there, what it overwrites is forgotten.
     fn make_ready(&mut self, step: usize, moves: &mut Moves<'_>) {
-        let Common { plan, strands, .. } = self.common;
-        let Touched { reads, writes, is_whole, contents, .. } = strands.touched(step);
-        let looks_at = self.worker.units.array.looks_at(&plan.steps[step], *contents);
+        let strands = self.common.strands;
+        let Touched { reads, writes, is_whole, .. } = strands.touched(step);
+        let (found, half) = self.common.found(step);
+        let looks_at = self.worker.units.array.looks_at(found, half);
         let is_looked_at = |read: &&Place| match read.memory {
             Memory::Operand => looks_at.left,
             Memory::Weight => looks_at.right,
@@ -210,7 +224,7 @@ impl Hand for Beside<'_> {
     fn execute(&mut self, site: usize, number: usize, moves: &mut Moves<'_>) -> Result<(), Fault> {
         let Common { plan, strands, is_timed, keeps_outcomes, looks, numbers, .. } = self.common;
         let step = &plan.steps[number];
-        let Touched { writes, put, contents, .. } = strands.touched(number);
+        let Touched { writes, put, .. } = strands.touched(number);
         let here = self.worker.go_to(site);
         let is_there = put.is_some_and(|put| here.has(put, writes));
         let began = is_timed.then(Instant::now);
@@ -229,7 +243,8 @@ impl Hand for Beside<'_> {
         let outcome = if is_there || is_put_off {
             Outcome::default()
         } else {
-            units.execute(step, *contents, state, moves.of(number))?
+            let (found, half) = self.common.found(number);
+            units.execute(found, half, state, moves.of(number))?
         };
         times.extend(began.map(|began| (number, nanoseconds(began))));
         if let Some(put) = put.filter(|_| !is_there) {

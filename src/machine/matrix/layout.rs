@@ -6,11 +6,13 @@ use std::sync::OnceLock;
 
 use super::frame::Frame;
 use super::left::Left;
+use super::right::CODES_SLACK;
 use super::size;
 use super::winograd;
 use super::woven::{self, Ways};
 use crate::isa::{Covered, Matrix, TapOrder};
 use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape};
+use crate::program::whole;
 
 /// How the frame is turned so that what is reduced lies side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,27 @@ pub(super) fn positions(
 impl Layout {
     /// The layout of an instruction for some kernels; none where its operands are no bytes or 32 bits do not hold every sum.
     pub(super) fn new(m: &Matrix, positions_reduced: bool, kernels: Kernels) -> Option<Layout> {
+        Layout::with_right(m, positions_reduced, right_of(m, positions_reduced), kernels)
+    }
+
+    /// The layout of both halves of a reduction over taps ([`whole`]), whose right operands follow each other as [`Right::take_halves`] has
+    /// them; none where they are no halves of one, or as [`Layout::new`].
+    ///
+    /// [`Right::take_halves`]: super::right::Right::take_halves
+    pub(super) fn whole(first: &Layout, second: &Layout, kernels: Kernels) -> Option<Layout> {
+        let m = whole(&first.m, &second.m)?;
+        let behind = second.right_of.iter().map(|at| at + first.right_count + CODES_SLACK);
+        let right_of = first.right_of.iter().copied().chain(behind).collect();
+        Layout::with_right(&m, false, right_of, kernels)
+    }
+
+    /// The layout of an instruction whose reduction indices find their first codes there.
+    fn with_right(
+        m: &Matrix,
+        positions_reduced: bool,
+        right_of: Vec<usize>,
+        kernels: Kernels,
+    ) -> Option<Layout> {
         let lone = m.out_rows == 1 && m.out_cols == 1;
         let wide = m.left_format.bits() != 8 || m.right_format.bits() > 8;
         if wide || m.length >= 1 << 17 || (positions_reduced && m.step_x != 1 && !lone) {
@@ -97,7 +120,6 @@ impl Layout {
             .chain(bases)
             .copied()
             .fold(0, divisor);
-        let right_of = right_of(m, positions_reduced);
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
         let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;

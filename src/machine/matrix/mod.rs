@@ -5,6 +5,7 @@
 //! `wrap` makes joins associative it is the exact sum reduced once. Only what is left is stepped join by join.
 
 mod frame;
+mod halves;
 mod layout;
 mod left;
 mod narrow;
@@ -28,6 +29,8 @@ use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
 use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
 use crate::program::{Contents, LEFTS, Step};
+use halves::Wholes;
+pub(super) use halves::{Found, Half};
 use layout::Layout;
 use left::Left;
 use narrow::Narrow;
@@ -57,6 +60,7 @@ pub(super) struct Array {
     right_of: HashMap<Key, usize>,
     /// Those of contents that have one of their own, by the one of contents that have none.
     right_of_content: HashMap<(usize, usize), usize>,
+    whole: Wholes,
     /// Instructions that differ in where their operands are alone have frames alike.
     frame_of: HashMap<Key, usize>,
     /// The prepared instruction whose right operand is the passing one.
@@ -72,6 +76,8 @@ pub(super) struct Array {
 pub(super) struct Accumulators {
     under_way: UnderWay,
     standing: Standing,
+    /// Whether the first half of a reduction is to be summed with the second.
+    awaits_half: bool,
 }
 
 /// Right operands that are kept; more than the weights' tiles of a training step and its evaluation.
@@ -138,6 +144,7 @@ impl Array {
             rights: vec![Right::default()],
             right_of: HashMap::new(),
             right_of_content: HashMap::new(),
+            whole: Wholes::default(),
             frame_of: HashMap::new(),
             passing: None,
             nonzero: Nonzero::default(),
@@ -175,15 +182,19 @@ impl Array {
     }
 
     /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
-    pub(super) fn looks_at(&mut self, step: &Step, contents: Contents) -> LooksAt {
+    pub(super) fn looks_at(&mut self, found: Found<'_>, half: Option<Half<'_>>) -> LooksAt {
+        let Found { step, contents } = found;
         let both = LooksAt { left: true, right: true };
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return both,
         };
+        if let Some(looks_at) = half.and_then(|half| self.half_looks_at(found, half)) {
+            return looks_at;
+        }
         let Some(number) = self.prepare(m, positions_reduced) else { return both };
-        let Accumulators { under_way, standing } = &self.accumulators;
+        let Accumulators { under_way, standing, .. } = &self.accumulators;
         let start = if m.accumulate { standing.greatest(m) } else { Some(0) };
         let by_format = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
         if !under_way.is_empty() || !start.is_some_and(by_format) {
@@ -204,20 +215,27 @@ impl Array {
         self.lefts.iter().position(|left| left.content == known)
     }
 
-    /// Executes a matrix instruction, of whose operands so much is known.
+    /// Executes a matrix instruction, of whose operands so much is known; where it is half of a reduction, maybe both with the second.
     pub(super) fn execute(
         &mut self,
-        step: &Step,
-        contents: Contents,
+        found: Found<'_>,
+        half: Option<Half<'_>>,
         state: &mut State,
     ) -> Result<Outcome, Fault> {
+        let Found { step, contents } = found;
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
+        if let Some(done) = half.and_then(|half| self.half(found, half, state)) {
+            return done;
+        }
         match self.prepare(m, positions_reduced) {
-            Some(number) => self.bytes(number, step, contents, state),
+            Some(number) => {
+                let right = self.right(number, contents, state);
+                self.bytes((number, right), step, contents.left, state)
+            }
             None => {
                 self.accumulators.standing.put(m, None);
                 let (product, sums) = wide::product(m, positions_reduced, state, self.kernels);
@@ -238,25 +256,35 @@ impl Array {
         }
         let layout = Layout::new(m, positions_reduced, self.kernels)?;
         if self.prepared.len() == LAYOUTS || self.rights.len() > RIGHTS {
-            self.prepared.clear();
-            self.number_of.clear();
-            self.lefts = Default::default();
-            self.rights.truncate(PASSING + 1);
-            self.right_of.clear();
-            self.right_of_content.clear();
-            self.frame_of.clear();
-            self.passing = None;
+            self.forget_prepared();
         }
-        self.last = self.prepared.len();
-        let anywhere = |address: Address| Address { offset: 0, ..address };
-        let any = Matrix { left: anywhere(m.left), out: anywhere(m.out), accumulate: false, ..*m };
-        let right = if positions_reduced { PASSING } else { self.right_of(any) };
-        let frames = self.frame_of.len();
-        let any = Matrix { right: anywhere(m.right), ..any };
-        let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
-        self.prepared.push(Prepared { layout, right, frame, pause: Cell::new(0) });
+        let right = if positions_reduced { PASSING } else { self.right_of(anywhere(m)) };
+        self.last = self.add(layout, right);
         self.number_of.insert(Key(*m, positions_reduced), self.last);
         Some(self.last)
+    }
+
+    /// Forgets the prepared instructions, and all that is known by them.
+    fn forget_prepared(&mut self) {
+        self.prepared.clear();
+        self.number_of.clear();
+        self.lefts = Default::default();
+        self.rights.truncate(PASSING + 1);
+        self.right_of.clear();
+        self.right_of_content.clear();
+        self.whole = Wholes::default();
+        self.frame_of.clear();
+        self.passing = None;
+    }
+
+    /// Adds a prepared instruction: its number.
+    fn add(&mut self, layout: Layout, right: usize) -> usize {
+        let (m, positions_reduced) = (&layout.m, layout.positions_reduced);
+        let any = Matrix { right: Address { offset: 0, ..m.right }, ..anywhere(m) };
+        let frames = self.frame_of.len();
+        let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
+        self.prepared.push(Prepared { layout, right, frame, pause: Cell::new(0) });
+        self.prepared.len() - 1
     }
 
     /// Where weights are kept: at one place for instructions that differ in where their left operand and their output are.
@@ -268,35 +296,51 @@ impl Array {
         })
     }
 
-    /// An instruction whose operands are bytes.
-    fn bytes(
-        &mut self,
-        number: usize,
-        step: &Step,
-        contents: Contents,
-        state: &mut State,
-    ) -> Result<Outcome, Fault> {
-        let Prepared { layout, right, frame, pause } = &self.prepared[number];
-        let known_left = self.left_of(*frame, contents.left);
-        let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
-        // What others meet again is kept beside what was taken last.
-        let other = (self.recent + usize::from(contents.left.is_some())) % LEFTS;
-        self.recent = known_left.unwrap_or(other);
-        let left = &mut self.lefts[self.recent];
+    /// The right operand of a prepared instruction, which has taken its codes.
+    fn right(&mut self, number: usize, contents: Contents, state: &State) -> usize {
+        let Prepared { layout, right, .. } = &self.prepared[number];
         let passes = *right == PASSING;
-        let right = match contents.right.filter(|_| !passes) {
+        let own = match contents.right.filter(|_| !passes) {
             None => *right,
             Some(content) => *self.right_of_content.entry((*right, content)).or_insert_with(|| {
                 self.rights.push(Right::default());
                 self.rights.len() - 1
             }),
         };
-        let right = &mut self.rights[right];
+        let right = &mut self.rights[own];
         if passes && self.passing.replace(number) != Some(number) {
             right.forget();
         }
+        if contents.right.is_none() || right.content != contents.right {
+            compiled!(self.kernels, right.take(self.kernels, layout, state));
+            right.content = contents.right;
+        }
+        own
+    }
+
+    /// Where the left operand of one of frames that are alike is or is to be, and whether it is that of this content.
+    fn place_left(&mut self, frame: usize, content: Option<usize>) -> (usize, bool) {
+        let known = self.left_of(frame, content);
+        // What others meet again is kept beside what was taken last.
+        let other = (self.recent + usize::from(content.is_some())) % LEFTS;
+        self.recent = known.unwrap_or(other);
+        (self.recent, known.is_some())
+    }
+
+    /// A prepared instruction, whose operands are bytes, and its right operand; the content of the left one.
+    fn bytes(
+        &mut self,
+        (number, right): (usize, usize),
+        step: &Step,
+        content: Option<usize>,
+        state: &mut State,
+    ) -> Result<Outcome, Fault> {
+        let (left, is_known) = self.place_left(self.prepared[number].frame, content);
+        let Prepared { layout, frame, pause, .. } = &self.prepared[number];
+        let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
+        let (left, right) = (&mut self.lefts[left], &mut self.rights[right]);
         let (m, rule) = (layout.m, step.rule);
-        let Accumulators { under_way, standing } = &mut self.accumulators;
+        let Accumulators { under_way, standing, .. } = &mut self.accumulators;
         let known = standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
         let narrow = &mut self.narrow;
         let Starts { greatest: start, words, taken } = match known {
@@ -307,24 +351,20 @@ impl Array {
         let safe = |greatest: i64, start: u64| safe(&m, rule, greatest, start);
         let greatest_format = by_format(&m);
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
-        if contents.right.is_none() || right.content != contents.right {
-            compiled!(kernels, right.take(kernels, layout, state));
-            right.content = contents.right;
-        }
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
         let ways = by_format.then(|| layout.woven(kernels)).flatten();
-        let known_left = known_left.filter(|_| ways.is_some() || !layout.positions_reduced);
-        let woven = ways.map(|ways| right.weave(kernels, ways, known_left.map(|_| left.pooled)));
+        let is_known = is_known && (ways.is_some() || !layout.positions_reduced);
+        let woven = ways.map(|ways| right.weave(kernels, ways, is_known.then_some(left.pooled)));
         let at = usize::try_from(m.left.offset).unwrap_or(usize::MAX);
         let codes = &state.memory(Memory::Operand)[at..];
-        if known_left.is_none() {
+        if !is_known {
             match woven.flatten() {
                 Some(shape) => left.weave(kernels, shape, codes),
                 None => compiled!(kernels, left.take(*frame, layout, codes)),
             }
             // Of positions, what is woven is kept.
             let is_kept = woven.is_some() || !layout.positions_reduced;
-            left.content = contents.left.filter(|_| is_kept).map(|content| (*frame, content));
+            left.content = content.filter(|_| is_kept).map(|content| (*frame, content));
         }
         let squared = layout
             .squares(kernels)
@@ -488,6 +528,12 @@ impl Array {
         }
         Ok(outcome)
     }
+}
+
+/// An instruction wherever its left operand and its output are, and whatever it goes on from.
+fn anywhere(m: &Matrix) -> Matrix {
+    let anywhere = |address: Address| Address { offset: 0, ..address };
+    Matrix { left: anywhere(m.left), out: anywhere(m.out), accumulate: false, ..*m }
 }
 
 /// Whether every number of 32 bits that stands where outputs go is a register: outputs are words no wider than it.

@@ -14,6 +14,9 @@ use crate::machine::kernels::{
 };
 use crate::machine::{State, state::unsigned_element};
 
+/// Codes behind a right operand's last.
+pub(super) const CODES_SLACK: usize = MAX_REGISTERS * LANES;
+
 /// What is known of the right operand of one layout.
 #[derive(Debug, Default)]
 pub(super) struct Right {
@@ -68,11 +71,39 @@ impl Right {
         if known == Some(bytes) {
             return;
         }
+        self.is_other();
+        self.unpack(m.right_format, bytes, count);
+        self.count_nonzero(kernels, layout);
+    }
+
+    /// What was made of its codes is no longer of them.
+    fn is_other(&mut self) {
         self.stepped.clear();
         self.met.clear();
         (self.is_packed, self.is_filtered, self.is_squared, self.woven_pooled) = (false, false, false, None);
-        self.unpack(m.right_format, bytes, count);
-        self.count_nonzero(kernels, layout);
+    }
+
+    /// Takes the codes of both halves of a reduction, one behind the other; counts the second's, for the first's are counted with that.
+    pub(super) fn take_halves(&mut self, [first, second]: [&Right; 2]) {
+        let behind = first.codes.len();
+        let are_known = self.codes.get(..behind) == Some(&first.codes[..])
+            && self.codes.get(behind..) == Some(&second.codes[..]);
+        if !are_known {
+            self.is_other();
+            self.codes.clear();
+            self.codes.extend_from_slice(&first.codes);
+            self.codes.extend_from_slice(&second.codes);
+            self.nonzero.clear();
+            self.nonzero.resize(first.nonzero.len(), 0);
+            self.nonzero.extend_from_slice(&second.nonzero);
+        }
+    }
+
+    /// Counts the codes of the first half of a reduction, and none of the second's.
+    pub(super) fn count_with_first(&mut self, layout: &Layout, first: &Right) {
+        self.is_other();
+        self.nonzero.clone_from(&first.nonzero);
+        self.nonzero.resize(layout.right_of.len(), 0);
     }
 
     /// Lays them out in panels.
@@ -223,7 +254,7 @@ impl Right {
                 self.codes.extend((0..count as u64).map(code));
             }
         }
-        self.codes.resize(count + MAX_REGISTERS * LANES, 0);
+        self.codes.resize(count + CODES_SLACK, 0);
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@
 //! the one that wrote what it reads. All tiles of a layer add to the same few registers, in any order: sums and greatest magnitudes are
 //! gathered. Knows neither threads nor what instructions compute.
 
+mod halves;
 mod weave;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,6 +19,7 @@ use petgraph::graph::DiGraph;
 
 use super::Plan;
 use crate::isa::{Memory, Registers};
+pub use halves::whole;
 use weave::{Weaver, Woven};
 
 /// The bytes of DRAM that a step moves.
@@ -99,6 +101,9 @@ pub struct Touched {
     pub put: Option<usize>,
     /// What a matrix instruction finds.
     pub contents: Contents,
+    /// The step that sums the other half of its reduction, where whoever executes both may do so with the second ([`whole`]): they find
+    /// the same left operand, [`Contents::left`] says that of both, and the first's right operand is there still.
+    pub other_half: Option<usize>,
 }
 
 /// Numbers that steps have in common which find the same in an operand; none where that is not known, or no other step does.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::halves::{left_of_all, whole};
 use super::{Contents, Moved, Place, Renamed, Rows, Touched};
-use crate::isa::{Footprint, Instr, Memory, Registers};
+use crate::isa::{Address, Footprint, Instr, Load, Matrix, Memory, Registers, VFill};
 use crate::program::Plan;
 use crate::program::spans::Spans;
 
@@ -80,8 +81,24 @@ struct Held {
     whole: bool,
 }
 
-/// What was put side by side: where, and its number.
-type Pieces = Vec<(Range<u64>, usize)>;
+/// Bytes of an operand that a repeatable step put.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Piece {
+    /// From the operand's first on.
+    bytes: Range<u64>,
+    /// Which of what was put is the first.
+    from: u64,
+    /// The number of what was put.
+    put: usize,
+}
+
+/// A step that summed the first half of a reduction, as long as nobody has touched what it left.
+#[derive(Debug, Clone, Copy)]
+struct FirstHalf {
+    step: usize,
+    /// The content of the left operand of both halves.
+    left: usize,
+}
 
 /// Strands under way.
 pub(super) struct Weaver<'a> {
@@ -94,10 +111,11 @@ pub(super) struct Weaver<'a> {
     registers_after: Vec<Vec<usize>>,
     moved: Vec<Option<Moved>>,
     touched: Vec<Touched>,
-    /// What repeatable steps put, by the instruction and the steps that wrote what it reads.
+    /// What repeatable steps put, by the instruction, wherever it puts it, and the steps that wrote what it reads.
     puts: HashMap<(Instr, Vec<usize>), usize>,
-    /// Contents of operands, by what was put where; over positions, by the first row that they are for.
-    contents: HashMap<(Pieces, Option<u32>), usize>,
+    /// Contents of operands, by what was put from their first byte on; over positions, by the first row that they are for.
+    contents: HashMap<(Vec<Piece>, Option<u32>), usize>,
+    first_half: Option<FirstHalf>,
     registers: Vec<Renamed>,
     dram: Spans<Met>,
     scratchpads: [Spans<Held>; 4],
@@ -202,6 +220,7 @@ impl<'a> Weaver<'a> {
             touched: Vec::with_capacity(steps),
             puts: HashMap::new(),
             contents: HashMap::new(),
+            first_half: None,
             registers: Vec::with_capacity(steps),
             dram: Spans::default(),
             scratchpads: Default::default(),
@@ -247,6 +266,7 @@ impl<'a> Weaver<'a> {
                 self.read(step, range.memory, bytes);
             }
         }
+        let halves = self.halves(step, &footprint, &mut contents);
         for range in &footprint.writes {
             let bytes = range.first..range.end;
             if range.memory == Memory::Dram {
@@ -269,12 +289,15 @@ impl<'a> Weaver<'a> {
             after.dedup();
         }
         let put = self.put(*instr, &dram_after);
+        let mut reads = places(&footprint.reads);
+        reads.extend(halves.iter().flat_map(|(_, besides)| besides.iter().cloned()));
         self.touched.push(Touched {
-            reads: places(&footprint.reads),
+            reads,
             writes: places(&footprint.writes),
             is_whole: is_whole(instr),
             put,
             contents,
+            other_half: halves.map(|(first, _)| first),
         });
         self.dram_after.push(dram_after);
         self.registers_after.push(registers_after);
@@ -282,10 +305,66 @@ impl<'a> Weaver<'a> {
         self.registers.push(registers);
     }
 
+    /// The first half of the reduction that a step ends, if whoever executes both may sum them with the second, and what the second then
+    /// reads besides; remembers a step that sums a first half.
+    fn halves(
+        &mut self,
+        step: usize,
+        footprint: &Footprint,
+        contents: &mut Contents,
+    ) -> Option<(usize, Vec<Place>)> {
+        let ranges: Vec<_> = footprint.reads.iter().chain(&footprint.writes).copied().collect();
+        let touched = places(&ranges);
+        let is_touched = |place: &Place| touched.iter().any(|touched| touched.meets(place));
+        let first = self.first_half.take_if(|first| self.touched[first.step].writes.iter().any(is_touched));
+        let found = first.and_then(|first| self.second_half(first, step).map(|reads| (first, reads)));
+        if let Some((first, _)) = found {
+            let half = &mut self.touched[first.step];
+            (half.contents.left, half.other_half) = (Some(first.left), Some(step));
+            contents.left = Some(first.left);
+        }
+        if let Instr::MTaps(m) = &self.plan.steps[step].instr
+            && let Some(left) = left_of_all(m)
+        {
+            let content = self.content(left.memory, &(left.first..left.end), None);
+            self.first_half = content.map(|left| FirstHalf { step, left });
+        }
+        found.map(|(first, reads)| (first.step, reads))
+    }
+
+    /// What a step reads besides its own operands, if it may sum this first half with the second that it sums itself.
+    fn second_half(&mut self, first: FirstHalf, step: usize) -> Option<Vec<Place>> {
+        let [(one, rule), (other, own_rule)] = [first.step, step].map(|step| {
+            let step = &self.plan.steps[step];
+            (step.instr, step.rule)
+        });
+        let (Instr::MTaps(one), Instr::MTaps(other)) = (one, other) else { return None };
+        whole(&one, &other).filter(|_| rule == own_rule)?;
+        let lefts = [left_of_all(&one)?, left_of_all(&Matrix { left: other.left, ..one })?];
+        let [first_left, left] = lefts.map(|left| left.first..left.end);
+        let is_there = self.content(Memory::Operand, &left, None) == Some(first.left);
+        let right =
+            Footprint::of(&Instr::MTaps(one)).reads.into_iter().find(|r| r.memory == Memory::Weight)?;
+        let right = right.first..right.end;
+        let content = Some(self.content(Memory::Weight, &right, None)?);
+        let half = &mut self.touched[first.step];
+        if !is_there || content != half.contents.right {
+            return None;
+        }
+        half.reads.push(place(Memory::Operand, &first_left));
+        Some(vec![place(Memory::Operand, &left), place(Memory::Weight, &right)])
+    }
+
     /// The number of what a repeatable step puts, given the steps that wrote what it reads in DRAM.
     fn put(&mut self, instr: Instr, dram_after: &[usize]) -> Option<usize> {
+        let anywhere = |dst: Address| Address { offset: 0, ..dst };
+        let instr = match instr {
+            Instr::Load(load) => Instr::Load(Load { dst: anywhere(load.dst), ..load }),
+            Instr::VFill(fill) => Instr::VFill(VFill { dst: anywhere(fill.dst), ..fill }),
+            _ => return None,
+        };
         let known = self.puts.len();
-        is_repeatable(&instr).then(|| *self.puts.entry((instr, dram_after.to_vec())).or_insert(known))
+        Some(*self.puts.entry((instr, dram_after.to_vec())).or_insert(known))
     }
 
     /// The number of what a step finds in a scratchpad, where repeatable steps put all of it there.
@@ -293,9 +372,15 @@ impl<'a> Weaver<'a> {
         let (mut pieces, mut covered) = (Vec::new(), bytes.start);
         for (span, held) in self.scratchpads[memory.index()].meeting(bytes.clone()) {
             let [writer] = held.writers[..] else { return None };
-            let put = self.touched[writer].put.filter(|_| held.whole && span.start <= covered)?;
+            let Touched { put, writes, .. } = &self.touched[writer];
+            let put = put.filter(|_| held.whole && span.start <= covered)?;
+            let first = writes.first()?.bytes.start;
+            pieces.push(Piece {
+                bytes: covered - bytes.start..span.end.min(bytes.end) - bytes.start,
+                from: covered - u64::try_from(first).ok()?,
+                put,
+            });
             covered = span.end;
-            pieces.push((span, put));
         }
         if covered < bytes.end {
             return None;

@@ -65,46 +65,78 @@ impl Weights {
     }
 }
 
+/// Sums of weights modulo 256, before they are packed: rows of columns where weights' columns lie side by side, else rows of all
+/// reduction indices.
+pub(super) struct Summed {
+    pub(super) codes: Vec<u8>,
+    /// Lengths of what is reduced together.
+    runs: Vec<usize>,
+    pub(super) columns: usize,
+    /// Whether rows are of columns.
+    pub(super) by_columns: bool,
+    /// From row to row.
+    pub(super) row: usize,
+}
+
+/// Bytes behind a row of reduction indices: rows would else lie so far apart that few of them find a place in the first cache.
+const BEHIND: usize = LANES * GROUP;
+
+impl Summed {
+    /// No sums yet of an instruction's weights.
+    pub(super) fn new(m: &Matrix, runs: Vec<usize>) -> Summed {
+        let (columns, length) = (size(m.columns), runs.iter().sum::<usize>());
+        let by_columns = m.column_stride == 1;
+        let [row, rows] = if by_columns { [columns, length] } else { [length + BEHIND, columns] };
+        Summed { codes: vec![0; row * rows + MAX_REGISTERS * LANES], runs, columns, by_columns, row }
+    }
+
+    /// Packs them.
+    #[inline(always)]
+    pub(super) fn pack(&self, kernels: Kernels, panels: &mut Lines) {
+        let [step, stride] = if self.by_columns { [self.row, 1] } else { [1, self.row] };
+        let indices: Vec<usize> = (0..self.runs.iter().sum()).map(|index| index * step).collect();
+        let stride = i64::try_from(stride).unwrap_or(i64::MAX);
+        let Summed { codes, runs, columns, .. } = self;
+        let codes = Codes { codes, indices: &indices, runs, columns: *columns, stride };
+        codes.pack(kernels, indices.len() / GROUP, panels);
+    }
+}
+
 /// Packs sums of weights: of how many channels each is, and of which taps, by the reduction index of their first channel, how often.
 #[inline(always)]
-pub(super) fn pack_sums(
+fn pack_sums(
     kernels: Kernels,
     m: &Matrix,
     (codes, right_of): (&[u8], &[usize]),
     sums: &[(usize, Vec<(usize, i8)>)],
     panels: &mut Lines,
 ) {
-    let columns = size(m.columns);
-    let runs: Vec<usize> = sums.iter().map(|(channels, _)| *channels).collect();
-    let length = runs.iter().sum();
-    // Where columns lie side by side, rows of them; else rows of reduction indices.
-    let by_rows = m.column_stride == 1;
-    let row = if by_rows { columns } else { length };
-    let mut summed = vec![0; length * columns + MAX_REGISTERS * LANES];
+    let mut summed = Summed::new(m, sums.iter().map(|(channels, _)| *channels).collect());
+    let (columns, row) = (summed.columns, summed.row);
     let mut index = 0;
     for (count, weights) in sums {
         for &(first, times) in weights {
-            if by_rows {
-                let rows = summed[index * row..].chunks_exact_mut(row);
+            if summed.by_columns {
+                let rows = summed.codes[index * row..].chunks_exact_mut(row);
                 for (to, &from) in rows.zip(&right_of[first..][..*count]) {
-                    add(&codes[from..][..row], times, to);
+                    add(&codes[from..][..columns], times, to);
                 }
             } else {
-                let mut from = right_of[first];
                 let step = isize::try_from(m.column_stride).unwrap_or(0);
-                for to in summed[..length * columns].chunks_exact_mut(row) {
-                    add(&codes[from..][..*count], times, &mut to[index..][..*count]);
-                    from = from.wrapping_add_signed(step);
+                let mut index = index;
+                for run in right_of[first..][..*count].chunk_by(|a, b| *b == a + 1) {
+                    let mut from = run[0];
+                    for to in summed.codes[..row * columns].chunks_exact_mut(row) {
+                        add(&codes[from..][..run.len()], times, &mut to[index..][..run.len()]);
+                        from = from.wrapping_add_signed(step);
+                    }
+                    index += run.len();
                 }
             }
         }
         index += count;
     }
-    let stride = if by_rows { 1 } else { i64::try_from(row).unwrap_or(i64::MAX) };
-    let step = if by_rows { row } else { 1 };
-    let indices: Vec<usize> = (0..length).map(|index| index * step).collect();
-    let codes = Codes { codes: &summed, indices: &indices, runs: &runs, columns, stride };
-    codes.pack(kernels, length / GROUP, panels);
+    summed.pack(kernels, panels);
 }
 
 /// Adds weights so many times.

@@ -1,18 +1,19 @@
 //! Which instructions over taps are done by products of squares of outputs ([`Squares`]), and how: those of all of a window of three
 //! by three taps.
 
+mod weights;
+
 use super::super::frame::{Frame, MOST_BYTES};
 use super::super::layout::{Layout, taps};
 use super::super::left::Left;
-use super::super::right::{Right, add_groups};
+use super::super::right::Right;
 use super::super::size;
-use super::weights::pack_sums;
 use super::{TENTHS, of_box};
 use crate::isa::Matrix;
 use crate::machine::kernels::{
-    Extremes, For, GROUP, Image, Kernels, LANES, Lines, PRODUCTS, Square, SquareInputs, SquareOperands,
-    Squares, TIMES, WHOM, added, twice,
+    Extremes, GROUP, Image, Kernels, Square, SquareInputs, SquareOperands, Squares, TIMES,
 };
+pub(in crate::machine::matrix) use weights::SquareWeights;
 
 /// Bits of weights nine of which, or one twelve times, are a byte.
 const MOST_BITS: u32 = 4;
@@ -28,17 +29,7 @@ pub(in crate::machine::matrix) struct SquareWay {
     /// Squares of an image, below each other and side by side.
     image: [usize; 2],
     /// Reduction index of the first channel of each tap, row by row.
-    indices: Vec<usize>,
-}
-
-/// How often each of three taps is in the weights of a product, along one axis.
-fn times_of(whom: For) -> [i8; TAPS] {
-    match whom {
-        For::Both => [1, 1, 1],
-        For::Opposed => [1, -1, 1],
-        For::First => [2, 0, 0],
-        For::Second => [0, 0, -2],
-    }
+    indices: [usize; TAPS * TAPS],
 }
 
 /// How an instruction over taps is done by products of squares of outputs; not where the window is another, positions are no box, they or
@@ -51,7 +42,7 @@ pub(in crate::machine::matrix) fn of(m: &Matrix, frame: &Frame, products: usize)
     if !of_box(m, frame) || m.step_y != 1 || !narrow || outputs.contains(&1) || window != [TAPS; 2] {
         return None;
     }
-    let mut indices = vec![None; TAPS * TAPS];
+    let mut indices = [None; TAPS * TAPS];
     let mut index = 0;
     for (y, x, channel, count) in taps(m, m.first_k, m.length) {
         let tap = TAPS * (y - at.tap_rows.first) + x - at.tap_columns.first;
@@ -61,7 +52,10 @@ pub(in crate::machine::matrix) fn of(m: &Matrix, frame: &Frame, products: usize)
         indices[tap] = Some(index);
         index += count;
     }
-    let indices: Vec<usize> = indices.into_iter().collect::<Option<_>>()?;
+    if indices.contains(&None) {
+        return None;
+    }
+    let indices = indices.map(Option::unwrap_or_default);
     // Sums come to so many times what they are to be.
     let greatest = u64::from(m.length) << (7 + m.right_format.bits() - 1);
     if greatest * u64::from(TIMES.unsigned_abs()) >= 1 << 31 {
@@ -123,64 +117,10 @@ impl SquareWay {
         let weights = right.square(kernels, layout, self);
         let operands = SquareOperands {
             left: &left.squares,
-            panels: &weights.panels,
-            corrections: &weights.corrections[usize::from(left.natural)],
+            panels: weights.panels(),
+            corrections: weights.corrections(left.natural),
         };
         kernels.square_product(&self.squares, operands, out, accumulate)
-    }
-}
-
-/// The sums of one right operand's weights.
-#[derive(Debug, Default)]
-pub(in crate::machine::matrix) struct SquareWeights {
-    panels: Lines,
-    /// As the kernels have them: where codes may be negative, and where none is.
-    corrections: [Vec<i32>; 2],
-}
-
-impl SquareWeights {
-    /// Takes them from a right operand's codes, the first of each reduction index where `right_of` says.
-    #[inline(always)]
-    pub(in crate::machine::matrix) fn take(
-        &mut self,
-        kernels: Kernels,
-        way: &SquareWay,
-        m: &Matrix,
-        operand: (&[u8], &[usize]),
-    ) {
-        let (groups, lanes) = (way.squares.groups(), way.squares.registers() * LANES);
-        let sums: Vec<_> = WHOM
-            .iter()
-            .enumerate()
-            .map(|(product, whom)| {
-                let [rows, columns] = whom.map(times_of);
-                let taken = if twice(product) { 1 } else { 2 };
-                let weights = way
-                    .indices
-                    .iter()
-                    .enumerate()
-                    .map(|(tap, &index)| (index, rows[tap / TAPS] * columns[tap % TAPS] * taken));
-                (groups * GROUP, weights.filter(|&(_, times)| times != 0).collect())
-            })
-            .collect();
-        pack_sums(kernels, m, operand, &sums, &mut self.panels);
-        for corrections in &mut self.corrections {
-            corrections.clear();
-            corrections.resize(4 * lanes, 0);
-        }
-        for (product, &whom) in WHOM.iter().enumerate() {
-            let mut sums = vec![0; lanes];
-            let panels = (&self.panels[..], PRODUCTS * groups);
-            add_groups(kernels, panels, product * groups..(product + 1) * groups, &mut sums);
-            let [rows, columns] = whom.map(For::times);
-            let got = if twice(product) { 2 } else { 1 };
-            for (natural, corrections) in [false, true].into_iter().zip(&mut self.corrections) {
-                for (output, corrections) in corrections.chunks_exact_mut(lanes).enumerate() {
-                    let times = rows[output / 2] * columns[output % 2] * got * added(whom, natural);
-                    corrections.iter_mut().zip(&sums).for_each(|(c, sum)| *c += times * sum);
-                }
-            }
-        }
     }
 }
 
