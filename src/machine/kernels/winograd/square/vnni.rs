@@ -93,18 +93,17 @@ impl Of<'_> {
         let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
         // SAFETY: the caller's promise.
         unsafe {
-            self.join_four(first, 0, [&mut a, &mut b, &mut c, &mut d]);
-            exchange(&mut a, &mut b);
-            exchange(&mut c, &mut d);
-            self.join_four(first, 4, [&mut a, &mut b, &mut c, &mut d]);
-            exchange(&mut a, &mut c);
-            exchange(&mut b, &mut d);
-            self.join_four(first, 8, [&mut a, &mut b, &mut c, &mut d]);
-            exchange(&mut a, &mut b);
-            exchange(&mut c, &mut d);
-            self.join_four(first, 12, [&mut a, &mut b, &mut c, &mut d]);
-            exchange(&mut a, &mut b);
-            exchange(&mut c, &mut d);
+            // One place, for what is called from several is not inlined, and then sums are stored.
+            for phase in 0..PRODUCTS / 4 {
+                self.join_four(first, 4 * phase, [&mut a, &mut b, &mut c, &mut d]);
+                if phase == 1 {
+                    exchange(&mut a, &mut c);
+                    exchange(&mut b, &mut d);
+                } else {
+                    exchange(&mut a, &mut b);
+                    exchange(&mut c, &mut d);
+                }
+            }
             self.put::<0, 0, R, V>(squares, (&a, &lacked), held);
             self.put::<0, 1, R, V>(squares, (&b, &lacked), held);
             self.put::<1, 0, R, V>(squares, (&c, &lacked), held);
