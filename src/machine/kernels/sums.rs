@@ -83,12 +83,19 @@ impl Columns {
         let mask = self.mask;
         let to = target.out.from(place * target.row_bytes + 4 * self.first).cast::<i32>();
         let mut sum = _mm512_sub_epi32(sums, self.correction);
-        // SAFETY: the caller's promise; lanes behind the last column are masked.
+        // SAFETY: the caller's promise; lanes behind the last column are masked, where there are such: it takes twice as long.
         unsafe {
-            if target.accumulate {
-                sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));
+            if mask == u16::MAX {
+                if target.accumulate {
+                    sum = _mm512_add_epi32(sum, _mm512_loadu_si512(to.cast()));
+                }
+                _mm512_storeu_si512(to.cast(), sum);
+            } else {
+                if target.accumulate {
+                    sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, to));
+                }
+                _mm512_mask_storeu_epi32(to, mask, sum);
             }
-            _mm512_mask_storeu_epi32(to, mask, sum);
         }
         held.least = _mm512_mask_min_epi32(held.least, mask, held.least, sum);
         held.greatest = _mm512_mask_max_epi32(held.greatest, mask, held.greatest, sum);

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::frame::Frame;
 use super::left::Left;
+use super::places::Places;
 use super::right::CODES_SLACK;
 use super::size;
 use super::winograd;
@@ -43,6 +44,8 @@ pub(super) struct Layout {
     /// All pieces of all rows are whole multiples of so many codes from the first on.
     pub(super) grain: usize,
     pub(super) turn: Turn,
+    /// [`Layout::places`], once they were asked for.
+    places: OnceLock<Places>,
     /// [`Layout::woven`], once it was asked for.
     woven: OnceLock<Option<Ways>>,
     /// [`Layout::winograd`], once it was asked for.
@@ -134,10 +137,16 @@ impl Layout {
             pieces,
             grain,
             turn,
+            places: OnceLock::new(),
             woven: OnceLock::new(),
             winograd: OnceLock::new(),
             squares: OnceLock::new(),
         })
+    }
+
+    /// Which places of the frame meet the same, over taps.
+    pub(super) fn places(&self) -> &Places {
+        self.places.get_or_init(|| Places::of(self))
     }
 
     /// How the product is done of woven operands; none where it is not, or would not pay.

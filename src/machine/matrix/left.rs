@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
-use super::nonzero::{Met, Nonzero, over_windows};
+use super::nonzero::{Nonzero, dot, over_windows};
 use super::winograd::{Inputs, SquareWay, Way};
 use crate::machine::kernels::{Kernels, Lines, SquareInputs, TURN_SLACK, Woven};
 
@@ -43,8 +43,10 @@ pub(super) struct Left {
     mixed: Option<bool>,
     /// The same of [`Left::square`].
     squared: Option<bool>,
-    /// How many codes of a place are not zero, in up to 255 images.
-    nonzero: Vec<u8>,
+    /// How often codes of places alike are not zero ([`super::places::Places`]).
+    nonzero: Vec<u32>,
+    /// Scratch of that.
+    few: Vec<u8>,
     /// How many of each position over all rows are not zero, where they are woven.
     windows: Vec<u32>,
     /// Whether these, or those, are counted.
@@ -139,20 +141,15 @@ impl Left {
         if layout.turn == Turn::None { &self.frame } else { &self.turned }
     }
 
-    /// Products over taps with both operands not zero, given what places of the frame meet.
+    /// Products over taps with both operands not zero, given how many right operands that are not places alike meet.
     #[inline(always)]
-    pub(super) fn nonzero_over_taps(&mut self, layout: &Layout, met: &Met) -> u64 {
-        let mut total = 0;
-        let codes = &self.frame[..layout.frame.len()];
-        // As many images as a byte counts.
-        for images in codes.chunks(255 * met.image()) {
-            if !self.counted {
-                met.count(layout, images, &mut self.nonzero);
-            }
-            self.counted = images.len() == codes.len();
-            total += met.sum(&self.nonzero, images.len() / met.image());
+    pub(super) fn nonzero_over_taps(&mut self, layout: &Layout, met: &[u32]) -> u64 {
+        if !self.counted {
+            let codes = &self.frame[..layout.frame.len()];
+            layout.places().count(codes, &mut self.nonzero, &mut self.few);
+            self.counted = true;
         }
-        total
+        dot(&self.nonzero, met)
     }
 
     /// Products over positions with both operands not zero, where it is woven; `right` counts those of each reduction index.

@@ -10,6 +10,7 @@ mod layout;
 mod left;
 mod narrow;
 mod nonzero;
+mod places;
 mod recount;
 mod right;
 mod rule;

@@ -1,7 +1,5 @@
-//! How many products have both operands not zero. Over taps each place of the frame meets so many right operands that are not zero,
-//! which the weights alone say ([`Met`]): the sum over places that are not zero themselves. Over positions, for each
-//! of them, left operands not zero times right operands not zero: the left ones are counted once a pixel and summed over
-//! windows axis by axis.
+//! How many products over positions have both operands not zero: for each of them, left operands not zero times right operands not
+//! zero; the left ones are counted once a pixel and summed over windows axis by axis.
 
 use super::frame::ZERO;
 use super::layout::{Layout, positions, taps};
@@ -15,103 +13,6 @@ pub(super) struct Nonzero {
     places: Vec<u32>,
     rows: Vec<u32>,
     windows: Vec<u32>,
-}
-
-/// How many right operands that are not zero each place of the frame that is no padding meets over all rows of an instruction over
-/// taps: of one image where all images meet the same, else of all.
-#[derive(Debug, Default)]
-pub(super) struct Met {
-    /// Bytes of what it is of.
-    image: usize,
-    places: Vec<u32>,
-    /// The same, where none is greater.
-    few: Vec<i16>,
-    greatest: u32,
-}
-
-impl Met {
-    /// Forgets whom places meet.
-    pub(super) fn clear(&mut self) {
-        self.image = 0;
-    }
-
-    /// Whether it says nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.image == 0
-    }
-
-    /// Takes what the right operand's codes say, whose counts for each reduction index are `right`.
-    #[inline(always)]
-    pub(super) fn take(&mut self, layout: &Layout, right: &[u32]) {
-        let all = met(layout, right);
-        self.image = all.len();
-        self.places.clear();
-        layout.frame.inside(all.len()).for_each(|range| self.places.extend_from_slice(&all[range]));
-        self.greatest = self.places.iter().copied().max().unwrap_or(0);
-        self.few.clear();
-        if i16::try_from(self.greatest).is_ok() {
-            self.few.extend(self.places.iter().map(|&n| i16::try_from(n).unwrap_or(i16::MAX)));
-        }
-    }
-
-    /// Bytes of the frame that it is of: an image's, or all.
-    pub(super) fn image(&self) -> usize {
-        self.image
-    }
-
-    /// Counts how often codes of such images are not zero, of each place; in up to 255 images.
-    #[inline(always)]
-    pub(super) fn count(&self, layout: &Layout, images: &[u8], counts: &mut Vec<u8>) {
-        counts.clear();
-        counts.resize(self.places.len(), 0);
-        for image in images.chunks_exact(self.image) {
-            let mut rest = &mut counts[..];
-            for range in layout.frame.inside(self.image) {
-                let (counts, later) = rest.split_at_mut(range.len());
-                rest = later;
-                counts.iter_mut().zip(&image[range]).for_each(|(n, &b)| *n += u8::from(b != ZERO));
-            }
-        }
-    }
-
-    /// The sum of what places meet, each as often as said, and none more often than `most`.
-    #[inline(always)]
-    pub(super) fn sum(&self, times: &[u8], most: usize) -> u64 {
-        if self.few.is_empty() {
-            return times.iter().zip(&self.places).map(|(&n, &met)| u64::from(n) * u64::from(met)).sum();
-        }
-        // As many places as 32 bits sum.
-        let most = u32::try_from(most).unwrap_or(u32::MAX).saturating_mul(self.greatest).max(1);
-        let block = usize::try_from(i32::MAX.unsigned_abs() / most).unwrap_or(1).max(1);
-        let mut total = 0;
-        for (times, met) in times.chunks(block).zip(self.few.chunks(block)) {
-            let mut sum = 0;
-            for (&n, &met) in times.iter().zip(met) {
-                sum += i32::from(i16::from(n)) * i32::from(met);
-            }
-            total += u64::from(sum.unsigned_abs());
-        }
-        total
-    }
-}
-
-/// [`Met`], padding among it.
-#[inline(always)]
-fn met(layout: &Layout, right: &[u32]) -> Vec<u32> {
-    let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
-    let all_meet_the_same = at.images.count * at.rows.count * at.columns.count == size(m.rows);
-    let length = if all_meet_the_same { frame.image() } else { frame.len() };
-    let mut places = vec![0; length];
-    let bases = layout.shape.classes().iter().flat_map(|class| layout.shape.bases_of(class));
-    for &base in bases.filter(|base| **base < length) {
-        let mut right = right;
-        for (first, count) in layout.pieces(base) {
-            let (here, later) = right.split_at(count);
-            right = later;
-            places[first..][..count].iter_mut().zip(here).for_each(|(place, n)| *place += n);
-        }
-    }
-    places
 }
 
 impl Nonzero {
@@ -282,7 +183,8 @@ impl Windows {
     }
 }
 
+/// The sum of products.
 #[inline(always)]
-fn dot(a: &[u32], b: &[u32]) -> u64 {
+pub(super) fn dot(a: &[u32], b: &[u32]) -> u64 {
     a.iter().zip(b).map(|(&a, &b)| u64::from(a) * u64::from(b)).sum()
 }

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use super::nonzero::Met;
 use super::size;
 use super::winograd::{SquareWay, SquareWeights, Way, Weights};
 use super::woven::Ways;
@@ -29,8 +28,8 @@ pub(super) struct Right {
     pub(super) corrections: Vec<i32>,
     /// Codes not zero of each reduction index, over all columns.
     pub(super) nonzero: Vec<u32>,
-    /// Empty until asked for.
-    met: Met,
+    /// How many of them places alike meet that are not zero ([`super::places::Places`]); empty until asked for.
+    met: Vec<u32>,
     unit_sums: Vec<i32>,
     /// What joins one after another want; empty until asked for.
     stepped: Columns,
@@ -185,11 +184,11 @@ impl Right {
         &self.squared
     }
 
-    /// What places of the frame meet, over taps.
+    /// How many codes that are not zero places alike meet, over taps.
     #[inline(always)]
-    pub(super) fn met(&mut self, layout: &Layout) -> &Met {
+    pub(super) fn met(&mut self, layout: &Layout) -> &[u32] {
         if self.met.is_empty() {
-            self.met.take(layout, &self.nonzero);
+            layout.places().meet(&self.nonzero, &mut self.met);
         }
         &self.met
     }

@@ -34,6 +34,13 @@ pub(super) const STEP: usize = ACROSS * LINE;
 /// Groups of a channel side by side where products are pooled.
 pub(in crate::machine) const WINDOWS: usize = 4;
 
+/// Columns, and channels, of a register of pooled products.
+#[cfg(target_arch = "x86_64")]
+const FOURS: usize = LANES / WINDOWS;
+/// Bytes that a register of columns has, where products are pooled, of windows of a channel side by side: for each four columns a line of
+/// codes and one of places, the same for each of four channels.
+const OF_WINDOWS: usize = LANES / WINDOWS * 2 * LINE;
+
 /// No position, for which codes are 0.
 pub(in crate::machine) const NOWHERE: usize = usize::MAX;
 
@@ -179,11 +186,13 @@ impl Woven {
         self.weave.side_by_side == WINDOWS
     }
 
-    /// Bytes that a register of columns has of the right operand: a code of each position; where products are pooled, a code of each
-    /// window and its place.
+    /// Bytes that a register of columns has of the right operand.
     pub(super) fn of_register(&self) -> usize {
-        let of_window = if self.is_pooled() { 2 } else { GROUP };
-        self.right.len() / GROUP * of_window * LANES
+        if self.is_pooled() {
+            self.right.len() / (GROUP * WINDOWS) * OF_WINDOWS
+        } else {
+            self.right.len() * LANES
+        }
     }
 
     fn right_bytes(&self) -> usize {
@@ -244,8 +253,8 @@ impl Kernels {
     }
 
     /// Lays out the right operand's codes, zero where there is no position: in panels; on AMX turned,
-    /// `[register][block][column][position]`. Where products are pooled, `[panel][windows side by side][codes, places][register][column]
-    /// [window]`, if no window has two codes that are not zero: whether that is so.
+    /// `[register][block][column][position]`. Where products are pooled, `[register][windows side by side][four columns][codes, places]
+    /// [channel][column][window]`, if no window has two codes that are not zero: whether that is so.
     ///
     /// # Panics
     /// When codes end less than a cache line behind the last that is met, or the extension does not weave.
@@ -289,7 +298,13 @@ impl Kernels {
         match self.extension() {
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured, and the output is borrowed for this alone.
             #[cfg(target_arch = "x86_64")]
-            Extension::Avx512Vnni => unsafe { vnni::product(shape, (left, right), &target, &mut extremes) },
+            Extension::Avx512Vnni => unsafe {
+                if shape.is_pooled() {
+                    pooled::product(shape, (left, right), &target, &mut extremes);
+                } else {
+                    vnni::product(shape, (left, right), &target, &mut extremes);
+                }
+            },
             // SAFETY: the same.
             #[cfg(target_arch = "x86_64")]
             Extension::Amx => unsafe {

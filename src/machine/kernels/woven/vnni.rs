@@ -1,12 +1,11 @@
-//! The product of woven operands by VNNI: four positions of a channel, unsigned, meet those of sixteen columns; where it is
-//! pooled, those of four windows that each column picks.
+//! The product of woven operands by VNNI: four positions of a channel, unsigned, meet those of sixteen columns.
 
 use std::arch::x86_64::{
-    __m512i, _mm_load_si128, _mm512_broadcast_i32x4, _mm512_dpbusd_epi32, _mm512_load_si512,
-    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    __m512i, _mm512_dpbusd_epi32, _mm512_load_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_setzero_si512,
 };
 
-use super::{STEP, Strip, WINDOWS, Woven};
+use super::{STEP, Strip, Woven};
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, MAX_REGISTERS, Target};
 use crate::machine::kernels::sums::{Columns, Held};
@@ -18,28 +17,6 @@ use crate::machine::kernels::sums::{Columns, Held};
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
 pub(super) unsafe fn product(
     shape: &Woven,
-    operands: (&Lines, &Lines),
-    target: &Target<'_>,
-    extremes: &mut Extremes,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if shape.is_pooled() {
-            panels::<WINDOWS>(shape, operands, target, extremes);
-        } else {
-            panels::<1>(shape, operands, target, extremes);
-        }
-    }
-}
-
-/// The product of a shape whose groups lie `S` side by side.
-///
-/// # Safety
-/// As [`product`].
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
-unsafe fn panels<const S: usize>(
-    shape: &Woven,
     (left, right): (&Lines, &Lines),
     target: &Target<'_>,
     extremes: &mut Extremes,
@@ -48,7 +25,7 @@ unsafe fn panels<const S: usize>(
     let registers = shape.column_registers();
     for first in (0..registers).step_by(MAX_REGISTERS) {
         let right = right.as_ptr().wrapping_add(first * shape.of_register());
-        let panel = Panel::<'_, S> { shape, left, right, first, target };
+        let panel = Panel { shape, left, right, first, target };
         // SAFETY: the caller's promise, and so many registers of columns there are.
         unsafe {
             match registers - first {
@@ -62,8 +39,8 @@ unsafe fn panels<const S: usize>(
     held.write(extremes);
 }
 
-/// Up to four registers of columns; groups lie `S` side by side.
-struct Panel<'a, const S: usize> {
+/// Up to four registers of columns.
+struct Panel<'a> {
     shape: &'a Woven,
     left: &'a Lines,
     /// Its first group.
@@ -73,7 +50,7 @@ struct Panel<'a, const S: usize> {
     target: &'a Target<'a>,
 }
 
-impl<const S: usize> Panel<'_, S> {
+impl Panel<'_> {
     /// The sums of all rows, `R` at a time, in `V` registers of columns.
     ///
     /// # Safety
@@ -84,7 +61,7 @@ impl<const S: usize> Panel<'_, S> {
         let columns: [Columns; V] = unsafe { self.columns() };
         for Strip { at, rows } in self.shape.strips() {
             for (row, channel) in rows.clone().step_by(R).zip((0..).step_by(R)) {
-                let at = at + S * (channel / LANES * LINE + channel % LANES * GROUP);
+                let at = at + channel / LANES * LINE + channel % LANES * GROUP;
                 // SAFETY: the caller's promise; a line has `R` channels from this one on.
                 let sums = unsafe { self.tile::<R, V>(self.left.as_ptr().wrapping_add(at)) };
                 for (row, sums) in (row..rows.end).zip(sums) {
@@ -107,21 +84,16 @@ impl<const S: usize> Panel<'_, S> {
         let mut corrections = [_mm512_setzero_si512(); V];
         let too_much = _mm512_set1_epi8(-128);
         let mut right = self.right;
-        for _ in 0..self.shape.right().len() / (S * GROUP) {
+        for _ in 0..self.shape.right().len() / GROUP {
             for (v, correction) in corrections.iter_mut().enumerate() {
-                // SAFETY: the panel has V registers of codes for groups side by side.
+                // SAFETY: the panel has V registers of codes for each group.
                 let codes = unsafe { _mm512_load_si512(right.wrapping_add(v * LINE).cast()) };
                 *correction = _mm512_dpbusd_epi32(*correction, too_much, codes);
             }
-            right = right.wrapping_add(Self::lines(V) * LINE);
+            right = right.wrapping_add(V * LINE);
         }
         let column = |v: usize| (self.first + v) * LANES;
         std::array::from_fn(|v| Columns::corrected(column(v), self.shape.columns(), corrections[v]))
-    }
-
-    /// Lines of the right operand that so many registers have for groups side by side.
-    const fn lines(registers: usize) -> usize {
-        if S == 1 { registers } else { 2 * registers }
     }
 
     /// The sums of `R` channels, from the first group's codes of the first on.
@@ -135,29 +107,21 @@ impl<const S: usize> Panel<'_, S> {
         let mut right = self.right;
         for run in &self.shape.runs {
             let mut left = left.wrapping_add(run.first * STEP);
-            for _ in 0..run.groups / S {
-                // SAFETY: the panel has V registers for groups side by side; where it is pooled, as many of places behind them.
-                let [codes, places]: [[__m512i; V]; 2] = std::array::from_fn(|places| {
-                    let first = right.wrapping_add(if S == 1 { 0 } else { places * V * LINE });
-                    std::array::from_fn(|v| unsafe { _mm512_load_si512(first.wrapping_add(v * LINE).cast()) })
+            for _ in 0..run.groups {
+                // SAFETY: the panel has V registers for each group.
+                let codes: [__m512i; V] = std::array::from_fn(|v| unsafe {
+                    _mm512_load_si512(right.wrapping_add(v * LINE).cast())
                 });
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let channel = left.wrapping_add(r * S * GROUP);
+                    let channel = left.wrapping_add(r * GROUP).cast::<i32>();
                     // SAFETY: the shape's runs lie in what is woven.
-                    let left = unsafe {
-                        if S == 1 {
-                            _mm512_set1_epi32(channel.cast::<i32>().read_unaligned())
-                        } else {
-                            _mm512_broadcast_i32x4(_mm_load_si128(channel.cast()))
-                        }
-                    };
-                    for ((sum, codes), places) in sums.iter_mut().zip(codes).zip(places) {
-                        let left = if S == 1 { left } else { _mm512_shuffle_epi8(left, places) };
+                    let left = _mm512_set1_epi32(unsafe { channel.read_unaligned() });
+                    for (sum, codes) in sums.iter_mut().zip(codes) {
                         *sum = _mm512_dpbusd_epi32(*sum, left, codes);
                     }
                 }
-                right = right.wrapping_add(Self::lines(V) * LINE);
-                left = left.wrapping_add(S * STEP);
+                right = right.wrapping_add(V * LINE);
+                left = left.wrapping_add(STEP);
             }
         }
         sums
