@@ -1,6 +1,6 @@
 //! Which right operands the places of a frame meet, over taps. Products with both operands not zero are a sum over places that are not
-//! zero of the right operands they meet that are not; and of an image's pixels most meet the same, so what is counted
-//! are channels of pixels alike.
+//! zero of the right operands they meet that are not; and of an image's pixels most meet the same, so what is counted are
+//! channels of pixels alike.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,13 +9,17 @@ use super::frame::ZERO;
 use super::layout::Layout;
 use super::size;
 
-/// Channels of so few that pixels are not told apart by what they meet: runs of them that lie side by side are long.
-const FEW: usize = 16;
+/// Pixels alike, at least, on the average, and channels of each: or it is not worth while to count pixels one by one.
+const LIKE: usize = 4;
+const CHANNELS: usize = 16;
 /// As many places as a byte counts.
 const MOST: usize = 255;
 
 /// Reduction indices side by side that channels of a place meet: the first, and which channels.
 type Meets = (usize, Range<usize>);
+
+/// Places side by side that meet a row's reduction indices from some first one on.
+type Piece = (Range<usize>, usize);
 
 /// Runs of codes all of which meet the same.
 #[derive(Debug)]
@@ -42,51 +46,20 @@ impl Places {
         let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
         let all_meet_the_same = at.images.count * at.rows.count * at.columns.count == size(m.rows);
         let image = if all_meet_the_same { frame.image() } else { frame.len() };
-        let channels = frame.channels();
-        let is_inside: Vec<Range<usize>> = frame.inside(image).collect();
-        let pieces = layout.shape.classes().iter().flat_map(|class| layout.shape.bases_of(class));
-        let pieces = pieces.filter(|base| **base < image).flat_map(|&base| {
+        let inside: Vec<Range<usize>> = frame.inside(image).collect();
+        let bases = layout.shape.classes().iter().flat_map(|class| layout.shape.bases_of(class));
+        let pieces = bases.filter(|base| **base < image).flat_map(|&base| {
             let mut index = 0;
             layout.pieces(base).map(move |(first, count)| {
                 index += count;
-                (first, count, index - count)
+                (first..first + count, index - count)
             })
         });
-        let mut places = Places { image, all: Vec::new() };
-        if channels < FEW {
-            places.all.extend(is_inside.iter().map(|run| Alike {
-                runs: vec![run.start],
-                length: run.len(),
-                meets: Vec::new(),
-            }));
-            for (first, count, index) in pieces {
-                for alike in &mut places.all {
-                    let run = alike.runs[0]..alike.runs[0] + alike.length;
-                    alike.meets.extend(met(run, first..first + count, index));
-                }
-            }
-            return places;
-        }
-        let mut of_pixels = vec![Vec::new(); image / channels];
-        for (first, count, index) in pieces {
-            for pixel in first / channels..(first + count).div_ceil(channels) {
-                let run = pixel * channels..(pixel + 1) * channels;
-                of_pixels[pixel].extend(met(run, first..first + count, index));
-            }
-        }
-        let mut known = HashMap::<Vec<Meets>, usize>::new();
-        for first in is_inside.into_iter().flat_map(|run| run.step_by(channels)) {
-            let mut meets = std::mem::take(&mut of_pixels[first / channels]);
-            meets.sort_unstable_by_key(|(index, channels)| (*index, channels.start, channels.end));
-            let number = *known.entry(meets).or_insert_with_key(|meets| {
-                let (runs, meets) = (Vec::new(), meets.clone());
-                places.all.push(Alike { runs, length: channels, meets });
-                places.all.len() - 1
-            });
-            places.all[number].runs.push(first);
-        }
-        places.all.retain(|alike| !alike.meets.is_empty());
-        places
+        let pieces: Vec<Piece> = pieces.collect();
+        let channels = frame.channels();
+        let all =
+            pixels(&inside, &pieces, (channels, image / channels)).unwrap_or_else(|| runs(&inside, &pieces));
+        Places { image, all }
     }
 
     /// Counts how often the codes of runs alike are not zero, one after another, over all images.
@@ -128,8 +101,50 @@ impl Places {
     }
 }
 
-/// What a run of the frame meets of a piece of the reduction whose first index is this.
-fn met(run: Range<usize>, piece: Range<usize>, index: usize) -> Option<Meets> {
+/// Pixels by what they meet; none where few are alike.
+fn pixels(
+    inside: &[Range<usize>],
+    pieces: &[Piece],
+    (channels, count): (usize, usize),
+) -> Option<Vec<Alike>> {
+    if channels < CHANNELS {
+        return None;
+    }
+    let mut meets = vec![Vec::new(); count];
+    for piece in pieces {
+        let of_piece = piece.0.start / channels..piece.0.end.div_ceil(channels);
+        for (pixel, meets) in of_piece.clone().zip(&mut meets[of_piece]) {
+            meets.extend(met(pixel * channels..(pixel + 1) * channels, piece));
+        }
+    }
+    let mut known = HashMap::<Vec<Meets>, usize>::new();
+    let mut all: Vec<Alike> = Vec::new();
+    let mut pixels = 0;
+    for first in inside.iter().cloned().flat_map(|run| run.step_by(channels)) {
+        let mut meets = std::mem::take(&mut meets[first / channels]);
+        meets.sort_unstable_by_key(|(index, channels)| (*index, channels.start, channels.end));
+        let number = *known.entry(meets).or_insert_with_key(|meets| {
+            all.push(Alike { runs: Vec::new(), length: channels, meets: meets.clone() });
+            all.len() - 1
+        });
+        all[number].runs.push(first);
+        pixels += 1;
+    }
+    (all.len() * LIKE <= pixels).then_some(all)
+}
+
+/// Each run for itself.
+fn runs(inside: &[Range<usize>], pieces: &[Piece]) -> Vec<Alike> {
+    let alike = |run: &Range<usize>| Alike {
+        runs: vec![run.start],
+        length: run.len(),
+        meets: pieces.iter().filter_map(|piece| met(run.clone(), piece)).collect(),
+    };
+    inside.iter().map(alike).collect()
+}
+
+/// What a run of the frame meets of a piece of the reduction.
+fn met(run: Range<usize>, (piece, index): &Piece) -> Option<Meets> {
     let (first, end) = (run.start.max(piece.start), run.end.min(piece.end));
     (first < end).then(|| (index + first - piece.start, first - run.start..end - run.start))
 }
