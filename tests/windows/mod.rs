@@ -354,6 +354,8 @@ pub(crate) fn halves(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
     let [beside_left, beside_right] =
         [left.0 + sizes[0], right.0 + sizes[1]].map(|b| if d.one_in(4) { 0 } else { b });
     let seldom = d.of(&[1000, 10]);
+    let cut = d.of(&[left.1, left.1, m.channels, left.1.saturating_sub(m.channels)]).clamp(1, left.1);
+    let parts = [(0, cut), (cut, left.1 - cut)].into_iter().filter(|(_, count)| *count > 0);
     let mut steps = Vec::new();
     for tile in 0..12u32 {
         let (block, images) = (tile / 2 % 3, tile % 2);
@@ -363,7 +365,12 @@ pub(crate) fn halves(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
             [(first, one[1], [0, 0]), (second, other[1], [beside_left, beside_right])]
         {
             let other_images = if d.one_in(seldom) { dram(sizes[0] - images_at.offset) } else { images_at };
-            steps.push(load(Address::at(Memory::Operand, left.0 + to_left), other_images, left.1));
+            // In one load, or two: codes near either end only the other half may meet.
+            for (first, count) in parts.clone() {
+                let at = left.0 + to_left + u64::from(first);
+                let from = dram(other_images.offset + u64::from(first));
+                steps.push(load(Address::at(Memory::Operand, at), from, count));
+            }
             // What of the block's codes the half has.
             let from = dram(block_at + of_half.0 - right.0);
             steps.push(load(Address::at(Memory::Weight, of_half.0 + to_right), from, of_half.1));

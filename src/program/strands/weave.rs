@@ -326,8 +326,12 @@ impl<'a> Weaver<'a> {
         if let Instr::MTaps(m) = &self.plan.steps[step].instr
             && let Some(left) = left_of_all(m)
         {
+            // What is put there is of the step's strand, be it for the second half alone.
             let content = self.content(left.memory, &(left.first..left.end), None);
-            self.first_half = content.map(|left| FirstHalf { step, left });
+            if let Some(content) = content {
+                self.read(step, left.memory, left.first..left.end);
+                self.first_half = Some(FirstHalf { step, left: content });
+            }
         }
         found.map(|(first, reads)| (first.step, reads))
     }
@@ -352,6 +356,7 @@ impl<'a> Weaver<'a> {
             return None;
         }
         half.reads.push(place(Memory::Operand, &first_left));
+        self.read(step, Memory::Operand, left.clone());
         Some(vec![place(Memory::Operand, &left), place(Memory::Weight, &right)])
     }
 
