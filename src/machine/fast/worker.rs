@@ -170,10 +170,14 @@ impl Beside<'_> {
     }
 
     /// Makes ready for a step at this site: what it looks at is there, what it overwrites is forgotten.
-    fn make_ready(&mut self, step: usize, moves: &mut Moves<'_>) {
+    fn make_ready(
+        &mut self,
+        step: usize,
+        (found, half): (Found<'_>, Option<Half<'_>>),
+        moves: &mut Moves<'_>,
+    ) {
         let strands = self.common.strands;
         let Touched { reads, writes, is_whole, .. } = strands.touched(step);
-        let (found, half) = self.common.found(step);
         let looks_at = self.worker.units.array.looks_at(found, half);
         let is_looked_at = |read: &&Place| match read.memory {
             Memory::Operand => looks_at.left,
@@ -223,13 +227,14 @@ impl Hand for Beside<'_> {
 
     fn execute(&mut self, site: usize, number: usize, moves: &mut Moves<'_>) -> Result<(), Fault> {
         let Common { plan, strands, is_timed, keeps_outcomes, looks, numbers, .. } = self.common;
-        let step = &plan.steps[number];
+        let (found, half) = self.common.found(number);
+        let step = found.step;
         let Touched { writes, put, .. } = strands.touched(number);
         let here = self.worker.go_to(site);
         let is_there = put.is_some_and(|put| here.has(put, writes));
         let began = is_timed.then(Instant::now);
         if !is_there {
-            self.make_ready(number, moves);
+            self.make_ready(number, (found, half), moves);
         }
         let is_put_off = !looks && put.is_some() && matches!(step.instr, Instr::Load(_)) && step.probes == 0;
         let Worker { units, sites, outcomes, times, .. } = &mut *self.worker;
@@ -243,7 +248,6 @@ impl Hand for Beside<'_> {
         let outcome = if is_there || is_put_off {
             Outcome::default()
         } else {
-            let (found, half) = self.common.found(number);
             units.execute(found, half, state, moves.of(number))?
         };
         times.extend(began.map(|began| (number, nanoseconds(began))));

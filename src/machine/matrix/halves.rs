@@ -49,12 +49,7 @@ impl Array {
     /// Which operands a half looks at in memory; none where it is summed by itself.
     pub(super) fn half_looks_at(&mut self, found: Found<'_>, half: Half<'_>) -> Option<LooksAt> {
         let Whole { number, halves } = self.summed_together(found, half)?;
-        let is_known = |(number, half): (usize, Found<'_>)| {
-            let own = self.prepared[number].right;
-            let right = half.contents.right.and_then(|content| self.right_of_content.get(&(own, content)));
-            right.is_some_and(|&right| self.rights[right].content == half.contents.right)
-        };
-        let [first, second] = halves.map(is_known);
+        let [first, second] = halves.map(|(number, half)| self.has_right(number, half.contents.right));
         Some(LooksAt {
             left: self.left_of(self.prepared[number].frame, found.contents.left).is_none(),
             right: !first || (matches!(half, Half::Second(_)) && !second),

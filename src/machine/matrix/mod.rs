@@ -201,13 +201,19 @@ impl Array {
         if !under_way.is_empty() || !start.is_some_and(by_format) {
             return both;
         }
-        let Prepared { layout, right, frame, .. } = &self.prepared[number];
-        let right = contents.right.and_then(|content| self.right_of_content.get(&(*right, content)));
+        let Prepared { layout, frame, .. } = &self.prepared[number];
         LooksAt {
             left: self.left_of(*frame, contents.left).is_none()
                 || (positions_reduced && layout.woven(self.kernels).is_none()),
-            right: right.is_none_or(|&right| self.rights[right].content != contents.right),
+            right: !self.has_right(number, contents.right),
         }
+    }
+
+    /// Whether the right operand of a prepared instruction has a content.
+    fn has_right(&self, number: usize, content: Option<usize>) -> bool {
+        let key = content.map(|content| (self.prepared[number].right, content));
+        let own = key.and_then(|key| self.right_of_content.get(&key));
+        own.is_some_and(|&own| self.rights[own].content == content)
     }
 
     /// The left operand that has a content in one of frames that are alike.

@@ -128,7 +128,17 @@ pub(super) struct Weaver<'a> {
 
 /// Whether what a step does depends on nothing in scratchpads and registers, so that it may be done more than once.
 fn is_repeatable(instr: &Instr) -> bool {
-    matches!(instr, Instr::Load(_) | Instr::VFill(_))
+    repeatable_anywhere(instr).is_some()
+}
+
+/// Such a step's instruction, wherever it puts.
+fn repeatable_anywhere(instr: &Instr) -> Option<Instr> {
+    let anywhere = |dst: Address| Address { offset: 0, ..dst };
+    match *instr {
+        Instr::Load(load) => Some(Instr::Load(Load { dst: anywhere(load.dst), ..load })),
+        Instr::VFill(fill) => Some(Instr::VFill(VFill { dst: anywhere(fill.dst), ..fill })),
+        _ => None,
+    }
 }
 
 /// Whether a step's registers become the greater of themselves and what it found, or more by what it found: whatever the order of such steps.
@@ -288,7 +298,7 @@ impl<'a> Weaver<'a> {
             after.sort_unstable();
             after.dedup();
         }
-        let put = self.put(*instr, &dram_after);
+        let put = self.put(instr, &dram_after);
         let mut reads = places(&footprint.reads);
         reads.extend(halves.iter().flat_map(|(_, besides)| besides.iter().cloned()));
         self.touched.push(Touched {
@@ -313,10 +323,13 @@ impl<'a> Weaver<'a> {
         footprint: &Footprint,
         contents: &mut Contents,
     ) -> Option<(usize, Vec<Place>)> {
-        let ranges: Vec<_> = footprint.reads.iter().chain(&footprint.writes).copied().collect();
-        let touched = places(&ranges);
-        let is_touched = |place: &Place| touched.iter().any(|touched| touched.meets(place));
-        let first = self.first_half.take_if(|first| self.touched[first.step].writes.iter().any(is_touched));
+        let first = self.first_half.take_if(|first| {
+            let written = &self.touched[first.step].writes;
+            footprint.reads.iter().chain(&footprint.writes).any(|range| {
+                let touched = place(range.memory, &(range.first..range.end));
+                written.iter().any(|written| written.meets(&touched))
+            })
+        });
         let found = first.and_then(|first| self.second_half(first, step).map(|reads| (first, reads)));
         if let Some((first, _)) = found {
             let half = &mut self.touched[first.step];
@@ -361,13 +374,8 @@ impl<'a> Weaver<'a> {
     }
 
     /// The number of what a repeatable step puts, given the steps that wrote what it reads in DRAM.
-    fn put(&mut self, instr: Instr, dram_after: &[usize]) -> Option<usize> {
-        let anywhere = |dst: Address| Address { offset: 0, ..dst };
-        let instr = match instr {
-            Instr::Load(load) => Instr::Load(Load { dst: anywhere(load.dst), ..load }),
-            Instr::VFill(fill) => Instr::VFill(VFill { dst: anywhere(fill.dst), ..fill }),
-            _ => return None,
-        };
+    fn put(&mut self, instr: &Instr, dram_after: &[usize]) -> Option<usize> {
+        let instr = repeatable_anywhere(instr)?;
         let known = self.puts.len();
         Some(*self.puts.entry((instr, dram_after.to_vec())).or_insert(known))
     }

@@ -35,11 +35,10 @@ pub(super) const STEP: usize = ACROSS * LINE;
 pub(in crate::machine) const WINDOWS: usize = 4;
 
 /// Columns, and channels, of a register of pooled products.
-#[cfg(target_arch = "x86_64")]
 const FOURS: usize = LANES / WINDOWS;
 /// Bytes that a register of columns has, where products are pooled, of windows of a channel side by side: for each four columns a line of
 /// codes and one of places, the same for each of four channels.
-const OF_WINDOWS: usize = LANES / WINDOWS * 2 * LINE;
+const OF_WINDOWS: usize = FOURS * 2 * LINE;
 
 /// No position, for which codes are 0.
 pub(in crate::machine) const NOWHERE: usize = usize::MAX;

@@ -32,12 +32,12 @@ pub(super) unsafe fn product(
     let mut held = Held::new();
     for register in 0..shape.column_registers() {
         let right = right.as_ptr().wrapping_add(register * shape.of_register());
-        let of = Register { shape, left, right };
+        let of = Register { shape, right };
         // SAFETY: the caller's promise.
         let columns = unsafe { of.columns(register * LANES) };
         for Strip { at, rows } in shape.strips() {
             for (number, first) in rows.clone().step_by(LANES).enumerate() {
-                let left = of.left.as_ptr().wrapping_add(at + number * WINDOWS * LINE);
+                let left = left.as_ptr().wrapping_add(at + number * WINDOWS * LINE);
                 // SAFETY: the caller's promise; a strip has whole registers of channels.
                 let sums = unsafe { of.tile(left) };
                 for (first, sums) in (first..rows.end).step_by(FOURS).zip(sums) {
@@ -55,7 +55,6 @@ pub(super) unsafe fn product(
 /// Sixteen columns.
 struct Register<'a> {
     shape: &'a Woven,
-    left: &'a Lines,
     /// Their first windows.
     right: *const u8,
 }
