@@ -89,7 +89,7 @@ impl Move {
                         }
                         let from = &from[whole.from.place(plane, row) - first_from..][..whole.bytes];
                         if whole.left + whole.right == 0 {
-                            to.copy_from_slice(from);
+                            copy(from, to);
                         } else {
                             to[..whole.left].fill(0);
                             to[whole.left..whole.left + whole.bytes].copy_from_slice(from);
@@ -100,6 +100,21 @@ impl Move {
             }
         }
     }
+}
+
+/// Copies a row; the short ones that moves mostly have without a call for each.
+fn copy(from: &[u8], to: &mut [u8]) {
+    fn exactly<const N: usize>(from: &[u8], to: &mut [u8]) -> Option<()> {
+        *to.as_mut_array::<N>()? = *from.as_array()?;
+        Some(())
+    }
+    let is_done = match from.len() {
+        32 => exactly::<32>(from, to),
+        64 => exactly::<64>(from, to),
+        128 => exactly::<128>(from, to),
+        _ => None,
+    };
+    is_done.unwrap_or_else(|| to.copy_from_slice(from));
 }
 
 /// Executes a load; `dram` are the bytes from an address on.

@@ -112,9 +112,9 @@ pub(crate) fn window(
 /// A convolution, or an error through one, whose outputs in a row share taps; codes of few kinds, so that sums of two are bytes always,
 /// mostly or seldom.
 pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
-    let (images, out) = (d.count(1, 3), [d.count(1, 5), d.count(2, 9)]);
+    let (images, out) = (d.count(1, 4), [d.count(1, 5), d.count(2, 9)]);
     let taps = if d.one_in(3) { [3, 3] } else { [d.count(1, 4), d.count(2, 7)] };
-    let (channels, columns) = (d.of(&[4, 8, 32, 68]), d.of(&[1, 16, 31, 64, 70]));
+    let (channels, columns) = (d.of(&[4, 8, 32, 64, 64, 68]), d.of(&[1, 16, 31, 64, 70]));
     let bits = d.of(&[2, 2, 3, 6]);
     let step_y = d.count(1, 2);
     let [height, width] = [out[0] * step_y + d.count(0, 2), out[1] + d.count(0, 3)];

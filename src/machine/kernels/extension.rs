@@ -115,9 +115,9 @@ impl Kernels {
         self.0
     }
 
-    /// Whether products of few rows take as long as those of a tile's.
-    pub(in crate::machine) fn wants_many_rows(self) -> bool {
-        self.0 == Extension::Amx
+    /// Rows whose products take as long as one row's.
+    pub(in crate::machine) fn tile_rows(self) -> usize {
+        if self.0 == Extension::Amx { 16 } else { 1 }
     }
 
     /// Does `work` compiled for AVX2, which the extension is.

@@ -34,7 +34,7 @@ pub(super) use crew::{Hand, Moves, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;
-pub(super) use lines::prefetch;
+pub(super) use lines::{LINE, prefetch};
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{

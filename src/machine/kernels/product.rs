@@ -55,9 +55,9 @@ pub(in crate::machine) struct Shape {
     columns: usize,
     reach: usize,
     last_row: usize,
-    /// How tiles gather the rows of each class; made when they are first asked for.
+    /// [`Shape::blocks`], once they were asked for.
     #[cfg(target_arch = "x86_64")]
-    gathers: OnceLock<Vec<amx::Gather>>,
+    blocks: OnceLock<Vec<amx::Blocks>>,
 }
 
 impl Shape {
@@ -94,7 +94,7 @@ impl Shape {
             reach,
             last_row,
             #[cfg(target_arch = "x86_64")]
-            gathers: OnceLock::new(),
+            blocks: OnceLock::new(),
         }
     }
 
@@ -138,11 +138,11 @@ impl Shape {
         self.columns
     }
 
-    /// How tiles gather the rows of each class.
+    /// How tiles find the rows of each class.
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn gathers(&self) -> &[amx::Gather] {
-        let of = |class| amx::Gather::of(self.segments_of(class));
-        self.gathers.get_or_init(|| self.classes.iter().map(of).collect())
+    pub(super) fn blocks(&self) -> &[amx::Blocks] {
+        let of = |class| amx::Blocks::of(self.bases_of(class), self.segments_of(class));
+        self.blocks.get_or_init(|| self.classes.iter().map(of).collect())
     }
 }
 

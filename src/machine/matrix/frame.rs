@@ -12,7 +12,7 @@ pub(super) const ZERO: u8 = 0x80;
 pub(super) const MOST_BYTES: usize = 1 << 28;
 
 /// Where images of codes plus 128 stand, `[image][row][column][channel]`, as far as the windows covered reach, padding
-/// among them.
+/// among them. Where narrow images lie abreast, `[images][row][column][image][channel]`.
 #[derive(Debug)]
 pub(super) struct Frame {
     /// What of the instruction it is of; indices into the frame count from its firsts.
@@ -21,6 +21,8 @@ pub(super) struct Frame {
     pub(super) rows: usize,
     /// Columns of a row.
     pub(super) columns: usize,
+    /// Images that lie abreast, of which there are a multiple.
+    abreast: usize,
     /// What is copied from memory.
     copies: Vec<Copy>,
 }
@@ -34,12 +36,16 @@ struct Copy {
 }
 
 impl Frame {
-    /// The frame of what an instruction covers, all padding.
-    pub(super) fn new(m: &Matrix, covered: Covered) -> Frame {
+    /// The frame of what an instruction covers, all padding, some images abreast.
+    ///
+    /// # Panics
+    /// When their number is no multiple of those.
+    pub(super) fn new(m: &Matrix, covered: Covered, abreast: usize) -> Frame {
+        assert!(covered.images.count.is_multiple_of(abreast), "an image stands alone");
         let reach_y = covered.rows.reach(m.step_y, covered.tap_rows, m.dilate_y);
         let reach_x = covered.columns.reach(m.step_x, covered.tap_columns, m.dilate_x);
         let (rows, columns) = (reach_y.count, reach_x.count);
-        let mut frame = Frame { covered, rows, columns, copies: Vec::new() };
+        let mut frame = Frame { covered, rows, columns, abreast, copies: Vec::new() };
         let inside = |at: usize, pad: i32, widen: u32, size: u32| {
             let at = signed(at) - i64::from(pad);
             let widen = i64::from(widen);
@@ -57,12 +63,12 @@ impl Frame {
                 let base = first_channel
                     + signed(covered.images.first + n) * i64::from(m.image_stride)
                     + row * i64::from(m.row_stride);
-                let target = n * frame.image() + y * frame.row();
                 for &(x, source) in &columns {
-                    frame.copy(base + source * i64::from(m.pixel_stride), target + x * channels, channels);
+                    frame.copy(base + source * i64::from(m.pixel_stride), frame.at(n, y, x), channels);
                 }
             }
         }
+        frame.copies.sort_by_key(|copy| copy.to);
         frame
     }
 
@@ -81,14 +87,27 @@ impl Frame {
         self.covered.channels.count
     }
 
-    /// Bytes of a row.
-    pub(super) fn row(&self) -> usize {
-        self.columns * self.channels()
+    /// Bytes from pixel to pixel of a row.
+    pub(super) fn pixel(&self) -> usize {
+        self.abreast * self.channels()
     }
 
-    /// Bytes of an image.
+    /// Bytes of a row of images abreast.
+    pub(super) fn row(&self) -> usize {
+        self.columns * self.pixel()
+    }
+
+    /// Bytes of images abreast.
     pub(super) fn image(&self) -> usize {
         self.rows * self.row()
+    }
+
+    /// Where the channels of a pixel of an image begin.
+    pub(super) fn at(&self, image: usize, row: usize, column: usize) -> usize {
+        image / self.abreast * self.image()
+            + row * self.row()
+            + column * self.pixel()
+            + image % self.abreast * self.channels()
     }
 
     /// Whether windows lie close enough together for a frame.
@@ -102,7 +121,7 @@ impl Frame {
 
     /// Bytes of all images.
     pub(super) fn len(&self) -> usize {
-        self.covered.images.count * self.image()
+        self.covered.images.count / self.abreast * self.image()
     }
 
     /// Pixels that lie in memory side by side: the first one's number, image by image, its first code, and how many there are.

@@ -12,7 +12,7 @@ use super::size;
 use super::winograd;
 use super::woven::{self, Ways};
 use crate::isa::{Covered, Matrix, TapOrder};
-use crate::machine::kernels::{Class, GROUP, Kernels, Segment, Shape};
+use crate::machine::kernels::{Class, GROUP, Kernels, LINE, Segment, Shape};
 use crate::program::whole;
 
 /// How the frame is turned so that what is reduced lies side by side.
@@ -107,7 +107,8 @@ impl Layout {
         if !Frame::is_small(m, &covered) {
             return None;
         }
-        let frame = Frame::new(m, covered);
+        let abreast = if positions_reduced { 1 } else { abreast(m, &covered, kernels) };
+        let frame = Frame::new(m, covered, abreast);
         let turn = match (positions_reduced, lone) {
             (true, true) => Turn::Images,
             (true, false) if frame.channels() > 1 => Turn::Places,
@@ -202,7 +203,7 @@ fn divisor(mut a: usize, mut b: usize) -> usize {
 pub(super) fn tap_place(m: &Matrix, frame: &Frame, (y, x, c, _): (usize, usize, usize, usize)) -> usize {
     let at = frame.covered;
     (y - at.tap_rows.first) * size(m.dilate_y) * frame.row()
-        + (x - at.tap_columns.first) * size(m.dilate_x) * frame.channels()
+        + (x - at.tap_columns.first) * size(m.dilate_x) * frame.pixel()
         + (c - at.channels.first)
 }
 
@@ -239,6 +240,20 @@ pub(super) fn met(at: usize, step: u32, dilate: u32, pad: i32, taps: u32, extent
     (first, (first..taps).find(|t| !inside(t)).unwrap_or(taps))
 }
 
+/// Images that lie abreast in the frame of an instruction over taps: where a row of an image has fewer positions than a tile has rows,
+/// so that tiles' rows lie evenly apart and can be loaded from the frame.
+fn abreast(m: &Matrix, covered: &Covered, kernels: Kernels) -> usize {
+    let (images, rows, columns) = (covered.images.count, covered.rows.count, covered.columns.count);
+    let is_box = images * rows * columns == size(m.rows);
+    let has_lines = covered.channels.count.is_multiple_of(LINE);
+    // One position of each image: these lie evenly apart.
+    if !is_box || !has_lines || rows * columns == 1 || m.step_x != 1 {
+        return 1;
+    }
+    let is_even = |n: &usize| images.is_multiple_of(*n) && (n * columns).is_multiple_of(kernels.tile_rows());
+    (1..=kernels.tile_rows()).find(is_even).unwrap_or(1)
+}
+
 /// Rows are positions, runs are taps that lie side by side.
 fn over_taps(m: &Matrix, frame: &Frame, kernels: Kernels) -> (Shape, Vec<(usize, usize)>) {
     let at = frame.covered;
@@ -256,13 +271,13 @@ fn over_taps(m: &Matrix, frame: &Frame, kernels: Kernels) -> (Shape, Vec<(usize,
     let whole_groups = places.iter().all(|p| p.2 == channels) && channels.is_multiple_of(GROUP);
     let leave_out = whole_groups && m.widen_y == 1 && m.widen_x == 1;
     // By tap rows and columns met: base and number of each row. Where only many rows at once are fast, all columns count as met.
-    let by_column = leave_out && !kernels.wants_many_rows();
+    let by_column = leave_out && kernels.tile_rows() == 1;
     let mut rows_of = BTreeMap::<_, Vec<(usize, usize)>>::new();
     let mut row = 0;
     for (n, y, x, count) in positions(m, m.first_row, m.rows) {
-        let base = (n - at.images.first) * frame.image() + (y - at.rows.first) * size(m.step_y) * frame.row();
+        let (image, down) = (n - at.images.first, (y - at.rows.first) * size(m.step_y));
         for x in x..x + count {
-            let base = base + (x - at.columns.first) * size(m.step_x) * frame.channels();
+            let base = frame.at(image, down, (x - at.columns.first) * size(m.step_x));
             let class = [
                 if leave_out {
                     met(y, m.step_y, m.dilate_y, m.pad_top, m.tap_rows, m.height)
@@ -281,7 +296,8 @@ fn over_taps(m: &Matrix, frame: &Frame, kernels: Kernels) -> (Shape, Vec<(usize,
     }
     let (mut bases, mut rows, mut classes, mut segments) =
         (Vec::new(), Vec::new(), Vec::new(), Segments::default());
-    for ([tap_rows, tap_columns], members) in rows_of {
+    for ([tap_rows, tap_columns], mut members) in rows_of {
+        members.sort_unstable();
         let inside = |tap: usize, (first, end): (u32, u32)| (size(first)..size(end)).contains(&tap);
         let mut first_group = 0;
         if leave_out {

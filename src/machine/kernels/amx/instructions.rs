@@ -7,7 +7,6 @@ use std::sync::OnceLock;
 
 use super::ACROSS;
 use crate::machine::kernels::Extension;
-use crate::machine::kernels::lines::LINE;
 use crate::machine::kernels::product::{GROUP, LANES};
 
 /// Rows of a tile, and groups of four bytes or sums in each of them.
@@ -106,12 +105,28 @@ impl Drop for Configured {
 #[repr(C, align(64))]
 pub(super) struct Sums(pub(super) [[[[i32; LANES]; SIDE]; ACROSS]; ACROSS]);
 
+/// Where a tile's rows begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) first: *const u8,
+    /// Bytes from row to row.
+    pub(super) step: usize,
+}
+
+/// A block of the reduction, as deep as a tile is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Block {
+    /// Its bytes of a row, from where that begins on.
+    pub(super) left: usize,
+    /// The first group of columns that it meets.
+    pub(super) group: usize,
+}
+
 /// Two tiles of rows, or one, and the blocks they meet.
 pub(super) struct Tiles<'a> {
-    /// The blocks of each tile of rows, one after another.
-    pub(super) left: &'a [u8],
-    /// The first group of columns that each block meets.
-    pub(super) groups: &'a [usize],
+    pub(super) left: [Rows; ACROSS],
+    pub(super) blocks: &'a [Block],
     /// Group 0 of the columns.
     pub(super) right: *const u8,
     /// Bytes from group to group.
@@ -127,7 +142,7 @@ impl Tiles<'_> {
     /// Sums of so many tiles of rows, [`SIGNED`] or not, in so many registers of columns, one or two.
     ///
     /// # Safety
-    /// The left operand has so many tiles of whole blocks; of each block, sixteen groups in so many registers may be read.
+    /// So many tiles have sixteen rows with all blocks; of each block, sixteen groups in so many registers may be read.
     pub(super) unsafe fn sums<const S: usize>(
         &self,
         configured: &Configured,
@@ -151,13 +166,11 @@ impl Tiles<'_> {
     /// # Safety
     /// As [`Tiles::sums`].
     unsafe fn multiply<const R: usize, const C: usize, const S: usize>(&self, _: &Configured, to: &mut Sums) {
-        let blocks = self.groups.len();
-        if blocks == 0 {
+        if self.blocks.is_empty() {
             *to = Sums::default();
             return;
         }
-        // SAFETY: it reads the blocks that the caller speaks of and the list of their groups, from its end backward by a
-        // counter that comes up to zero; it writes the sums, which have place for four tiles; tiles are configured as whole
+        // SAFETY: it reads the list of blocks, from its beginning to its end, and of each what the caller speaks of; it writes the sums, which have place for four tiles; tiles are configured as whole
         // ones on this thread, and what they hold does not outlive the block.
         unsafe {
             asm!(
@@ -166,19 +179,20 @@ impl Tiles<'_> {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
-                "mov {x}, qword ptr [{groups} + 8*{i}]",
-                "imul {x}, {right_step}",
-                "add {x}, {right}",
-                "tileloadd tmm4, [{first} + 1*{line}]",
-                "tileloadd tmm6, [{x} + 1*{right_step}]",
+                "mov {x}, qword ptr [{block}]",
+                "lea {y}, [{first} + {x}]",
+                "tileloadd tmm4, [{y} + 1*{first_step}]",
+                "mov {y}, qword ptr [{block} + 8]",
+                "imul {y}, {right_step}",
+                "add {y}, {right}",
+                "tileloadd tmm6, [{y} + 1*{right_step}]",
                 ".if {C} > 1",
-                "tileloadd tmm7, [{x} + 1*{right_step} + 64]",
+                "tileloadd tmm7, [{y} + 1*{right_step} + 64]",
                 ".endif",
                 ".if {R} > 1",
-                "tileloadd tmm5, [{second} + 1*{line}]",
-                "add {second}, 1024",
+                "add {x}, {second}",
+                "tileloadd tmm5, [{x} + 1*{second_step}]",
                 ".endif",
-                "add {first}, 1024",
                 ".if {S}",
                 "tdpbssd tmm0, tmm4, tmm6",
                 ".if {C} > 1",
@@ -202,30 +216,34 @@ impl Tiles<'_> {
                 ".endif",
                 ".endif",
                 ".endif",
-                "inc {i}",
-                "jnz 2b",
-                "tilestored [{to} + 1*{line}], tmm0",
+                "add {block}, 16",
+                "cmp {block}, {end}",
+                "jne 2b",
+                "mov {x:e}, 64",
+                "tilestored [{to} + 1*{x}], tmm0",
                 ".if {C} > 1",
-                "tilestored [{to} + 1*{line} + 1024], tmm1",
+                "tilestored [{to} + 1*{x} + 1024], tmm1",
                 ".endif",
                 ".if {R} > 1",
-                "tilestored [{to} + 1*{line} + 2048], tmm2",
+                "tilestored [{to} + 1*{x} + 2048], tmm2",
                 ".if {C} > 1",
-                "tilestored [{to} + 1*{line} + 3072], tmm3",
+                "tilestored [{to} + 1*{x} + 3072], tmm3",
                 ".endif",
                 ".endif",
                 R = const R,
                 C = const C,
                 S = const S,
-                groups = in(reg) self.groups.as_ptr_range().end,
-                i = inout(reg) 0usize.wrapping_sub(blocks) => _,
-                first = inout(reg) self.left.as_ptr() => _,
-                second = inout(reg) self.left.as_ptr().wrapping_add(blocks * SIDE * LINE) => _,
+                block = inout(reg) self.blocks.as_ptr() => _,
+                end = in(reg) self.blocks.as_ptr_range().end,
+                first = in(reg) self.left[0].first,
+                first_step = in(reg) self.left[0].step,
+                second = in(reg) self.left[1].first,
+                second_step = in(reg) self.left[1].step,
                 right = in(reg) self.right,
                 right_step = in(reg) self.right_step,
-                line = in(reg) LINE,
                 to = in(reg) &raw mut *to,
                 x = out(reg) _,
+                y = out(reg) _,
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
                 options(nostack)

@@ -5,7 +5,9 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 
+use super::instructions::SIDE;
 use super::*;
+use crate::machine::kernels::lines::LINE;
 use crate::machine::kernels::product::{Class, GROUP, Operands, Out, PANELS_SLACK, Segment, Shape, Target};
 use crate::machine::kernels::{Extension, Kernels, portable};
 
@@ -19,14 +21,34 @@ struct Case {
     groups: Vec<usize>,
     /// Bytes from row to row, rows that lie so, and what is left out then.
     pitch: (usize, usize, usize),
+    /// Bytes between some segments.
+    gap: usize,
     accumulate: bool,
     seed: u64,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
+    // Sixteens of rows of whole lines, which are found in place.
+    let in_place = (
+        1usize..150,
+        prop::collection::vec((1usize..5, any::<u8>()), 1..4),
+        prop::collection::vec(1usize..4, 1..6),
+        (0usize..4, 1usize..3, 0usize..3),
+        any::<bool>(),
+        any::<u64>(),
+    )
+        .prop_map(|(columns, classes, blocks, (step, run, skip), accumulate, seed)| Case {
+            columns,
+            classes: classes.into_iter().map(|(sixteens, left_out)| (SIDE * sixteens, left_out)).collect(),
+            groups: blocks.into_iter().map(|n| GROUPS * n).collect(),
+            pitch: (LINE * step, SIDE * run, LINE * skip),
+            gap: LINE,
+            accumulate,
+            seed,
+        });
     // Segments that fill blocks, short ones, and others.
     let groups = prop_oneof![Just(16usize), Just(48), 1usize..5, 1usize..40];
-    (
+    let any = (
         1usize..150,
         prop::collection::vec((1usize..70, any::<u8>()), 1..4),
         prop_oneof![
@@ -43,9 +65,11 @@ fn cases() -> impl Strategy<Value = Case> {
             classes,
             groups,
             pitch,
+            gap: 9,
             accumulate,
             seed,
-        })
+        });
+    prop_oneof![2 => any, 1 => in_place]
 }
 
 /// The case's shape; left operand, panels, corrections and the output before.
@@ -64,7 +88,7 @@ fn made(case: &Case) -> (Shape, Vec<u8>, Vec<u8>, Vec<i32>, Vec<u8>) {
                 segments.push(Segment { offset, groups, first_group });
             }
             // Pixels lie side by side; a row of them may not.
-            offset += GROUP * groups + if i % 4 == 0 { 0 } else { 9 };
+            offset += GROUP * groups + if i % 4 == 0 { 0 } else { case.gap };
             first_group += groups;
         }
         classes.push(Class { first_row, rows, first_segment, segments: segments.len() - first_segment });
@@ -92,6 +116,7 @@ fn several_blocks_may_lie_at_the_end_of_the_panels() {
             classes: vec![(20, left_out), (40, 0)],
             groups: vec![3, 2, 4, 1, 3],
             pitch: (7, 9, 5),
+            gap: 9,
             accumulate: false,
             seed: 1,
         };
@@ -133,18 +158,17 @@ fn held_to_portable(case: &Case) -> Result<(), TestCaseError> {
 
 #[test]
 fn tiles_give_the_portable_sums() {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(240));
-    let scattered = Cell::new([0; 2]);
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(360));
+    let ways = Cell::new([0; 3]);
     let outcome = runner.run(&cases(), |case| {
-        for gather in made(&case).0.gathers() {
-            let [runs, reordered] = scattered.get();
-            let (a, b) = gather.ways();
-            scattered.set([runs + a, reordered + b]);
+        for blocks in made(&case).0.blocks() {
+            let (before, more) = (ways.get(), blocks.ways());
+            ways.set(std::array::from_fn(|way| before[way] + more[way]));
         }
         held_to_portable(&case)
     });
     outcome.unwrap();
-    assert!(scattered.get().iter().all(|&n| n > 20), "{scattered:?}");
+    assert!(ways.get().iter().all(|&n| n > 20), "{ways:?}");
     let has_avx512 = Extension::Avx512Vnni.is_available();
     assert!(is_available() || !has_avx512 || emulated_products() > 1000);
 }

@@ -5,8 +5,10 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
+use std::ops::Range;
 
-use super::instructions::{Configured, SIDE, SIGNED, Sums, Tiles};
+use super::instructions::{Block, Configured, Rows, SIDE, SIGNED, Sums, Tiles};
+use super::{SCRATCH, Scratch};
 use crate::machine::kernels::bytes::turned_quarters;
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{Extremes, LANES, Target};
@@ -69,38 +71,73 @@ pub(in crate::machine::kernels) unsafe fn product(
     let mut held = Held::new();
     // SAFETY: the caller's promise.
     let configured = unsafe { Configured::new() };
-    let mut sums = Sums::default();
-    let groups: Vec<usize> = shape.blocks().collect();
-    for first_tile in (0..shape.column_registers()).step_by(ACROSS) {
-        let tiles = ACROSS.min(shape.column_registers() - first_tile);
-        for strip in shape.strips() {
-            let registers = strip.rows.len().div_ceil(LANES);
-            let product = Tiles {
-                left: &right[first_tile * shape.of_register()..],
-                groups: &groups,
-                right: left.as_ptr().wrapping_add(strip.at),
-                right_step: STEP,
-            };
-            // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
-            unsafe { product.sums::<SIGNED>(&configured, (tiles, registers), &mut sums) };
-            for (tile, sums) in (first_tile..first_tile + tiles).zip(&sums.0) {
-                let columns = Columns::uncorrected(tile * LANES, shape.columns());
-                for (sums, first) in sums.iter().zip(strip.rows.clone().step_by(LANES)) {
-                    let mut registers = [_mm512_setzero_si512(); LANES];
-                    for (register, sums) in registers.iter_mut().zip(sums) {
-                        // SAFETY: a row of sums is a register, aligned as such.
-                        *register = unsafe { _mm512_load_si512(sums.as_ptr().cast()) };
-                    }
-                    let registers = transposed(registers);
-                    for (row, &sums) in (first..strip.rows.end).zip(&registers) {
-                        // SAFETY: the caller's promise.
-                        unsafe { columns.put(target, row, sums, &mut held) };
-                    }
+    let of_tile = shape.of_register();
+    let blocks = shape.blocks().enumerate().map(|(n, group)| Block { left: n * SIDE * LINE, group });
+    let blocks: Vec<Block> = blocks.collect();
+    // As products of other operands: sums are put where they belong behind the next tiles' products.
+    SCRATCH.with_borrow_mut(|Scratch { sums: [sums, sums_before], .. }| {
+        let mut before: Option<Summed> = None;
+        for first_tile in (0..shape.column_registers()).step_by(ACROSS) {
+            let tiles = ACROSS.min(shape.column_registers() - first_tile);
+            for strip in shape.strips() {
+                let registers = strip.rows.len().div_ceil(LANES);
+                let product = Tiles {
+                    left: [0, of_tile].map(|at| {
+                        let first = right.as_ptr().wrapping_add(first_tile * of_tile + at);
+                        Rows { first, step: LINE }
+                    }),
+                    blocks: &blocks,
+                    right: left.as_ptr().wrapping_add(strip.at),
+                    right_step: STEP,
+                };
+                // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
+                unsafe { product.sums::<SIGNED>(&configured, (tiles, registers), sums) };
+                let summed = Summed { first_tile, tiles, rows: strip.rows.clone() };
+                if let Some(before) = before.replace(summed) {
+                    // SAFETY: the caller's promise.
+                    unsafe { before.put(shape.columns(), target, sums_before, &mut held) };
+                }
+                std::mem::swap(sums, sums_before);
+            }
+        }
+        if let Some(before) = before {
+            // SAFETY: the caller's promise.
+            unsafe { before.put(shape.columns(), target, sums_before, &mut held) };
+        }
+    });
+    held.write(extremes);
+}
+
+/// Rows of the output, and tiles of its columns, whose sums are done.
+struct Summed {
+    first_tile: usize,
+    tiles: usize,
+    rows: Range<usize>,
+}
+
+impl Summed {
+    /// Puts the sums where they belong, in an output of so many columns.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+    unsafe fn put(&self, columns: usize, target: &Target<'_>, sums: &Sums, held: &mut Held) {
+        for (tile, sums) in (self.first_tile..self.first_tile + self.tiles).zip(&sums.0) {
+            let columns = Columns::uncorrected(tile * LANES, columns);
+            for (sums, first) in sums.iter().zip(self.rows.clone().step_by(LANES)) {
+                let mut registers = [_mm512_setzero_si512(); LANES];
+                for (register, sums) in registers.iter_mut().zip(sums) {
+                    // SAFETY: a row of sums is a register, aligned as such.
+                    *register = unsafe { _mm512_load_si512(sums.as_ptr().cast()) };
+                }
+                let registers = transposed(registers);
+                for (row, &sums) in (first..self.rows.end).zip(&registers) {
+                    // SAFETY: the caller's promise.
+                    unsafe { columns.put(target, row, sums, held) };
                 }
             }
         }
     }
-    held.write(extremes);
 }
 
 /// Sixteen rows of sixteen lanes, as rows of what were lanes.

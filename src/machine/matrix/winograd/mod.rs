@@ -338,7 +338,7 @@ mod tests {
         let plan = Plan::new(&Program::from_text(&text, "window.s").unwrap(), "main").unwrap();
         let Instr::MTaps(m) = &plan.steps[0].instr else { panic!("no window") };
         let dense = Layout::new(m, false, Kernels::of(Extension::Portable)).unwrap().shape.products();
-        let way = of(m, &Frame::new(m, Covered::of(m, false)), dense)?;
+        let way = of(m, &Frame::new(m, Covered::of(m, false), 1), dense)?;
         Some((way.filtering.products(), dense))
     }
 

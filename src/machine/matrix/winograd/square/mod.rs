@@ -140,7 +140,7 @@ mod tests {
         );
         let plan = Plan::new(&Program::from_text(&text, "window.s").unwrap(), "main").unwrap();
         let Instr::MTaps(m) = &plan.steps[0].instr else { panic!("no window") };
-        of(m, &Frame::new(m, Covered::of(m, false)), usize::MAX / 10).map(|way| way.squares.products())
+        of(m, &Frame::new(m, Covered::of(m, false), 1), usize::MAX / 10).map(|way| way.squares.products())
     }
 
     #[test]
