@@ -2,6 +2,8 @@
 
 mod windows;
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use wagesim::compiler::compile;
@@ -13,7 +15,7 @@ use wagesim::isa::{
 use wagesim::machine::{Engine, Extension, Fast, Observer, Outcome, Reference, State, run};
 use wagesim::network::load;
 use wagesim::number::{AccumulatorRule, Overflow, Rounding};
-use wagesim::program::{Phase, Plan, Step, Strands};
+use wagesim::program::{Contents, Phase, Plan, Step, Strands};
 use wagesim::spec::Machine;
 use windows::{convolution, gradients, halves, pooled_gradient, tiles, window};
 
@@ -687,12 +689,27 @@ proptest! {
 }
 
 #[test]
-fn most_gradients_go_abreast() {
+fn most_gradients_go_abreast_with_others_of_their_columns_and_taps() {
     let go_abreast = |seed: &u64| {
         let (_, steps) = gradients(&mut Dice(seed * 7919));
-        Strands::of(&plan(&steps)).families().iter().any(|family| family.goes_abreast)
+        let strands = Strands::of(&plan(&steps));
+        let abreast = strands.families().iter().filter(|family| family.goes_abreast);
+        let found = |strand: usize, of: fn(&Contents) -> Option<usize>| -> BTreeSet<usize> {
+            let steps = strands.all()[strand].steps.iter();
+            steps.filter_map(|&step| of(&strands.touched(step).contents)).collect()
+        };
+        let mut differ = [false; 2];
+        for family in abreast {
+            let [first, last] = [family.strands.first(), family.strands.last()].map(|s| *s.unwrap());
+            differ[0] |= found(first, |contents| contents.left) != found(last, |contents| contents.left);
+            differ[1] |= found(first, |contents| contents.right) != found(last, |contents| contents.right);
+        }
+        differ
     };
-    assert!((1..100).filter(go_abreast).count() > 50);
+    // Whether some go abreast that find other left operands, and other right ones.
+    let found: Vec<[bool; 2]> = (1..100).map(|seed| go_abreast(&seed)).collect();
+    let times = [0, 1].map(|operand| found.iter().filter(|differ| differ[operand]).count());
+    assert!(times.iter().all(|&n| n > 40), "{times:?}");
 }
 
 #[test]

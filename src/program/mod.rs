@@ -19,7 +19,9 @@ pub use file::FileError;
 pub(crate) use file::hex;
 pub use flow::{Flow, Round};
 pub use plan::{Plan, PlanError, PlanProbe, Step};
-pub use strands::{Contents, Family, LEFTS, Moved, Place, Renamed, Rows, Strand, Strands, Touched, whole};
+pub use strands::{
+    Contents, Family, LEFTS, Moved, Place, RIGHTS, Renamed, Rows, SITES, Strand, Strands, Touched, whole,
+};
 pub use text::{Assembled, TextError, TextErrors};
 
 use std::collections::BTreeMap;

@@ -294,27 +294,27 @@ pub(crate) fn tiles(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
     (state, steps.into_iter().map(|instr| (instr, rule)).collect())
 }
 
-/// A gradient in blocks of columns, each summed over the same four blocks of images, errors as pooling sent them back or nearly; blocks are
-/// stored side by side. Now and then something else is put among the operands, a block overwrites another's columns or what images were
+/// Gradients of one to four taps in blocks of columns, each summed over the tap's four blocks of images and the column's errors, as pooling
+/// sent them back or nearly; blocks are stored side by side. Now and then something else is put among the operands, a block overwrites another's columns or what images were
 /// loaded from.
 pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
     const PARTS: u32 = 4;
     let odd = d.of(&[0, 0, 3]);
     let (operands, m) = pooled_gradient(d, odd);
     let [left, right, out] = places(&Instr::MPositions(m));
-    let blocks = d.count(2, 6);
+    let (taps, blocks) = (d.count(1, 4), d.count(2, 6));
     let sizes = [left.1, right.1, out.1].map(u64::from);
-    let (rights, outs) =
-        (u64::from(PARTS) * sizes[0], u64::from(PARTS) * sizes[0] + u64::from(blocks * PARTS) * sizes[1]);
+    let rights = u64::from(taps * PARTS) * sizes[0];
+    let outs = rights + u64::from(blocks * PARTS) * sizes[1];
     let times = |n: u32| usize::try_from(n).unwrap();
-    let mut codes = bytes_of(&operands, Memory::Operand, left).repeat(times(PARTS));
+    let mut codes = bytes_of(&operands, Memory::Operand, left).repeat(times(taps * PARTS));
     codes.extend_from_slice(&bytes_of(&operands, Memory::Weight, right).repeat(times(blocks * PARTS)));
-    let state = with_dram(d, &operands, outs + u64::from(blocks + 1) * sizes[2], codes);
+    let state = with_dram(d, &operands, outs + u64::from(taps * (blocks + 1)) * sizes[2], codes);
     let (row, seldom) = (4 * m.columns, d.of(&[1000, 12]));
     let mut steps = Vec::new();
-    for block in 0..blocks {
+    for (tap, block) in (0..taps).flat_map(|tap| (0..blocks).map(move |block| (tap, block))) {
         for part in 0..PARTS {
-            let images_at = dram(u64::from(part) * sizes[0]);
+            let images_at = dram(u64::from(tap * PARTS + part) * sizes[0]);
             steps.push(load(Address::at(Memory::Operand, left.0), images_at, left.1));
             let errors_at = dram(rights + u64::from(block * PARTS + part) * sizes[1]);
             steps.push(load(Address::at(Memory::Weight, right.0), errors_at, right.1));
@@ -326,7 +326,8 @@ pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) 
         }
         steps.push(greatest(&m));
         let beside = u64::from(block * row) - u64::from(block > 0 && d.one_in(seldom));
-        let to = if d.one_in(2 * seldom) { dram(0) } else { dram(outs + beside) };
+        let of_tap = outs + u64::from(tap * (blocks + 1)) * sizes[2];
+        let to = if d.one_in(2 * seldom) { dram(0) } else { dram(of_tap + beside) };
         let rows = if to == dram(0) { 1 } else { m.rows };
         steps.push(store(to, Address::at(Memory::Accumulator, out.0), [rows, row, blocks * row]));
     }

@@ -8,10 +8,7 @@ use crate::isa::{Instr, Memory};
 use crate::machine::kernels::{Hand, Kernels, Moves};
 use crate::machine::matrix::{Accumulators, Found, Half};
 use crate::machine::{Fault, Lines, Observer, Outcome, State};
-use crate::program::{Place, Plan, Strands, Touched};
-
-/// Strands that a worker executes abreast, at most: their scratchpads are to stay in its caches.
-const SITES: usize = 4;
+use crate::program::{Place, Plan, SITES, Strands, Touched};
 
 /// Who executes instructions: units, and sites for strands of its own where others work beside it.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::layout::Layout;
 use super::right::Right;
-use super::{Array, LAYOUTS, LooksAt, PASSING, Prepared, by_format, safe, words_are_registers};
+use super::{Array, LAYOUTS, LooksAt, Prepared, by_format, safe, words_are_registers};
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::compiled;
 use crate::machine::{Fault, Outcome, State};
@@ -107,7 +107,7 @@ impl Array {
                 self.forget_prepared();
                 return self.whole(halves);
             }
-            let number = layout.map(|layout| self.add(layout, PASSING));
+            let number = layout.map(|layout| self.add(layout, 0));
             self.whole.of.insert(numbers, number);
             number
         };

@@ -27,9 +27,9 @@ use std::hash::{Hash, Hasher};
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
 use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
-use crate::isa::{Address, Instr, Matrix, Memory};
+use crate::isa::{Address, Format, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
-use crate::program::{Contents, LEFTS, Step};
+use crate::program::{Contents, LEFTS, RIGHTS, Step};
 use halves::Wholes;
 pub(super) use halves::{Found, Half};
 use layout::Layout;
@@ -56,7 +56,7 @@ pub(super) struct Array {
     lefts: [Left; LEFTS],
     /// The one that was taken last.
     recent: usize,
-    /// [`PASSING`] and those of weights, which many instructions meet.
+    /// Those that pass, as many as [`RIGHTS`], and those of weights, which many instructions meet.
     rights: Vec<Right>,
     right_of: HashMap<Key, usize>,
     /// Those of contents that have one of their own, by the one of contents that have none.
@@ -64,8 +64,12 @@ pub(super) struct Array {
     whole: Wholes,
     /// Instructions that differ in where their operands are alone have frames alike.
     frame_of: HashMap<Key, usize>,
-    /// The prepared instruction whose right operand is the passing one.
-    passing: Option<usize>,
+    /// Of which instruction those that pass are; none before the first.
+    passing: [Option<Passing>; RIGHTS],
+    /// The one that was taken last.
+    recent_passing: usize,
+    /// Instructions over positions that lay out right operands alike.
+    alike_of: HashMap<AlikeRights, usize>,
     nonzero: Nonzero,
     narrow: Narrow,
     sums: Vec<u8>,
@@ -81,8 +85,8 @@ pub(super) struct Accumulators {
     awaits_half: bool,
 }
 
-/// Right operands that are kept; more than the weights' tiles of a training step and its evaluation.
-const RIGHTS: usize = 4096;
+/// Right operands of weights that are kept; more than the tiles of a training step and its evaluation.
+const KEPT: usize = 4096;
 
 /// Which operands an instruction looks at in memory.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +99,10 @@ pub(super) struct LooksAt {
 #[derive(Debug)]
 struct Prepared {
     layout: Layout,
-    /// Its right operand among all.
+    /// Its right operand among all, over taps.
     right: usize,
+    /// Whose right operands are laid out alike, over positions; none where it does not lay out as many as are kept.
+    alike: Option<usize>,
     /// Whose frames are alike.
     frame: usize,
     /// How many left operands are not tried to be squares' inputs.
@@ -116,8 +122,23 @@ impl Hash for Key {
     }
 }
 
-/// The place of right operands that are other codes with every instruction, as errors are.
-const PASSING: usize = 0;
+/// A right operand that is soon another, as errors are.
+#[derive(Debug, Clone, Copy)]
+struct Passing {
+    /// The prepared instruction that it was last of.
+    number: usize,
+    /// [`Prepared::alike`], and its content, if they are known.
+    content: Option<(usize, usize)>,
+}
+
+/// All that how a right operand is taken and woven over positions depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct AlikeRights {
+    format: Format,
+    columns: (u32, i32),
+    codes: Vec<usize>,
+    woven: [Option<Vec<Option<usize>>>; 2],
+}
 
 fn size(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
@@ -142,12 +163,14 @@ impl Array {
             last: 0,
             lefts: Default::default(),
             recent: 0,
-            rights: vec![Right::default()],
+            rights: no_rights(),
             right_of: HashMap::new(),
             right_of_content: HashMap::new(),
             whole: Wholes::default(),
             frame_of: HashMap::new(),
-            passing: None,
+            passing: [None; RIGHTS],
+            recent_passing: 0,
+            alike_of: HashMap::new(),
             nonzero: Nonzero::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
@@ -180,6 +203,7 @@ impl Array {
     pub(super) fn forget_contents(&mut self) {
         self.lefts.iter_mut().for_each(|left| left.content = None);
         self.rights.iter_mut().for_each(|right| right.content = None);
+        self.passing.iter_mut().flatten().for_each(|passing| passing.content = None);
     }
 
     /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
@@ -211,9 +235,18 @@ impl Array {
 
     /// Whether the right operand of a prepared instruction has a content.
     fn has_right(&self, number: usize, content: Option<usize>) -> bool {
+        if self.prepared[number].layout.positions_reduced {
+            return self.passing_of(number, content).is_some();
+        }
         let key = content.map(|content| (self.prepared[number].right, content));
         let own = key.and_then(|key| self.right_of_content.get(&key));
         own.is_some_and(|&own| self.rights[own].content == content)
+    }
+
+    /// The passing right operand that has a content, as a prepared instruction lays it out.
+    fn passing_of(&self, number: usize, content: Option<usize>) -> Option<usize> {
+        let known = (self.prepared[number].alike?, content?);
+        self.passing.iter().position(|passing| passing.is_some_and(|passing| passing.content == Some(known)))
     }
 
     /// The left operand that has a content in one of frames that are alike.
@@ -262,10 +295,10 @@ impl Array {
             return Some(number);
         }
         let layout = Layout::new(m, positions_reduced, self.kernels)?;
-        if self.prepared.len() == LAYOUTS || self.rights.len() > RIGHTS {
+        if self.prepared.len() == LAYOUTS || self.rights.len() > KEPT {
             self.forget_prepared();
         }
-        let right = if positions_reduced { PASSING } else { self.right_of(anywhere(m)) };
+        let right = if positions_reduced { 0 } else { self.right_of(anywhere(m)) };
         self.last = self.add(layout, right);
         self.number_of.insert(Key(*m, positions_reduced), self.last);
         Some(self.last)
@@ -276,12 +309,13 @@ impl Array {
         self.prepared.clear();
         self.number_of.clear();
         self.lefts = Default::default();
-        self.rights.truncate(PASSING + 1);
+        self.rights.truncate(RIGHTS);
         self.right_of.clear();
         self.right_of_content.clear();
         self.whole = Wholes::default();
         self.frame_of.clear();
-        self.passing = None;
+        self.passing = [None; RIGHTS];
+        self.alike_of.clear();
     }
 
     /// Adds a prepared instruction: its number.
@@ -290,7 +324,11 @@ impl Array {
         let any = Matrix { right: Address { offset: 0, ..m.right }, ..anywhere(m) };
         let frames = self.frame_of.len();
         let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
-        self.prepared.push(Prepared { layout, right, frame, pause: Cell::new(0) });
+        let alike = alike_rights(&layout, self.kernels).map(|rights| {
+            let known = self.alike_of.len();
+            *self.alike_of.entry(rights).or_insert(known)
+        });
+        self.prepared.push(Prepared { layout, right, alike, frame, pause: Cell::new(0) });
         self.prepared.len() - 1
     }
 
@@ -306,8 +344,10 @@ impl Array {
     /// The right operand of a prepared instruction, which has taken its codes.
     fn right(&mut self, number: usize, contents: Contents, state: &State) -> usize {
         let Prepared { layout, right, .. } = &self.prepared[number];
-        let passes = *right == PASSING;
-        let own = match contents.right.filter(|_| !passes) {
+        if layout.positions_reduced {
+            return self.passing_right(number, contents.right, state);
+        }
+        let own = match contents.right {
             None => *right,
             Some(content) => *self.right_of_content.entry((*right, content)).or_insert_with(|| {
                 self.rights.push(Right::default());
@@ -315,12 +355,32 @@ impl Array {
             }),
         };
         let right = &mut self.rights[own];
-        if passes && self.passing.replace(number) != Some(number) {
-            right.forget();
-        }
         if contents.right.is_none() || right.content != contents.right {
             compiled!(self.kernels, right.take(self.kernels, layout, state));
             right.content = contents.right;
+        }
+        own
+    }
+
+    /// The same over positions.
+    fn passing_right(&mut self, number: usize, content: Option<usize>, state: &State) -> usize {
+        let known = self.passing_of(number, content);
+        // What others meet again is kept beside what was taken last.
+        let other = (self.recent_passing + usize::from(content.is_some())) % RIGHTS;
+        let own = known.unwrap_or(other);
+        self.recent_passing = own;
+        let Prepared { layout, alike, .. } = &self.prepared[number];
+        let right = &mut self.rights[own];
+        let passing = Passing { number, content: alike.zip(content) };
+        let before = self.passing[own].replace(passing);
+        let is_other = before.is_none_or(|before| before.number != number);
+        match known {
+            Some(_) if is_other => right.forget_panels(),
+            None if is_other => right.forget(),
+            _ => {}
+        }
+        if known.is_none() {
+            compiled!(self.kernels, right.take(self.kernels, layout, state));
         }
         own
     }
@@ -535,6 +595,23 @@ impl Array {
         }
         Ok(outcome)
     }
+}
+
+/// As many right operands that hold nothing as may pass.
+fn no_rights() -> Vec<Right> {
+    (0..RIGHTS).map(|_| Right::default()).collect()
+}
+
+/// What says which right operands over positions are laid out alike; none where they are not woven.
+fn alike_rights(layout: &Layout, kernels: Kernels) -> Option<AlikeRights> {
+    let ways = layout.woven(kernels)?;
+    let m = &layout.m;
+    Some(AlikeRights {
+        format: m.right_format,
+        columns: (m.columns, m.column_stride),
+        codes: layout.right_of.clone(),
+        woven: [Some(&ways.dense), ways.pooled.as_ref()].map(|woven| Some(woven?.right().to_vec())),
+    })
 }
 
 /// An instruction wherever its left operand and its output are, and whatever it goes on from.

@@ -58,6 +58,11 @@ impl Right {
         self.bytes.clear();
     }
 
+    /// Another instruction is to have it, which weaves it alike, but may have other panels.
+    pub(super) fn forget_panels(&mut self) {
+        self.is_packed = false;
+    }
+
     /// Takes the codes from memory.
     #[inline(always)]
     pub(super) fn take(&mut self, kernels: Kernels, layout: &Layout, state: &State) {

@@ -111,14 +111,23 @@ pub struct Touched {
 pub struct Contents {
     /// Of the left one.
     pub left: Option<usize>,
-    /// Of the right one, over taps: what is summed over positions is met with many others.
+    /// Of the right one.
     pub right: Option<usize>,
 }
 
 /// Left operands that whoever executes a strand keeps laid out.
 pub const LEFTS: usize = 2;
 
-/// Strands that find the same left operands, all of them.
+/// Strands that go abreast at most, of so many that find the same right operands by so many that find the same left ones: what is laid
+/// out for one is there for the others, and scratchpads of all are to stay in a worker's caches.
+const ABREAST: [usize; 2] = [3, 2];
+
+/// Strands that go abreast, and right operands over positions that are laid out meanwhile, at most.
+pub const SITES: usize = ABREAST[0] * ABREAST[1];
+/// Right operands over positions that whoever executes strands keeps laid out.
+pub const RIGHTS: usize = ABREAST[1];
+
+/// Strands that find the same left operands, all of them; of those that go abreast, some that find others with the same right ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Family {
     /// The strands.
@@ -370,24 +379,45 @@ fn only_where_met_again(strands: &[Strand], touched: &mut [Touched]) {
     }
 }
 
+/// Numbers of contents that a strand's steps find.
+fn found(strand: &Strand, touched: &[Touched], of: impl Fn(&Contents) -> Option<usize>) -> Vec<usize> {
+    let mut found: Vec<usize> = strand.steps.iter().filter_map(|&step| of(&touched[step].contents)).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// The families of strands.
 fn families(strands: &mut [Strand], touched: &[Touched], moved: &[Option<Moved>]) -> Vec<Family> {
     let mut of_lefts = BTreeMap::<Vec<usize>, Vec<usize>>::new();
     for (number, strand) in strands.iter().enumerate() {
-        let mut lefts: Vec<usize> =
-            strand.steps.iter().filter_map(|&step| touched[step].contents.left).collect();
-        lefts.sort_unstable();
-        lefts.dedup();
-        of_lefts.entry(lefts).or_default().push(number);
+        of_lefts.entry(found(strand, touched, |contents| contents.left)).or_default().push(number);
     }
     of_lefts.remove(&Vec::new());
-    let families = of_lefts.into_iter().filter(|(_, strands)| strands.len() > 1);
-    let families: Vec<Family> = families
-        .map(|(lefts, members)| Family {
-            goes_abreast: lefts.len() > LEFTS && are_apart(strands, &members, moved),
-            strands: members,
-        })
-        .collect();
+    // Of those that had better go abreast, by the right operands that each finds.
+    let mut of_rights = BTreeMap::<Vec<Vec<usize>>, Vec<Vec<usize>>>::new();
+    let mut families = Vec::new();
+    for (lefts, members) in of_lefts.into_iter().filter(|(_, strands)| strands.len() > 1) {
+        if lefts.len() > LEFTS {
+            let rights = |&strand: &usize| found(&strands[strand], touched, |contents| contents.right);
+            of_rights.entry(members.iter().map(rights).collect()).or_default().push(members);
+        } else {
+            families.push(Family { strands: members, goes_abreast: false });
+        }
+    }
+    let has_rights = |rights: &[Vec<usize>]| rights.iter().all(|rights| !rights.is_empty());
+    for (rights, alike) in of_rights {
+        let most = if has_rights(&rights) && alike.len() > 1 { ABREAST } else { [1, SITES] };
+        for members in alike.chunks(most[0]) {
+            for first in (0..rights.len()).step_by(most[1]) {
+                let end = rights.len().min(first + most[1]);
+                let members: Vec<usize> =
+                    members.iter().flat_map(|of_one| &of_one[first..end]).copied().collect();
+                let goes_abreast = are_apart(strands, &members, moved);
+                families.push(Family { strands: members, goes_abreast });
+            }
+        }
+    }
     for (number, family) in families.iter().enumerate() {
         family.strands.iter().for_each(|&strand| strands[strand].family = Some(number));
     }

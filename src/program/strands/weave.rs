@@ -268,7 +268,7 @@ impl<'a> Weaver<'a> {
                     (Instr::MPositions(m), Memory::Operand) => {
                         contents.left = self.content(range.memory, &bytes, Some(m.first_row));
                     }
-                    (Instr::MTaps(_), Memory::Weight) => {
+                    (Instr::MTaps(_) | Instr::MPositions(_), Memory::Weight) => {
                         contents.right = self.content(range.memory, &bytes, None);
                     }
                     _ => {}

@@ -162,7 +162,8 @@ impl Woven {
         &self.strips
     }
 
-    pub(super) fn right(&self) -> &[Option<usize>] {
+    /// Where each position of each group finds its codes in the right operand; none where there is no position.
+    pub(in crate::machine) fn right(&self) -> &[Option<usize>] {
         &self.right
     }
 
