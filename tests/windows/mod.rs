@@ -295,7 +295,7 @@ pub(crate) fn tiles(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
 }
 
 /// Gradients of one to four taps in blocks of columns, each summed over the tap's four blocks of images and the column's errors, as pooling
-/// sent them back or nearly; blocks are stored side by side. Now and then something else is put among the operands, a block overwrites another's columns or what images were
+/// sent them back or nearly; blocks are stored side by side. Now and then somebody looks at what is not summed yet, something else is put among the operands, a block overwrites another's columns or what images were
 /// loaded from.
 pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) {
     const PARTS: u32 = 4;
@@ -323,6 +323,9 @@ pub(crate) fn gradients(d: &mut Dice) -> (State, Vec<(Instr, AccumulatorRule)>) 
             }
             let (accumulate, partial) = (part > 0, part + 1 < PARTS);
             steps.push(Instr::MPositions(Matrix { accumulate, partial, ..m }));
+            if d.one_in(2 * seldom) {
+                steps.push(greatest(&m));
+            }
         }
         steps.push(greatest(&m));
         let beside = u64::from(block * row) - u64::from(block > 0 && d.one_in(seldom));

@@ -63,7 +63,10 @@ impl Units {
             self.load(&step.instr, state, window);
             return Ok(Outcome::default());
         }
-        self.array.overwritten(&step.instr);
+        if step.instr.unit() != Unit::Array {
+            self.array.settle_before(&step.instr, state);
+            self.array.overwritten(&step.instr);
+        }
         match (&step.instr, window) {
             (Instr::Store(m), Window::Write(bytes, first)) => {
                 moves::store(m, state.memory(m.src.memory), (bytes, first));
@@ -79,6 +82,7 @@ impl Units {
 
     /// Executes a load.
     fn load(&mut self, instr: &Instr, state: &mut State, window: Window<'_>) {
+        self.array.settle_before(instr, state);
         self.array.overwritten(instr);
         if let (Instr::Load(m), Window::Read(bytes, first)) = (instr, window) {
             moves::load(m, (bytes, first), state.memory_mut(m.dst.memory));
@@ -156,7 +160,7 @@ impl Fast {
             Instr::Store(_) => Window::Write(&mut bytes, 0),
             _ => Window::Closed,
         };
-        let found = Found { step, contents: Contents::default() };
+        let found = Found { step, contents: Contents::default(), may_wait: false };
         let outcome = self.workers[0].units.execute(found, None, state, window);
         state.memories[dram] = bytes;
         outcome

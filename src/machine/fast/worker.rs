@@ -141,7 +141,10 @@ impl Common<'_> {
     /// A step, what is known of what it finds, and which half of a reduction it is; none where an observer looks, who sees each.
     fn found(&self, step: usize) -> (Found<'_>, Option<Half<'_>>) {
         let touched = |step: usize| self.strands.touched(step);
-        let found = |step: usize| Found { step: &self.plan.steps[step], contents: touched(step).contents };
+        let found = |step: usize| {
+            let contents = touched(step).contents;
+            Found { step: &self.plan.steps[step], contents, may_wait: !self.looks }
+        };
         let half = touched(step)
             .other_half
             .filter(|_| !self.looks)
@@ -274,6 +277,8 @@ impl Hand for Beside<'_> {
 
     fn end(&mut self, site: usize, moves: &mut Moves<'_>) {
         let strand = self.worker.go_to(site).strand;
+        let Worker { units, sites, .. } = &mut *self.worker;
+        units.array.settle(&mut sites[site].state);
         for place in &self.common.strands.all()[strand].left {
             self.catch_up(moves, place.memory, |put, _| put.meets(place));
             let Place { memory, bytes } = place;

@@ -46,4 +46,4 @@ pub(super) use winograd::{
     Filtering, FilteringOperands, For, Image, Mixing, PRODUCTS, Pair, Pairs, Rows, Square, SquareInputs,
     SquareOperands, Squares, TIMES, WHOM, added, twice,
 };
-pub(super) use woven::{NOWHERE, Strip, WINDOWS, Weave, Woven};
+pub(super) use woven::{KeptSums, NOWHERE, Strip, WINDOWS, Weave, Woven};

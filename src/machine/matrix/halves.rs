@@ -16,6 +16,8 @@ use crate::program::{Contents, Step};
 pub(in crate::machine) struct Found<'a> {
     pub(in crate::machine) step: &'a Step,
     pub(in crate::machine) contents: Contents,
+    /// Whether nobody looks at what it leaves before another instruction of those that are executed with it does.
+    pub(in crate::machine) may_wait: bool,
 }
 
 /// Which half of a reduction a step sums, and who sums the other.
@@ -69,7 +71,7 @@ impl Array {
             return Some(Ok(self.count_first(whole, state)));
         }
         let right = self.right_of_both(whole, state);
-        Some(self.bytes((whole.number, right), found.step, found.contents.left, state))
+        Some(self.bytes((whole.number, right), found, state))
     }
 
     /// The half and the other, where they are summed together.

@@ -6,6 +6,7 @@
 
 mod frame;
 mod halves;
+mod kept;
 mod layout;
 mod left;
 mod narrow;
@@ -32,6 +33,7 @@ use crate::number::{AccumulatorRule, Overflow};
 use crate::program::{Contents, LEFTS, RIGHTS, Step};
 use halves::Wholes;
 pub(super) use halves::{Found, Half};
+use kept::Kept;
 use layout::Layout;
 use left::Left;
 use narrow::Narrow;
@@ -81,6 +83,7 @@ pub(super) struct Array {
 pub(super) struct Accumulators {
     under_way: UnderWay,
     standing: Standing,
+    kept: Kept,
     /// Whether the first half of a reduction is to be summed with the second.
     awaits_half: bool,
 }
@@ -191,7 +194,35 @@ impl Array {
 
     /// A plan begins: nothing is under way.
     pub(super) fn begin(&mut self) {
-        self.accumulators = Accumulators::default();
+        let mut kept = std::mem::take(&mut self.accumulators.kept);
+        kept.forget();
+        self.accumulators = Accumulators { kept, ..Accumulators::default() };
+    }
+
+    /// Sums that are [`kept`] go where they belong.
+    pub(super) fn settle(&mut self, state: &mut State) {
+        let Accumulators { kept, standing, .. } = &mut self.accumulators;
+        if let Some((m, extremes)) = kept.put(self.kernels, state) {
+            standing.put(&m, Some(greatest_of(exact(&extremes))));
+        }
+    }
+
+    /// So do they before an instruction of another unit that may look at them.
+    pub(super) fn settle_before(&mut self, instr: &Instr, state: &mut State) {
+        if self.accumulators.kept.is_met_by(instr) {
+            self.settle(state);
+        }
+    }
+
+    /// Whether an instruction joins its sums to those that are kept.
+    fn joins_kept(&self, number: usize, Found { step, may_wait, .. }: Found<'_>) -> bool {
+        let layout = &self.prepared[number].layout;
+        let (m, Accumulators { kept, under_way, .. }) = (&layout.m, &self.accumulators);
+        let is_safe = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
+        may_wait
+            && under_way.is_empty()
+            && kept.greatest(m).is_some_and(is_safe)
+            && layout.woven(self.kernels).is_some_and(|ways| kept.fits(m, &ways.dense))
     }
 
     /// Memory may be another than this array left: it is looked at.
@@ -208,7 +239,7 @@ impl Array {
 
     /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
     pub(super) fn looks_at(&mut self, found: Found<'_>, half: Option<Half<'_>>) -> LooksAt {
-        let Found { step, contents } = found;
+        let Found { step, contents, .. } = found;
         let both = LooksAt { left: true, right: true };
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
@@ -219,8 +250,9 @@ impl Array {
             return looks_at;
         }
         let Some(number) = self.prepare(m, positions_reduced) else { return both };
-        let Accumulators { under_way, standing, .. } = &self.accumulators;
-        let start = if m.accumulate { standing.greatest(m) } else { Some(0) };
+        let Accumulators { under_way, standing, kept, .. } = &self.accumulators;
+        let known = kept.greatest(m).or_else(|| standing.greatest(m));
+        let start = if m.accumulate { known } else { Some(0) };
         let by_format = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
         if !under_way.is_empty() || !start.is_some_and(by_format) {
             return both;
@@ -262,19 +294,26 @@ impl Array {
         half: Option<Half<'_>>,
         state: &mut State,
     ) -> Result<Outcome, Fault> {
-        let Found { step, contents } = found;
+        let Found { step, contents, .. } = found;
         let (m, positions_reduced) = match &step.instr {
             Instr::MTaps(m) => (m, false),
             Instr::MPositions(m) => (m, true),
             _ => return Ok(Outcome::default()),
         };
+        if half.is_some() {
+            self.settle(state);
+        }
         if let Some(done) = half.and_then(|half| self.half(found, half, state)) {
             return done;
         }
-        match self.prepare(m, positions_reduced) {
+        let prepared = self.prepare(m, positions_reduced);
+        if !prepared.is_some_and(|number| self.joins_kept(number, found)) {
+            self.settle(state);
+        }
+        match prepared {
             Some(number) => {
                 let right = self.right(number, contents, state);
-                self.bytes((number, right), step, contents.left, state)
+                self.bytes((number, right), found, state)
             }
             None => {
                 self.accumulators.standing.put(m, None);
@@ -394,12 +433,11 @@ impl Array {
         (self.recent, known.is_some())
     }
 
-    /// A prepared instruction, whose operands are bytes, and its right operand; the content of the left one.
+    /// A prepared instruction, whose operands are bytes, and its right operand. Sums that it goes on with are kept if it joins them.
     fn bytes(
         &mut self,
         (number, right): (usize, usize),
-        step: &Step,
-        content: Option<usize>,
+        Found { step, contents: Contents { left: content, .. }, may_wait }: Found<'_>,
         state: &mut State,
     ) -> Result<Outcome, Fault> {
         let (left, is_known) = self.place_left(self.prepared[number].frame, content);
@@ -407,8 +445,9 @@ impl Array {
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
         let (left, right) = (&mut self.lefts[left], &mut self.rights[right]);
         let (m, rule) = (layout.m, step.rule);
-        let Accumulators { under_way, standing, .. } = &mut self.accumulators;
-        let known = standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
+        let Accumulators { under_way, standing, kept, .. } = &mut self.accumulators;
+        let stands = standing.greatest(&m).filter(|_| m.accumulate && words_are_registers(&m, rule));
+        let known = kept.greatest(&m).or(stands);
         let narrow = &mut self.narrow;
         let Starts { greatest: start, words, taken } = match known {
             Some(greatest) => Starts { greatest, words: true, taken: false },
@@ -465,7 +504,17 @@ impl Array {
                 ((&mut self.sums[..], row_bytes), starts)
             }
         };
-        let extremes = if let Some(shape) = woven.flatten() {
+        let goes_on = kept.greatest(&m).is_some();
+        let keeps = kernels.keeps_sums() && may_wait && by_format && words;
+        let keeps = woven.flatten().filter(|_| keeps && (goes_on || (m.partial && !m.accumulate)));
+        let mut waits = false;
+        let extremes = if let Some(shape) = keeps {
+            let greatest = start.unwrap_or(0) + greatest_format.unsigned_abs() * u64::from(m.length);
+            kept.join(kernels, (&m, shape), (&left.woven, &right.woven), greatest);
+            waits = m.partial;
+            let put = if waits { None } else { kept.put(kernels, state) };
+            put.map(|(_, extremes)| extremes).unwrap_or_default()
+        } else if let Some(shape) = woven.flatten() {
             kernels.woven_product(shape, (&left.woven, &right.woven), out, accumulate)
         } else if let Some(pooled) = ways.and_then(|ways| ways.pooled.as_ref()) {
             right.place_by_place(kernels, pooled, &left.woven, out, accumulate)
@@ -483,8 +532,8 @@ impl Array {
             kernels.product(&layout.shape, operands, out, accumulate)
         };
         let exact = exact(&extremes);
-        let in_memory = safe_start.is_some() && words;
-        standing.put(&m, in_memory.then(|| exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())));
+        let in_memory = safe_start.is_some() && words && !waits;
+        standing.put(&m, in_memory.then(|| greatest_of(exact)));
         let nonzero_products = compiled!(
             kernels,
             match woven {
@@ -681,6 +730,11 @@ fn exact(extremes: &Extremes) -> Exact {
         greatest: extremes.greatest.iter().max().copied().unwrap_or(0).into(),
         zeros: extremes.zeros,
     }
+}
+
+/// The greatest magnitude.
+fn greatest_of(exact: Exact) -> u64 {
+    exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())
 }
 
 #[inline(always)]

@@ -103,7 +103,7 @@ impl Drop for Configured {
 /// Sums of two tiles of rows, in two registers of columns: by tile of rows, register and row.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
-pub(super) struct Sums(pub(super) [[[[i32; LANES]; SIDE]; ACROSS]; ACROSS]);
+pub(in crate::machine::kernels) struct Sums(pub(super) [[[[i32; LANES]; SIDE]; ACROSS]; ACROSS]);
 
 /// Where a tile's rows begin.
 #[derive(Debug, Clone, Copy)]
@@ -138,12 +138,18 @@ pub(super) const UNSIGNED: usize = 0;
 /// They are codes.
 pub(super) const SIGNED: usize = 1;
 
+/// Sums go on from others.
+pub(super) const GOING_ON: usize = 0;
+/// They begin at zero.
+pub(super) const AFRESH: usize = 1;
+
 impl Tiles<'_> {
-    /// Sums of so many tiles of rows, [`SIGNED`] or not, in so many registers of columns, one or two.
+    /// Sums of so many tiles of rows, [`SIGNED`] or not, in so many registers of columns, one or two; [`AFRESH`], or what `to` has joined
+    /// to them.
     ///
     /// # Safety
     /// So many tiles have sixteen rows with all blocks; of each block, sixteen groups in so many registers may be read.
-    pub(super) unsafe fn sums<const S: usize>(
+    pub(super) unsafe fn sums<const S: usize, const A: usize>(
         &self,
         configured: &Configured,
         across: (usize, usize),
@@ -152,10 +158,10 @@ impl Tiles<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             match across {
-                (1, 1) => self.multiply::<1, 1, S>(configured, to),
-                (1, _) => self.multiply::<1, 2, S>(configured, to),
-                (_, 1) => self.multiply::<2, 1, S>(configured, to),
-                _ => self.multiply::<2, 2, S>(configured, to),
+                (1, 1) => self.multiply::<1, 1, S, A>(configured, to),
+                (1, _) => self.multiply::<1, 2, S, A>(configured, to),
+                (_, 1) => self.multiply::<2, 1, S, A>(configured, to),
+                _ => self.multiply::<2, 2, S, A>(configured, to),
             }
         }
     }
@@ -165,19 +171,39 @@ impl Tiles<'_> {
     ///
     /// # Safety
     /// As [`Tiles::sums`].
-    unsafe fn multiply<const R: usize, const C: usize, const S: usize>(&self, _: &Configured, to: &mut Sums) {
+    unsafe fn multiply<const R: usize, const C: usize, const S: usize, const A: usize>(
+        &self,
+        _: &Configured,
+        to: &mut Sums,
+    ) {
         if self.blocks.is_empty() {
-            *to = Sums::default();
+            if A == AFRESH {
+                *to = Sums::default();
+            }
             return;
         }
-        // SAFETY: it reads the list of blocks, from its beginning to its end, and of each what the caller speaks of; it writes the sums, which have place for four tiles; tiles are configured as whole
+        // SAFETY: it reads the list of blocks, from its beginning to its end, and of each what the caller speaks of; it reads and writes the sums, which have place for four tiles; tiles are configured as whole
         // ones on this thread, and what they hold does not outlive the block.
         unsafe {
             asm!(
+                ".if {A}",
                 "tilezero tmm0",
                 "tilezero tmm1",
                 "tilezero tmm2",
                 "tilezero tmm3",
+                ".else",
+                "mov {x:e}, 64",
+                "tileloadd tmm0, [{to} + 1*{x}]",
+                ".if {C} > 1",
+                "tileloadd tmm1, [{to} + 1*{x} + 1024]",
+                ".endif",
+                ".if {R} > 1",
+                "tileloadd tmm2, [{to} + 1*{x} + 2048]",
+                ".if {C} > 1",
+                "tileloadd tmm3, [{to} + 1*{x} + 3072]",
+                ".endif",
+                ".endif",
+                ".endif",
                 "2:",
                 "mov {x}, qword ptr [{block}]",
                 "lea {y}, [{first} + {x}]",
@@ -233,6 +259,7 @@ impl Tiles<'_> {
                 R = const R,
                 C = const C,
                 S = const S,
+                A = const A,
                 block = inout(reg) self.blocks.as_ptr() => _,
                 end = in(reg) self.blocks.as_ptr_range().end,
                 first = in(reg) self.left[0].first,

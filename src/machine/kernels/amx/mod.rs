@@ -25,9 +25,10 @@ pub(super) use blocks::Blocks;
 pub(super) use emulated::emulate;
 #[cfg(all(test, target_os = "linux"))]
 pub(in crate::machine) use emulated::emulated_products;
+pub(super) use instructions::Sums;
 #[cfg(all(test, target_os = "linux"))]
 pub(super) use instructions::has_vectors;
-use instructions::{Configured, SIDE, Sums, Tiles, UNSIGNED};
+use instructions::{AFRESH, Configured, SIDE, Tiles, UNSIGNED};
 pub(super) use instructions::{is_available, peak};
 
 /// Groups of a block: as deep as a tile is.
@@ -121,7 +122,7 @@ unsafe fn of_class(
                 };
                 let across = (places.len().div_ceil(SIDE), registers);
                 // SAFETY: so many tiles have their rows; groups past the panel's last lie in the next one or the slack.
-                unsafe { tiles.sums::<UNSIGNED>(configured, across, sums) };
+                unsafe { tiles.sums::<UNSIGNED, AFRESH>(configured, across, sums) };
                 let first_column = panel.column + register * LANES;
                 let summed = Summed { number, places, first_column, registers };
                 if let Some(before) = before.replace(summed) {

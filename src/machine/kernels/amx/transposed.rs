@@ -5,15 +5,14 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
-use std::ops::Range;
 
-use super::instructions::{Block, Configured, Rows, SIDE, SIGNED, Sums, Tiles};
+use super::instructions::{AFRESH, Block, Configured, GOING_ON, Rows, SIDE, SIGNED, Sums, Tiles};
 use super::{SCRATCH, Scratch};
 use crate::machine::kernels::bytes::turned_quarters;
 use crate::machine::kernels::lines::{LINE, Lines};
 use crate::machine::kernels::product::{Extremes, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::woven::{ACROSS, BLOCK, STEP, Woven};
+use crate::machine::kernels::woven::{ACROSS, BLOCK, STEP, Strip, Woven};
 
 /// [`super::super::Kernels::weave_right`].
 ///
@@ -64,41 +63,26 @@ pub(in crate::machine::kernels) unsafe fn turn(shape: &Woven, codes: &[u8], to: 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
 pub(in crate::machine::kernels) unsafe fn product(
     shape: &Woven,
-    (left, right): (&Lines, &Lines),
+    operands: (&Lines, &Lines),
     target: &Target<'_>,
     extremes: &mut Extremes,
 ) {
     let mut held = Held::new();
     // SAFETY: the caller's promise.
     let configured = unsafe { Configured::new() };
-    let of_tile = shape.of_register();
-    let blocks = shape.blocks().enumerate().map(|(n, group)| Block { left: n * SIDE * LINE, group });
-    let blocks: Vec<Block> = blocks.collect();
+    let blocks = blocks(shape);
     // As products of other operands: sums are put where they belong behind the next tiles' products.
     SCRATCH.with_borrow_mut(|Scratch { sums: [sums, sums_before], .. }| {
-        let mut before: Option<Summed> = None;
-        for first_tile in (0..shape.column_registers()).step_by(ACROSS) {
-            let tiles = ACROSS.min(shape.column_registers() - first_tile);
-            for strip in shape.strips() {
-                let registers = strip.rows.len().div_ceil(LANES);
-                let product = Tiles {
-                    left: [0, of_tile].map(|at| {
-                        let first = right.as_ptr().wrapping_add(first_tile * of_tile + at);
-                        Rows { first, step: LINE }
-                    }),
-                    blocks: &blocks,
-                    right: left.as_ptr().wrapping_add(strip.at),
-                    right_step: STEP,
-                };
-                // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
-                unsafe { product.sums::<SIGNED>(&configured, (tiles, registers), sums) };
-                let summed = Summed { first_tile, tiles, rows: strip.rows.clone() };
-                if let Some(before) = before.replace(summed) {
-                    // SAFETY: the caller's promise.
-                    unsafe { before.put(shape.columns(), target, sums_before, &mut held) };
-                }
-                std::mem::swap(sums, sums_before);
+        let mut before: Option<Summed<'_>> = None;
+        for summed in all(shape.columns(), shape.strips()) {
+            let tiles = summed.tiles(shape, operands, &blocks);
+            // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
+            unsafe { tiles.sums::<SIGNED, AFRESH>(&configured, summed.across(), sums) };
+            if let Some(before) = before.replace(summed) {
+                // SAFETY: the caller's promise.
+                unsafe { before.put(shape.columns(), target, sums_before, &mut held) };
             }
+            std::mem::swap(sums, sums_before);
         }
         if let Some(before) = before {
             // SAFETY: the caller's promise.
@@ -108,14 +92,92 @@ pub(in crate::machine::kernels) unsafe fn product(
     held.write(extremes);
 }
 
-/// Rows of the output, and tiles of its columns, whose sums are done.
-struct Summed {
-    first_tile: usize,
-    tiles: usize,
-    rows: Range<usize>,
+/// [`super::super::Kernels::woven_sums`].
+///
+/// # Safety
+/// The processor has the features, AMX among them, and the system lets this process use it; operands hold all that the shape says.
+pub(in crate::machine::kernels) unsafe fn sums(
+    shape: &Woven,
+    operands: (&Lines, &Lines),
+    kept: &mut Vec<Sums>,
+    goes_on: bool,
+) {
+    // SAFETY: the caller's promise.
+    let configured = unsafe { Configured::new() };
+    let blocks = blocks(shape);
+    let all = all(shape.columns(), shape.strips());
+    kept.resize_with(all.clone().count(), Sums::default);
+    for (summed, sums) in all.zip(kept) {
+        let (tiles, across) = (summed.tiles(shape, operands, &blocks), summed.across());
+        // SAFETY: so many tiles were turned; all blocks of a strip lie in what is woven.
+        unsafe {
+            if goes_on {
+                tiles.sums::<SIGNED, GOING_ON>(&configured, across, sums);
+            } else {
+                tiles.sums::<SIGNED, AFRESH>(&configured, across, sums);
+            }
+        }
+    }
 }
 
-impl Summed {
+/// [`super::super::Kernels::put_woven`].
+///
+/// # Safety
+/// The processor has the features; the output holds all rows of the strips in so many columns; nobody else has its bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+pub(in crate::machine::kernels) unsafe fn put(
+    (columns, strips): (usize, &[Strip]),
+    kept: &[Sums],
+    target: &Target<'_>,
+    extremes: &mut Extremes,
+) {
+    let mut held = Held::new();
+    for (summed, sums) in all(columns, strips).zip(kept) {
+        // SAFETY: the caller's promise.
+        unsafe { summed.put(columns, target, sums, &mut held) };
+    }
+    held.write(extremes);
+}
+
+/// The blocks of the reduction.
+fn blocks(shape: &Woven) -> Vec<Block> {
+    shape.blocks().enumerate().map(|(n, group)| Block { left: n * SIDE * LINE, group }).collect()
+}
+
+/// All of an output, two tiles of columns by a strip at a time.
+fn all(columns: usize, strips: &[Strip]) -> impl Iterator<Item = Summed<'_>> + Clone {
+    let tiles = columns.div_ceil(LANES);
+    let of_tiles = move |first_tile| {
+        let tiles = ACROSS.min(tiles - first_tile);
+        strips.iter().map(move |strip| Summed { first_tile, tiles, strip })
+    };
+    (0..tiles).step_by(ACROSS).flat_map(of_tiles)
+}
+
+/// Rows of the output, and tiles of its columns, whose sums are done at once.
+struct Summed<'a> {
+    first_tile: usize,
+    tiles: usize,
+    strip: &'a Strip,
+}
+
+impl Summed<'_> {
+    /// Tiles of columns, and registers of rows.
+    fn across(&self) -> (usize, usize) {
+        (self.tiles, self.strip.rows.len().div_ceil(LANES))
+    }
+
+    fn tiles<'b>(&self, shape: &Woven, (left, right): (&Lines, &Lines), blocks: &'b [Block]) -> Tiles<'b> {
+        let of_tile = shape.of_register();
+        let first = right.as_ptr().wrapping_add(self.first_tile * of_tile);
+        Tiles {
+            left: [0, of_tile].map(|at| Rows { first: first.wrapping_add(at), step: LINE }),
+            blocks,
+            right: left.as_ptr().wrapping_add(self.strip.at),
+            right_step: STEP,
+        }
+    }
+
     /// Puts the sums where they belong, in an output of so many columns.
     ///
     /// # Safety
@@ -124,14 +186,14 @@ impl Summed {
     unsafe fn put(&self, columns: usize, target: &Target<'_>, sums: &Sums, held: &mut Held) {
         for (tile, sums) in (self.first_tile..self.first_tile + self.tiles).zip(&sums.0) {
             let columns = Columns::uncorrected(tile * LANES, columns);
-            for (sums, first) in sums.iter().zip(self.rows.clone().step_by(LANES)) {
+            for (sums, first) in sums.iter().zip(self.strip.rows.clone().step_by(LANES)) {
                 let mut registers = [_mm512_setzero_si512(); LANES];
                 for (register, sums) in registers.iter_mut().zip(sums) {
                     // SAFETY: a row of sums is a register, aligned as such.
                     *register = unsafe { _mm512_load_si512(sums.as_ptr().cast()) };
                 }
                 let registers = transposed(registers);
-                for (row, &sums) in (first..self.rows.end).zip(&registers) {
+                for (row, &sums) in (first..self.strip.rows.end).zip(&registers) {
                     // SAFETY: the caller's promise.
                     unsafe { columns.put(target, row, sums, held) };
                 }

@@ -158,7 +158,8 @@ impl Woven {
         Woven { right: self.right.iter().enumerate().map(position).collect(), ..self.clone() }
     }
 
-    pub(super) fn strips(&self) -> &[Strip] {
+    /// Rows of the output by where their channels lie.
+    pub(in crate::machine) fn strips(&self) -> &[Strip] {
         &self.strips
     }
 
@@ -172,7 +173,8 @@ impl Woven {
         self.runs.iter().flat_map(|run| (run.first..run.first + run.groups).step_by(BLOCK / GROUP))
     }
 
-    pub(super) fn columns(&self) -> usize {
+    /// Columns of the output.
+    pub(in crate::machine) fn columns(&self) -> usize {
         self.columns
     }
 
@@ -200,7 +202,61 @@ impl Woven {
     }
 }
 
+/// Sums of woven products as tiles have them, kept from product to product.
+#[derive(Debug, Default)]
+pub(in crate::machine) struct KeptSums {
+    #[cfg(target_arch = "x86_64")]
+    tiles: Vec<super::amx::Sums>,
+}
+
 impl Kernels {
+    /// Whether sums of woven products had better be kept as tiles have them, as long as others are joined to them.
+    pub(in crate::machine) fn keeps_sums(self) -> bool {
+        self.extension() == Extension::Amx
+    }
+
+    /// The sums of [`Kernels::product`], of woven operands, kept; where it `goes_on`, joined to those kept of a product with the same
+    /// columns, whose strips have the same rows.
+    ///
+    /// # Panics
+    /// When an operand is shorter than the shape needs, or the extension does not keep sums.
+    pub(in crate::machine) fn woven_sums(
+        self,
+        shape: &Woven,
+        (left, right): (&Lines, &Lines),
+        kept: &mut KeptSums,
+        goes_on: bool,
+    ) {
+        assert!(self.keeps_sums() && left.len() >= shape.weave.bytes() && right.len() >= shape.right_bytes());
+        // SAFETY: a `Kernels` has only what the processor has; the rest was measured.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            super::amx::transposed::sums(shape, (left, right), &mut kept.tiles, goes_on);
+        }
+    }
+
+    /// Puts kept sums of so many columns and these strips where they belong: their extremes.
+    ///
+    /// # Panics
+    /// When the output is shorter than that, or the extension does not keep sums.
+    pub(in crate::machine) fn put_woven(
+        self,
+        (columns, strips): (usize, &[Strip]),
+        kept: &KeptSums,
+        out: (&mut [u8], usize),
+    ) -> Extremes {
+        assert!(self.keeps_sums());
+        let rows = strips.iter().map(|strip| strip.rows.end).max().unwrap_or(0);
+        let target = Target::new(out, false, [rows, columns]);
+        let mut extremes = Extremes::default();
+        // SAFETY: a `Kernels` has only what the processor has; the output was measured, and is borrowed for this alone.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            super::amx::transposed::put((columns, strips), &kept.tiles, &target, &mut extremes);
+        }
+        extremes
+    }
+
     /// Whether it has products of woven operands.
     pub(in crate::machine) fn weaves(self) -> bool {
         self.extension() >= Extension::Avx512Vnni
