@@ -297,6 +297,7 @@ fn over_taps(m: &Matrix, frame: &Frame, kernels: Kernels) -> (Shape, Vec<(usize,
     let (mut bases, mut rows, mut classes, mut segments) =
         (Vec::new(), Vec::new(), Vec::new(), Segments::default());
     for ([tap_rows, tap_columns], mut members) in rows_of {
+        // As they lie in the frame.
         members.sort_unstable();
         let inside = |tap: usize, (first, end): (u32, u32)| (size(first)..size(end)).contains(&tap);
         let mut first_group = 0;

@@ -66,11 +66,11 @@ pub(super) struct Array {
     whole: Wholes,
     /// Instructions that differ in where their operands are alone have frames alike.
     frame_of: HashMap<Key, usize>,
-    /// Of which instruction those that pass are; none before the first.
+    /// What is known of those that pass; nothing before the first.
     passing: [Option<Passing>; RIGHTS],
-    /// The one that was taken last.
+    /// The one of these that was taken last.
     recent_passing: usize,
-    /// Instructions over positions that lay out right operands alike.
+    /// Instructions over positions that take and weave right operands alike.
     alike_of: HashMap<AlikeRights, usize>,
     nonzero: Nonzero,
     narrow: Narrow,
@@ -89,7 +89,7 @@ pub(super) struct Accumulators {
 }
 
 /// Right operands of weights that are kept; more than the tiles of a training step and its evaluation.
-const KEPT: usize = 4096;
+const WEIGHTS: usize = 4096;
 
 /// Which operands an instruction looks at in memory.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +104,7 @@ struct Prepared {
     layout: Layout,
     /// Its right operand among all, over taps.
     right: usize,
-    /// Whose right operands are laid out alike, over positions; none where it does not lay out as many as are kept.
+    /// Whose right operands are taken and woven alike, over positions; none where they are not woven.
     alike: Option<usize>,
     /// Whose frames are alike.
     frame: usize,
@@ -334,7 +334,7 @@ impl Array {
             return Some(number);
         }
         let layout = Layout::new(m, positions_reduced, self.kernels)?;
-        if self.prepared.len() == LAYOUTS || self.rights.len() > KEPT {
+        if self.prepared.len() == LAYOUTS || self.rights.len() > WEIGHTS {
             self.forget_prepared();
         }
         let right = if positions_reduced { 0 } else { self.right_of(anywhere(m)) };

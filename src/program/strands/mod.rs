@@ -118,16 +118,16 @@ pub struct Contents {
 /// Left operands that whoever executes a strand keeps laid out.
 pub const LEFTS: usize = 2;
 
-/// Strands that go abreast at most, of so many that find the same right operands by so many that find the same left ones: what is laid
-/// out for one is there for the others, and scratchpads of all are to stay in a worker's caches.
+/// How many strands that find the same right operands go abreast, by how many that find the same left ones: what is laid out for one is
+/// there for the others, and scratchpads of all are to stay in a worker's caches.
 const ABREAST: [usize; 2] = [3, 2];
 
-/// Strands that go abreast, and right operands over positions that are laid out meanwhile, at most.
+/// Strands that go abreast at most.
 pub const SITES: usize = ABREAST[0] * ABREAST[1];
 /// Right operands over positions that whoever executes strands keeps laid out.
 pub const RIGHTS: usize = ABREAST[1];
 
-/// Strands that find the same left operands, all of them; of those that go abreast, some that find others with the same right ones.
+/// Strands that find the same left operands; where they go abreast some of them, with others that find the same right ones.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Family {
     /// The strands.
