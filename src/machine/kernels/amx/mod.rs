@@ -1,6 +1,6 @@
 //! AMX: a tile of sixteen rows meets a tile of sixteen columns, sixty-four products for each of the 256 sums in one
-//! instruction, modulo 2^32. Panels are what its right tiles want as they are; rows of the left operand are loaded from where they lie, or gathered. What
-//! a tile has too much is zero, or is not stored.
+//! instruction, modulo 2^32. Panels are what its right tiles want as they are; rows of the left operand are loaded from where
+//! they lie, or gathered. What a tile has too much is zero, or is not stored.
 //!
 //! The intrinsics are not stable in Rust, so the instructions stand in `asm!`. Rows too few to fill tiles go to VNNI.
 
