@@ -1,4 +1,4 @@
-//! The right operand as joins meet it, one product after another with many columns side by side, and its norms.
+//! The right operand as joins meet it, one product after another with many columns side by side.
 
 use super::{Row, STEPPED_LANES};
 
@@ -9,8 +9,6 @@ pub(in crate::machine) struct Columns {
     width: usize,
     /// The greatest magnitude of each index.
     greatest_of_index: Vec<i32>,
-    greatest: Vec<u32>,
-    roots: Vec<u32>,
 }
 
 impl Columns {
@@ -26,22 +24,11 @@ impl Columns {
         self.codes.clear();
         self.codes.resize(indices * width, 0);
         self.greatest_of_index.clear();
-        self.greatest.clear();
-        self.greatest.resize(width, 0);
-        self.roots.clear();
-        self.roots.resize(width, 0);
         for (index, codes) in self.codes.chunks_exact_mut(width).enumerate() {
             put(index, &mut codes[..columns]);
-            let mut of_index = 0;
-            for ((greatest, squares), &code) in self.greatest.iter_mut().zip(&mut self.roots).zip(&*codes) {
-                let magnitude = u32::from(code.unsigned_abs());
-                of_index = magnitude.max(of_index);
-                *greatest = magnitude.max(*greatest);
-                *squares = squares.wrapping_add(magnitude * magnitude);
-            }
-            self.greatest_of_index.push(of_index.cast_signed());
+            let greatest = codes.iter().map(|code| code.unsigned_abs()).max();
+            self.greatest_of_index.push(greatest.unwrap_or(0).into());
         }
-        self.roots.iter_mut().for_each(|squares| *squares = root(*squares));
     }
 
     /// Forgets all.
@@ -69,19 +56,9 @@ impl Columns {
         self.width
     }
 
-    /// The greatest magnitude of each column.
-    pub(in crate::machine) fn greatest(&self) -> &[u32] {
-        &self.greatest
-    }
-
     /// The greatest magnitude of all.
     pub(in crate::machine) fn greatest_code(&self) -> i64 {
-        self.greatest.iter().max().copied().unwrap_or(0).into()
-    }
-
-    /// At least the square root of the sum of squares of each column; of fewer than 2^17 bytes, of no other codes.
-    pub(in crate::machine) fn roots(&self) -> &[u32] {
-        &self.roots
+        self.greatest_of_index.iter().max().copied().unwrap_or(0).into()
     }
 
     /// The greatest magnitude of an index.
@@ -99,10 +76,4 @@ impl Columns {
         let first = usize::try_from(index).unwrap_or(usize::MAX) * self.width + column;
         self.codes[first..].first_chunk().expect("whole lanes")
     }
-}
-
-/// The least number whose square is not less.
-pub(in crate::machine) fn root(square: u32) -> u32 {
-    let down = square.isqrt();
-    down + u32::from(down * down < square)
 }

@@ -12,6 +12,7 @@ mod columns;
 mod crew;
 mod extension;
 mod lines;
+mod norms;
 mod partial;
 mod peak;
 mod portable;
@@ -29,12 +30,13 @@ mod woven;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
 pub(super) use amx::emulated_products;
 pub(super) use bytes::{TURN_SLACK, interleave};
-pub(super) use columns::{Columns, root};
+pub(super) use columns::Columns;
 pub(super) use crew::{Hand, Moves, Window, execute};
 pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;
 pub(super) use lines::{LINE, prefetch};
+pub(super) use norms::root;
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{

@@ -2,10 +2,10 @@
 //! which rows of the product meet which runs of the reduction, where reduction indices lie in the right operand.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::frame::Frame;
-use super::left::Left;
 use super::places::Places;
 use super::right::CODES_SLACK;
 use super::size;
@@ -43,6 +43,8 @@ pub(super) struct Layout {
     pieces: Vec<(usize, usize)>,
     /// All pieces of all rows are whole multiples of so many codes from the first on.
     pub(super) grain: usize,
+    /// The pieces as so many of these, from a row's base on.
+    pub(super) grains: Vec<Range<usize>>,
     pub(super) turn: Turn,
     /// [`Layout::places`], once they were asked for.
     places: OnceLock<Places>,
@@ -124,6 +126,8 @@ impl Layout {
             .chain(bases)
             .copied()
             .fold(0, divisor);
+        let in_grains = |(offset, length): &(usize, usize)| offset / grain..(offset + length) / grain;
+        let grains = pieces.iter().map(in_grains).collect();
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
         let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;
@@ -137,6 +141,7 @@ impl Layout {
             right_count,
             pieces,
             grain,
+            grains,
             turn,
             places: OnceLock::new(),
             woven: OnceLock::new(),
@@ -177,17 +182,6 @@ impl Layout {
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.
     pub(super) fn pieces(&self, base: usize) -> impl Iterator<Item = (usize, usize)> {
         self.pieces.iter().map(move |&(offset, length)| (base + offset, length))
-    }
-
-    /// The sum of magnitudes and that of squares of a row's codes, once they are measured.
-    #[inline(always)]
-    pub(super) fn row_norms(&self, left: &Left, base: usize) -> [u32; 2] {
-        let norms: u64 = self
-            .pieces(base)
-            .map(|(first, length)| left.norms(first / self.grain..(first + length) / self.grain))
-            .sum();
-        let [a, b, c, d, rest @ ..] = norms.to_le_bytes();
-        [[a, b, c, d], rest].map(u32::from_le_bytes)
     }
 }
 

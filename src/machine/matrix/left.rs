@@ -4,11 +4,11 @@
 //! be the codes of an instruction before is not laid out again.
 
 use std::cell::Cell;
-use std::ops::Range;
 
 use super::frame::ZERO;
 use super::layout::{Layout, Turn};
 use super::nonzero::{Nonzero, dot, over_windows};
+use super::norms::{RowNorm, RowNorms};
 use super::winograd::{Inputs, SquareWay, Way};
 use crate::machine::kernels::{Kernels, Lines, SquareInputs, TURN_SLACK, Woven};
 
@@ -32,9 +32,9 @@ pub(super) struct Left {
     pub(super) inputs: Inputs,
     /// What [`Layout::squares`] asks for.
     pub(super) squares: SquareInputs,
-    /// Sums of magnitudes of all codes before each grain ([`Layout::grain`]) as the shape has them, and of squares in the upper half:
-    /// no row's sums leave theirs, and what others carry from half to half differences do not have.
-    norms: Vec<u64>,
+    norms: RowNorms,
+    /// The greatest magnitude of a code, once it was asked for.
+    greatest: Option<u8>,
     /// Which of the frames that are not alike it has the padding of.
     padded: Option<usize>,
     /// Which of these it is of, and [`Contents::left`](crate::program::Contents), if that is known.
@@ -71,6 +71,8 @@ impl Left {
         self.natural = frame.fill(codes, &mut self.frame[..frame.len()]);
         (self.content, self.mixed, self.squared) = (None, None, None);
         self.counted = false;
+        self.norms.forget();
+        self.greatest = None;
     }
 
     /// Lays out what was taken as the shape has it: turned, where that is how.
@@ -168,34 +170,27 @@ impl Left {
         over_windows(layout, &self.windows, right)
     }
 
-    /// Measures what is laid out, for [`Left::norms`].
+    /// Measures the rows of what is laid out; the greatest of their norms.
     #[inline(always)]
-    pub(super) fn measure(&mut self, layout: &Layout) {
+    pub(super) fn measure(&mut self, kernels: Kernels, layout: &Layout) -> RowNorm {
         let laid_out = if layout.turn == Turn::None { &self.frame } else { &self.turned };
-        let mut sums = 0u64;
-        self.norms.clear();
-        self.norms.push(sums);
-        for codes in laid_out[..layout.frame.len()].chunks_exact(layout.grain) {
-            let (mut sum, mut squares) = (0u32, 0u32);
-            for &code in codes {
-                let magnitude = u32::from((code ^ ZERO).cast_signed().unsigned_abs());
-                (sum, squares) = (sum + magnitude, squares.wrapping_add(magnitude * magnitude));
-            }
-            sums = sums.wrapping_add(u64::from(sum) | u64::from(squares) << 32);
-            self.norms.push(sums);
-        }
+        self.norms.measure(kernels, layout, laid_out)
     }
 
-    /// The sum of magnitudes of grains side by side, and that of squares in the upper half.
+    /// That of the row that begins at a base, once they are measured.
     #[inline(always)]
-    pub(super) fn norms(&self, grains: Range<usize>) -> u64 {
-        self.norms[grains.end].wrapping_sub(self.norms[grains.start])
+    pub(super) fn norm(&self, layout: &Layout, base: usize) -> RowNorm {
+        self.norms.of(layout, base)
     }
 
     /// The greatest magnitude of a code.
     #[inline(always)]
-    pub(super) fn greatest(&self, layout: &Layout) -> u8 {
+    pub(super) fn greatest(&mut self, layout: &Layout) -> u8 {
+        if let Some(greatest) = self.greatest {
+            return greatest;
+        }
         let codes = self.in_frame(layout).iter();
-        codes.map(|&b| (b ^ ZERO).cast_signed().unsigned_abs()).max().unwrap_or(0)
+        let greatest = codes.map(|&b| (b ^ ZERO).cast_signed().unsigned_abs()).max().unwrap_or(0);
+        *self.greatest.insert(greatest)
     }
 }

@@ -11,6 +11,7 @@ mod layout;
 mod left;
 mod narrow;
 mod nonzero;
+mod norms;
 mod places;
 mod recount;
 mod right;
@@ -40,7 +41,7 @@ use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
-use rule::{Output, associative, narrowest};
+use rule::{Output, associative};
 use standing::Standing;
 use under_way::UnderWay;
 
@@ -482,7 +483,12 @@ impl Array {
         } else {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
-        let safe_start = start.filter(|&s| safe(greatest, s));
+        let mut safe_start = start.filter(|&start| safe(greatest, start));
+        // Over taps rows are as the frame has them.
+        if safe_start.is_none() && start.is_some() && !layout.positions_reduced && !associative(rule) {
+            let magnitudes = compiled!(kernels, left.measure(kernels, layout).times(right.measure(layout)));
+            safe_start = start.filter(|&start| rule::stays(rule, magnitudes.into(), start));
+        }
         let row_bytes = 4 * size(m.columns);
         let (out, accumulate) = match safe_start {
             Some(start) if words => {
@@ -681,8 +687,7 @@ fn by_format(m: &Matrix) -> i64 {
 
 /// Whether no register leaves its range, nor 32 bits, where no product is greater and none starts from more.
 fn safe(m: &Matrix, rule: AccumulatorRule, greatest: i64, start: u64) -> bool {
-    let bound = i128::from(greatest) * i128::from(m.length) + i128::from(start);
-    bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
+    rule::stays(rule, i128::from(greatest) * i128::from(m.length), start)
 }
 
 /// What is known of what an instruction goes on from.

@@ -1,18 +1,18 @@
 //! Registers that fit 32 bits, as every sum on its way does, where not every join is proved to stay in range.
 //!
 //! A partial sum of an output's products lies between the sum of the negative ones and that of the positive ones. With Σ
-//! their exact sum and N at least the sum of their magnitudes, the positive ones come to at most (N + Σ) / 2 and the
-//! negative ones to at least (Σ − N) / 2, whatever the order, the tree or the chunks. N is the lesser of the row's sum of
-//! magnitudes times the column's greatest, and of their Euclidean norms' product (Cauchy and Schwarz). Only blocks of
+//! their exact sum and N at least the sum of their magnitudes ([`super::norms`]), the positive ones come to at most (N + Σ) / 2 and the
+//! negative ones to at least (Σ − N) / 2, whatever the order, the tree or the chunks. Only blocks of
 //! columns that this does not prove are stepped.
 
 use super::layout::Layout;
 use super::left::Left;
+use super::norms::{ColumnNorm, ColumnNorms, RowNorm};
 use super::right::Right;
-use super::rule::{self, associative, narrowest};
+use super::rule::{self, associative, narrowest, stays};
 use super::size;
 use crate::isa::{Address, Matrix, Memory};
-use crate::machine::kernels::{Columns, Kernels, Row, STEPPED_LANES, compiled, root, stepped_lanes};
+use crate::machine::kernels::{Kernels, Row, STEPPED_LANES, compiled, stepped_lanes};
 use crate::machine::{OverflowPlace, State, values};
 use crate::number::{AccumulatorRule, Overflow};
 
@@ -127,21 +127,22 @@ impl Narrow {
             return Some(compiled!(kernels, reduce(rule.result_bits(), columns, &mut self.registers)));
         }
         let lanes = stepped_lanes(rule, greatest)?;
-        let right = compiled!(kernels, right.stepped(layout));
-        let width = right.width();
-        compiled!(kernels, left.measure(layout));
+        let width = columns.next_multiple_of(STEPPED_LANES);
+        let of_all = compiled!(kernels, right.measure(layout));
+        compiled!(kernels, left.measure(kernels, layout));
         let left = &*left;
         let mut found = Found::default();
         for class in layout.shape.classes() {
             for (&base, &row) in layout.shape.bases_of(class).iter().zip(layout.shape.rows_of(class)) {
                 let registers = &mut self.registers[row * columns..][..columns];
                 let starts = self.starts.get(row * columns..(row + 1) * columns).unwrap_or_default();
-                let doubtful = &mut self.doubtful;
-                compiled!(kernels, {
-                    let norms = layout.row_norms(left, base);
-                    doubt(rule, norms, right, (starts, registers), doubtful);
+                let (doubtful, greatest_start) = (&mut self.doubtful, self.greatest_start);
+                let is_doubtful = compiled!(kernels, {
+                    let norm = left.norm(layout, base);
+                    !stays(rule, norm.times(of_all).into(), greatest_start.into())
+                        && doubt(rule, norm, right.norms(), (starts, registers), doubtful)
                 });
-                if !self.doubtful.contains(&true) {
+                if !is_doubtful {
                     continue;
                 }
                 self.row.take_pieces(
@@ -149,6 +150,7 @@ impl Narrow {
                     left.laid_out(layout),
                     (layout.pieces(base), size(layout.m.length)),
                 );
+                let stepped = compiled!(kernels, right.stepped(layout));
                 self.held.clear();
                 self.held.extend(starts.iter().map(|&start| i64::from(start)));
                 self.held.resize(width, 0);
@@ -159,7 +161,7 @@ impl Narrow {
                     let end = first + blocks.len() * STEPPED_LANES;
                     if blocks[0] {
                         let (held, over) = (&mut self.held[first..end], &mut self.overflows[first..end]);
-                        kernels.stepped(lanes, rule, &self.row, (right, first), held, over);
+                        kernels.stepped(lanes, rule, &self.row, (stepped, first), held, over);
                         let registers = &mut registers[first..end.min(columns)];
                         compiled!(kernels, found.put((row, first), rule, registers, (held, over)));
                     }
@@ -183,29 +185,26 @@ impl Narrow {
     }
 }
 
-/// Which blocks of columns of a row are not proved to stay in range, from their starts (none: zero) to what they come to.
-/// Of the row the sum of magnitudes and that of squares.
+/// Which blocks of columns of a row are not proved to stay in range, from their starts (none: zero) to what they come to; whether any
+/// is not.
 #[inline(always)]
 fn doubt(
     rule: AccumulatorRule,
-    [sum, squares]: [u32; 2],
-    right: &Columns,
+    norm: RowNorm,
+    right: &ColumnNorms,
     (starts, wholes): (&[i32], &[i32]),
     doubtful: &mut Vec<bool>,
-) {
-    let row = [sum, root(squares)];
+) -> bool {
     let most = i32::MAX >> (32 - narrowest(rule));
     // Inner registers begin with zero.
     let inner = rule.chunk > 0;
-    let blocks = wholes.chunks(STEPPED_LANES);
-    let blocks = blocks.zip(right.greatest().chunks(STEPPED_LANES)).zip(right.roots().chunks(STEPPED_LANES));
+    let mut any = false;
     doubtful.clear();
-    for (number, ((wholes, greatest), roots)) in blocks.enumerate() {
+    for (number, (wholes, norms)) in wholes.chunks(STEPPED_LANES).zip(right.blocks()).enumerate() {
         let starts = if starts.is_empty() { &[0; STEPPED_LANES] } else { &starts[number * STEPPED_LANES..] };
         let (mut highest, mut lowest) = (0, 0);
-        for (((&whole, &start), greatest), root) in wholes.iter().zip(starts).zip(greatest).zip(roots) {
-            // Roots are below 2^16; the first is not more than the greatest product so many times: below 2^31.
-            let norm = (row[0] * greatest).min(row[1] * root);
+        for (((&whole, &start), &greatest), &root) in wholes.iter().zip(starts).zip(norms.0).zip(norms.1) {
+            let norm = norm.times(ColumnNorm { greatest, root });
             let sum = whole - start;
             let up = (norm.wrapping_add_signed(sum) / 2).cast_signed();
             let down = (norm.wrapping_add_signed(-sum) / 2).cast_signed();
@@ -213,8 +212,11 @@ fn doubt(
             highest = highest.max(above + up);
             lowest = lowest.min(below - down);
         }
-        doubtful.push(highest > most || lowest < !most);
+        let is_doubtful = highest > most || lowest < !most;
+        any |= is_doubtful;
+        doubtful.push(is_doubtful);
     }
+    any
 }
 
 /// Sums reduced once to `bits` bits.

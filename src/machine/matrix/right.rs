@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::layout::Layout;
+use super::norms::{ColumnNorm, ColumnNorms};
 use super::size;
 use super::winograd::{SquareWay, SquareWeights, Way, Weights};
 use super::woven::Ways;
@@ -33,6 +34,9 @@ pub(super) struct Right {
     unit_sums: Vec<i32>,
     /// What joins one after another want; empty until asked for.
     stepped: Columns,
+    norms: ColumnNorms,
+    /// The greatest magnitude of a code, once it was asked for.
+    greatest: Option<u8>,
     /// What [`Layout::woven`] asks for.
     pub(super) woven: Lines,
     /// What [`Layout::winograd`] asks for.
@@ -83,6 +87,8 @@ impl Right {
     /// What was made of its codes is no longer of them.
     fn is_other(&mut self) {
         self.stepped.clear();
+        self.norms.forget();
+        self.greatest = None;
         self.met.clear();
         (self.is_packed, self.is_filtered, self.is_squared, self.woven_pooled) = (false, false, false, None);
     }
@@ -219,10 +225,25 @@ impl Right {
         &self.stepped
     }
 
+    /// Measures its columns; the greatest of their norms.
+    #[inline(always)]
+    pub(super) fn measure(&mut self, layout: &Layout) -> ColumnNorm {
+        self.norms.measure(layout, &self.codes)
+    }
+
+    /// Norms of its columns, once they are measured.
+    pub(super) fn norms(&self) -> &ColumnNorms {
+        &self.norms
+    }
+
     /// The greatest magnitude of a code.
     #[inline(always)]
-    pub(super) fn greatest(&self) -> u8 {
-        self.codes.iter().map(|c| c.cast_signed().unsigned_abs()).max().unwrap_or(0)
+    pub(super) fn greatest(&mut self) -> u8 {
+        if let Some(greatest) = self.greatest {
+            return greatest;
+        }
+        let greatest = self.codes.iter().map(|c| c.cast_signed().unsigned_abs()).max().unwrap_or(0);
+        *self.greatest.insert(greatest)
     }
 
     /// Codes as bytes, whole registers behind the last.
@@ -393,7 +414,7 @@ pub(super) fn add_groups(
     }
 }
 
-fn at_column(base: usize, stride: i64, column: usize) -> usize {
+pub(super) fn at_column(base: usize, stride: i64, column: usize) -> usize {
     let moved = stride * i64::try_from(column).unwrap_or(i64::MAX);
     base.checked_add_signed(isize::try_from(moved).unwrap_or(isize::MAX)).unwrap_or(usize::MAX)
 }

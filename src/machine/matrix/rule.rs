@@ -26,6 +26,12 @@ pub(super) fn narrowest(rule: AccumulatorRule) -> u32 {
     if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
 }
 
+/// Whether no register leaves its range, nor 32 bits, where the magnitudes of no output's products come to more and none starts from more.
+pub(super) fn stays(rule: AccumulatorRule, magnitudes: i128, start: u64) -> bool {
+    let bound = magnitudes + i128::from(start);
+    bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
+}
+
 /// Whether no join of any output can leave its range.
 pub(super) fn provable(rule: AccumulatorRule, m: &Matrix, starts: &[Start], greatest: i64) -> bool {
     let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
