@@ -12,7 +12,7 @@ pub(in crate::machine) struct Columns {
 }
 
 impl Columns {
-    /// Becomes `indices` by `columns` codes: `put` is given each index and its codes, all zero.
+    /// Becomes `indices` by `columns` codes: `put` is given each index and writes all its codes.
     #[inline(always)]
     pub(in crate::machine) fn take(
         &mut self,
@@ -21,11 +21,12 @@ impl Columns {
     ) {
         let width = columns.next_multiple_of(STEPPED_LANES);
         self.width = width;
-        self.codes.clear();
         self.codes.resize(indices * width, 0);
         self.greatest_of_index.clear();
         for (index, codes) in self.codes.chunks_exact_mut(width).enumerate() {
-            put(index, &mut codes[..columns]);
+            let (codes, padding) = codes.split_at_mut(columns);
+            put(index, codes);
+            padding.fill(0);
             let greatest = codes.iter().map(|code| code.unsigned_abs()).max();
             self.greatest_of_index.push(greatest.unwrap_or(0).into());
         }
@@ -33,12 +34,12 @@ impl Columns {
 
     /// Forgets all.
     pub(in crate::machine) fn clear(&mut self) {
-        self.codes.clear();
+        self.width = 0;
     }
 
     /// Whether there are none.
     pub(in crate::machine) fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+        self.width == 0
     }
 
     /// Whether a row has as many indices, and there are so many columns.

@@ -43,7 +43,7 @@ pub(super) use product::{
     Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
 };
 pub(super) use row::Row;
-pub(super) use stepped::{STEPPED_LANES, stepped_lanes};
+pub(super) use stepped::{Overflows, STEPPED_LANES, stepped_lanes};
 pub(super) use winograd::{
     Filtering, FilteringOperands, For, Image, Mixing, PRODUCTS, Pair, Pairs, Rows, Square, SquareInputs,
     SquareOperands, Squares, TIMES, WHOM, added, twice,

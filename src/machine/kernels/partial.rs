@@ -182,7 +182,7 @@ mod tests {
             columns.take((row.len(), STEPPED_LANES), |k, to| {
                 to.copy_from_slice(&right[k * STEPPED_LANES..][..STEPPED_LANES]);
             });
-            kernels.partial_sums(rule, 128 * most, &Row::of(kernels, &row), &columns, reach);
+            kernels.partial_sums(rule, 128 * most, &Row::of(&row), &columns, reach);
             for j in 0..STEPPED_LANES {
                 let (mut outer, mut inner, mut n, mut expected) = (start, 0, 0, (start.min(0), start.max(0)));
                 let mut joined = |s: i64| expected = (expected.0.min(s), expected.1.max(s));

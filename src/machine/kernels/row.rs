@@ -1,6 +1,6 @@
 //! A row of the left operand as joins meet it, one product after another.
 
-use super::{Extension, Kernels, compiled};
+use super::{Extension, Kernels};
 
 /// A row of the left operand, and which of its codes are not zero: a product of 0 changes no sum.
 #[derive(Debug, Default)]
@@ -8,66 +8,130 @@ pub(in crate::machine) struct Row {
     codes: Vec<i16>,
     places: Vec<u32>,
     nonzero: Vec<i32>,
+    /// Scratch.
+    found: Vec<u32>,
 }
 
 impl Row {
     /// A row of these codes.
-    pub(in crate::machine) fn of(kernels: Kernels, codes: &[i16]) -> Row {
+    pub(in crate::machine) fn of(codes: &[i16]) -> Row {
         let mut row = Row::default();
-        row.take(kernels, codes);
+        row.take(codes);
         row
     }
 
     /// Becomes another.
-    pub(in crate::machine) fn take(&mut self, kernels: Kernels, codes: &[i16]) {
+    pub(in crate::machine) fn take(&mut self, codes: &[i16]) {
         self.codes.clear();
         self.codes.extend_from_slice(codes);
-        self.find(kernels);
+        self.find();
     }
 
     /// Becomes codes plus 128 that lie in pieces, first byte and length of each, `length` together.
     ///
     /// # Panics
     /// When pieces are longer, or there are fewer than [`TURN_SLACK`](super::TURN_SLACK) bytes behind one.
+    #[inline(always)]
     pub(in crate::machine) fn take_pieces(
         &mut self,
         kernels: Kernels,
         bytes: &[u8],
         (pieces, length): (impl Iterator<Item = (usize, usize)>, usize),
     ) {
+        #[cfg(target_arch = "x86_64")]
+        if kernels.extension() >= Extension::Avx512Vnni && length < LONG {
+            // SAFETY: a `Kernels` has only what the processor has.
+            return unsafe { self.take_by_registers(bytes, (pieces, length)) };
+        }
+        self.codes.clear();
+        for (first, length) in pieces {
+            self.codes.extend(bytes[first..first + length].iter().map(|&code| i16::from(code) - 128));
+        }
+        assert_eq!(self.codes.len(), length);
+        self.find();
+    }
+
+    /// The same, sixteen codes at once.
+    ///
+    /// # Safety
+    /// The processor has the features.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+    unsafe fn take_by_registers(
+        &mut self,
+        bytes: &[u8],
+        (pieces, length): (impl Iterator<Item = (usize, usize)>, usize),
+    ) {
+        use std::arch::x86_64::{
+            _mm_loadu_si128, _mm_set1_epi8, _mm_xor_si128, _mm256_cvtepi8_epi16, _mm256_storeu_si256,
+            _mm512_add_epi32, _mm512_cvtepu8_epi32, _mm512_loadu_si512, _mm512_mask_test_epi32_mask,
+            _mm512_maskz_compress_epi32, _mm512_or_si512, _mm512_set1_epi32, _mm512_setr_epi32,
+            _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srli_epi32, _mm512_storeu_si512,
+        };
         // Whole registers are written: what is behind a piece the next overwrites.
         self.codes.resize(length + REGISTER, 0);
-        let mut at = 0;
-        compiled!(kernels, {
-            for (first, length) in pieces {
-                for done in (0..length).step_by(REGISTER) {
-                    let from = bytes[first + done..].first_chunk().expect("slack behind a piece");
-                    let to = self.codes[at + done..].first_chunk_mut().expect("slack behind the codes");
-                    widen(kernels, from, to);
+        self.found.resize(length + REGISTER, 0);
+        let places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        let (mut at, mut count) = (0, 0);
+        for (first, length) in pieces {
+            let whole = length.next_multiple_of(REGISTER);
+            let from = bytes[first..][..whole].as_chunks::<REGISTER>().0;
+            let to = self.codes[at..][..whole].as_chunks_mut::<REGISTER>().0;
+            let mut left = length;
+            let place = i32::try_from(at).expect("rows are short");
+            let mut here = _mm512_slli_epi32::<8>(_mm512_add_epi32(places, _mm512_set1_epi32(place)));
+            for (from, to) in from.iter().zip(to) {
+                let within = u16::MAX >> REGISTER.saturating_sub(left);
+                left = left.saturating_sub(REGISTER);
+                // SAFETY: a register of each; of no more codes than were taken before so many are not zero, so that behind
+                // them there is room for a register.
+                unsafe {
+                    let codes = _mm_xor_si128(_mm_loadu_si128(from.as_ptr().cast()), _mm_set1_epi8(i8::MIN));
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_cvtepi8_epi16(codes));
+                    let codes = _mm512_cvtepu8_epi32(codes);
+                    let kept = _mm512_mask_test_epi32_mask(within, codes, codes);
+                    let to = self.found.as_mut_ptr().add(count);
+                    let both = _mm512_or_si512(here, codes);
+                    _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(kept, both));
+                    count += kept.count_ones() as usize;
                 }
-                at += length;
+                here = _mm512_add_epi32(here, _mm512_set1_epi32(16 << 8));
             }
-        });
+            at += length;
+        }
         self.codes.truncate(length);
-        self.find(kernels);
+        self.places.resize(count + REGISTER, 0);
+        self.nonzero.resize(count + REGISTER, 0);
+        let found = self.found.chunks_exact(REGISTER).zip(self.places.chunks_exact_mut(REGISTER));
+        for ((both, places), nonzero) in found.zip(self.nonzero.chunks_exact_mut(REGISTER)) {
+            // SAFETY: a register of each.
+            unsafe {
+                let both = _mm512_loadu_si512(both.as_ptr().cast());
+                _mm512_storeu_si512(places.as_mut_ptr().cast(), _mm512_srli_epi32::<8>(both));
+                let codes = _mm512_srai_epi32::<24>(_mm512_slli_epi32::<24>(both));
+                _mm512_storeu_si512(nonzero.as_mut_ptr().cast(), codes);
+            }
+        }
+        self.places.truncate(count);
+        self.nonzero.truncate(count);
+    }
+
+    /// The sum of magnitudes of the codes, and that of squares.
+    #[inline(always)]
+    pub(in crate::machine) fn norms(&self) -> [u32; 2] {
+        let (mut magnitudes, mut squares) = (0u32, 0u32);
+        for &code in &self.codes {
+            magnitudes = magnitudes.wrapping_add(code.unsigned_abs().into());
+            squares = squares.wrapping_add((i32::from(code) * i32::from(code)).cast_unsigned());
+        }
+        [magnitudes, squares]
     }
 
     /// Finds the codes that are not zero.
-    fn find(&mut self, kernels: Kernels) {
-        let codes = &self.codes[..];
-        // Whole registers are written.
-        let room = codes.len().next_multiple_of(REGISTER) + REGISTER;
-        self.places.resize(room, 0);
-        self.nonzero.resize(room, 0);
-        let found = (&mut self.places[..], &mut self.nonzero[..]);
-        let count = match kernels.extension() {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: a `Kernels` has only what the processor has; there is room for whole registers behind every code.
-            Extension::Avx512Vnni | Extension::Amx => unsafe { nonzeros_by_registers(codes, found) },
-            _ => nonzeros(codes, found),
-        };
-        self.places.truncate(count);
-        self.nonzero.truncate(count);
+    fn find(&mut self) {
+        let found = (0u32..).zip(&self.codes).filter(|(_, code)| **code != 0);
+        (self.places, self.nonzero) = found.map(|(place, &code)| (place, i32::from(code))).unzip();
     }
 
     /// In the order of the reduction.
@@ -92,77 +156,12 @@ impl Row {
 }
 
 /// Codes found at once.
+#[cfg(target_arch = "x86_64")]
 const REGISTER: usize = 16;
 
-/// Codes of codes plus 128.
-#[inline(always)]
-fn widen(kernels: Kernels, from: &[u8; REGISTER], to: &mut [i16; REGISTER]) {
-    match kernels.extension() {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a `Kernels` has only what the processor has.
-        Extension::Avx512Vnni | Extension::Amx => unsafe { widen_in_register(from, to) },
-        _ => to.iter_mut().zip(from).for_each(|(to, &code)| *to = i16::from(code) - 128),
-    }
-}
-
-/// The same: the compiler would take them one by one.
-///
-/// # Safety
-/// The processor has the features.
+/// Places of shorter rows stand beside a byte in a word.
 #[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn widen_in_register(from: &[u8; REGISTER], to: &mut [i16; REGISTER]) {
-    use std::arch::x86_64::{
-        _mm_loadu_si128, _mm256_cvtepu8_epi16, _mm256_set1_epi16, _mm256_storeu_si256, _mm256_sub_epi16,
-    };
-    // SAFETY: a register of either.
-    unsafe {
-        let codes = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.as_ptr().cast()));
-        _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_sub_epi16(codes, _mm256_set1_epi16(128)));
-    }
-}
-
-/// Finds the codes that are not zero and their places, in order; how many.
-fn nonzeros(codes: &[i16], (places, found): (&mut [u32], &mut [i32])) -> usize {
-    let mut count = 0;
-    for (place, &code) in (0u32..).zip(codes) {
-        // Written in any case, kept if it counts: which are zero is past foreseeing.
-        (places[count], found[count]) = (place, code.into());
-        count += usize::from(code != 0);
-    }
-    count
-}
-
-/// The same, sixteen at once.
-///
-/// # Safety
-/// The processor has the features; places and what is found have room for a register more than the codes, rounded up to
-/// whole ones.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-unsafe fn nonzeros_by_registers(codes: &[i16], (places, found): (&mut [u32], &mut [i32])) -> usize {
-    use std::arch::x86_64::{
-        _mm256_maskz_loadu_epi16, _mm512_add_epi32, _mm512_cvtepi16_epi32, _mm512_maskz_compress_epi32,
-        _mm512_set1_epi32, _mm512_setr_epi32, _mm512_storeu_si512, _mm512_test_epi32_mask,
-    };
-    let mut count = 0;
-    let mut here = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for part in codes.chunks(REGISTER) {
-        let whole = u16::MAX >> (REGISTER - part.len());
-        // SAFETY: as many codes as the mask has bits; `count` is at most the number of codes before, so that a register
-        // from there on lies in the room.
-        unsafe {
-            let part = _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(whole, part.as_ptr()));
-            let kept = _mm512_test_epi32_mask(part, part);
-            _mm512_storeu_si512(places[count..].as_mut_ptr().cast(), _mm512_maskz_compress_epi32(kept, here));
-            _mm512_storeu_si512(found[count..].as_mut_ptr().cast(), _mm512_maskz_compress_epi32(kept, part));
-            count += kept.count_ones() as usize;
-        }
-        here = _mm512_add_epi32(here, _mm512_set1_epi32(16));
-    }
-    count
-}
+const LONG: usize = 1 << 24;
 
 #[cfg(test)]
 mod tests {
@@ -171,13 +170,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nonzeros_are_found_in_order(codes in prop::collection::vec(prop_oneof![Just(0i16), any::<i16>()], 0..200)) {
-            let expected: Vec<(u32, i32)> =
+        fn pieces_are_taken_in_order(
+            bytes in prop::collection::vec(prop_oneof![Just(128u8), any::<u8>()], 300..400),
+            pieces in prop::collection::vec((0usize..200, 1usize..80), 1..6),
+        ) {
+            let codes: Vec<i16> = pieces
+                .iter()
+                .flat_map(|&(first, length)| bytes[first..first + length].iter().map(|&code| i16::from(code) - 128))
+                .collect();
+            let nonzero: Vec<(u32, i32)> =
                 (0u32..).zip(&codes).filter(|(_, c)| **c != 0).map(|(place, &c)| (place, c.into())).collect();
-            for extension in Extension::available() {
-                let row = Row::of(Kernels::of(extension), &codes);
+            let norms = [1, 2].map(|power| codes.iter().map(|c| u32::from(c.unsigned_abs()).pow(power)).sum::<u32>());
+            // What a longer row left.
+            let mut rows = Extension::available().map(|extension| (Kernels::of(extension), Row::of(&[1; 500])));
+            for (kernels, mut row) in &mut rows {
+                row.take_pieces(kernels, &bytes, (pieces.iter().copied(), codes.len()));
                 let found: Vec<(u32, i32)> = row.places().iter().copied().zip(row.nonzero().iter().copied()).collect();
-                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!((row.codes(), &found, row.norms()), (&codes[..], &nonzero, norms));
             }
         }
     }

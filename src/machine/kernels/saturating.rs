@@ -1,7 +1,7 @@
 //! Registers that saturate, each join of one product, in lanes of 16 bits: those that fit them at their top, wider ones as
 //! long as they are near one end of their range at most.
 
-use super::stepped::{Block, low_32};
+use super::stepped::{Block, Overflows, low_32};
 use super::{Extension, STEPPED_LANES};
 
 /// Joins whose count fits 16 bits.
@@ -22,19 +22,24 @@ fn low_16(number: i64) -> i16 {
 
 impl Block<'_> {
     /// A register of `bits` bits in the top of 16: a sum of 16 bits saturates where the register's would. What a saturated
-    /// sum has below the register (all ones, or all zeros) neither carries nor is carried into.
+    /// sum has below the register (all ones, or all zeros) neither carries nor is carried into. `N` are `V` times
+    /// [`STEPPED_LANES`].
     #[inline(always)]
-    pub(super) fn half<const N: usize>(&self, registers: &mut [i64; N], overflows: &mut [u32; N]) {
+    pub(super) fn half<const N: usize, const V: usize>(
+        &self,
+        registers: &mut [i64; N],
+        overflows: &mut Overflows,
+    ) {
         let up = 16 - self.rule.bits;
         let mut sums = registers.map(|register| low_16(register << up));
-        self.count(overflows, |steps, over| match self.kernels.extension() {
+        match self.kernels.extension() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernels` has only what the processor has.
             Extension::Avx512Vnni | Extension::Amx => unsafe {
-                self.saturate_in_registers(steps, up, &mut sums, over);
+                self.saturate_in_registers::<N, V>(up, &mut sums, overflows);
             },
-            _ => self.saturate(steps, up, &mut sums, over),
-        });
+            _ => self.count(overflows, |steps, over| self.saturate(steps, up, &mut sums, over)),
+        }
         registers.iter_mut().zip(sums).for_each(|(r, sum)| *r = i64::from(sum >> up));
     }
 
@@ -42,16 +47,20 @@ impl Block<'_> {
     /// range at most. If one is that near, that is the end of the 16 bits; a register that is near none begins in their
     /// middle and meets none. What the 16 bits have moved is what the register has.
     #[inline(always)]
-    pub(super) fn ends<const N: usize>(&self, registers: &mut [i64; N], overflows: &mut [u32; N]) {
+    pub(super) fn ends<const N: usize, const V: usize>(
+        &self,
+        registers: &mut [i64; N],
+        overflows: &mut Overflows,
+    ) {
         let mut sums = registers.map(low_32);
-        self.count(overflows, |steps, over| match self.kernels.extension() {
+        match self.kernels.extension() {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernels` has only what the processor has.
             Extension::Avx512Vnni | Extension::Amx => unsafe {
-                self.near_ends_in_registers(steps, &mut sums, over);
+                self.near_ends_in_registers::<N, V>(&mut sums, overflows);
             },
-            _ => self.near_ends(steps, &mut sums, over),
-        });
+            _ => self.count(overflows, |steps, over| self.near_ends(steps, &mut sums, over)),
+        }
         registers.iter_mut().zip(sums).for_each(|(r, sum)| *r = sum.into());
     }
 
@@ -59,13 +68,13 @@ impl Block<'_> {
     #[inline(always)]
     fn count<const N: usize>(
         &self,
-        overflows: &mut [u32; N],
+        overflows: &mut Overflows,
         mut work: impl FnMut(Steps<'_>, &mut [u16; N]),
     ) {
         for steps in self.row.steps(COUNTED) {
             let mut over = [0; N];
             work(steps, &mut over);
-            overflows.iter_mut().zip(over).for_each(|(o, n)| *o += u32::from(n));
+            overflows.add(self.column, &over.map(u32::from));
         }
     }
 
@@ -90,13 +99,6 @@ impl Block<'_> {
         }
     }
 
-    /// From where on a register is near the upper end of its range, and up to where near the lower.
-    #[inline(always)]
-    fn near(&self) -> [i32; 2] {
-        let (least, greatest): (i32, i32) = (-(1 << (self.rule.bits - 1)), (1 << (self.rule.bits - 1)) - 1);
-        [greatest - REACH, least + REACH + 1]
-    }
-
     #[inline(always)]
     fn near_ends<const N: usize>(
         &self,
@@ -104,7 +106,9 @@ impl Block<'_> {
         sums: &mut [i32; N],
         over: &mut [u16; N],
     ) {
-        let [upper, lower] = self.near();
+        // From where on a register is near the upper end of its range, and up to where near the lower.
+        let most = (1 << (self.rule.bits - 1)) - 1;
+        let (upper, lower) = (most - REACH, REACH - most);
         while !places.is_empty() {
             let mut room = REACH;
             let more = |(place, left): &(&u32, &i32)| {
@@ -127,159 +131,175 @@ impl Block<'_> {
     }
 }
 
-/// The same where the compiler would not keep sums in registers.
+/// The same where the compiler would not keep sums in registers. Which lanes a join saturates is stored, and counted behind many
+/// joins: a count in registers would be a fifth of a join's work.
 #[cfg(target_arch = "x86_64")]
 mod registers {
     use std::arch::x86_64::{
-        __m512i, _mm512_add_epi16, _mm512_add_epi32, _mm512_adds_epi16, _mm512_castsi256_si512,
-        _mm512_castsi512_si256, _mm512_cmpneq_epi16_mask, _mm512_cvtepi16_epi32, _mm512_cvtepi32_epi16,
-        _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi16,
-        _mm512_max_epi32, _mm512_min_epi32, _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32,
-        _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_sub_epi32,
+        __m512i, _mm512_add_epi16, _mm512_adds_epi16, _mm512_cmpeq_epi16_mask, _mm512_cmplt_epu16_mask,
+        _mm512_cmpneq_epi16_mask, _mm512_loadu_si512, _mm512_mask_add_epi16, _mm512_maskz_add_epi16,
+        _mm512_mullo_epi16, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_srai_epi16,
+        _mm512_storeu_si512, _mm512_sub_epi16, _mm512_ternarylogic_epi32, _mm512_xor_si512,
     };
 
-    use super::{Block, REACH, STEPPED_LANES, Steps, low_16};
+    use super::{Block, Overflows, REACH, STEPPED_LANES, Steps, low_16};
 
-    /// Sums of 16 bits, and the joins of each that saturated.
-    struct Held {
-        sums: [__m512i; 2],
-        counts: [__m512i; 2],
-    }
+    /// Steps whose lanes that saturate are counted at once.
+    const CHUNK: usize = 128;
 
     impl Block<'_> {
-        /// One join of `N` sums.
+        /// One join of `N` sums with a left code, which each half of a word holds; bits of the lanes that saturate.
         ///
         /// # Safety
         /// The processor has the features.
         #[inline]
         #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-        unsafe fn join<const N: usize>(&self, index: u32, left: i16, held: &mut Held) {
-            let left = _mm512_set1_epi16(left);
+        unsafe fn join<const N: usize, const V: usize>(
+            &self,
+            (index, left): (u32, i32),
+            sums: &mut [__m512i; V],
+            saturated: &mut [u32; V],
+        ) {
+            let left = _mm512_set1_epi32(left);
             let right = self.right.at::<N>(index, self.column);
-            for v in 0..N / STEPPED_LANES {
+            for v in 0..V {
                 // SAFETY: whole registers of the columns.
                 let codes = unsafe { _mm512_loadu_si512(right[v * STEPPED_LANES..].as_ptr().cast()) };
                 let product = _mm512_mullo_epi16(left, codes);
-                let sum = _mm512_adds_epi16(held.sums[v], product);
-                let leaves = _mm512_cmpneq_epi16_mask(sum, _mm512_add_epi16(held.sums[v], product));
-                let counts = held.counts[v];
-                held.counts[v] = _mm512_mask_add_epi16(counts, leaves, counts, _mm512_set1_epi16(1));
-                held.sums[v] = sum;
+                let sum = _mm512_adds_epi16(sums[v], product);
+                saturated[v] = _mm512_cmpneq_epi16_mask(sum, _mm512_add_epi16(sums[v], product));
+                sums[v] = sum;
             }
         }
 
-        /// [`Block::saturate`].
+        /// All steps as [`Block::saturate`] does them.
         ///
         /// # Safety
         /// The processor has the features.
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-        pub(super) unsafe fn saturate_in_registers<const N: usize>(
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+        pub(super) unsafe fn saturate_in_registers<const N: usize, const V: usize>(
             &self,
-            (places, lefts): Steps<'_>,
             up: u32,
             sums: &mut [i16; N],
-            over: &mut [u16; N],
+            overflows: &mut Overflows,
         ) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut held = Held { sums: load(sums), counts: load(over) };
-                for (&index, &left) in places.iter().zip(lefts) {
-                    self.join::<N>(index, low_16(left.into()) << up, &mut held);
+            let mut held = load(sums);
+            for steps in self.row.steps(CHUNK) {
+                let (mut saturated, pairs) = ([[0; V]; CHUNK], pairs(steps, up));
+                for ((&index, &left), saturated) in steps.0.iter().zip(&pairs).zip(&mut saturated) {
+                    // SAFETY: the caller's promise.
+                    unsafe { self.join::<N, V>((index, left), &mut held, saturated) };
                 }
-                store(sums, held.sums);
-                store(over, held.counts);
+                overflows.add_lanes(self.column, &saturated[..steps.0.len()]);
             }
+            store(sums, held);
         }
 
-        /// [`Block::near_ends`].
+        /// All steps as [`Block::near_ends`] does them.
         ///
         /// # Safety
         /// The processor has the features.
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-        pub(super) unsafe fn near_ends_in_registers<const N: usize>(
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+        pub(super) unsafe fn near_ends_in_registers<const N: usize, const V: usize>(
             &self,
-            (places, lefts): Steps<'_>,
             sums: &mut [i32; N],
-            over: &mut [u16; N],
+            overflows: &mut Overflows,
         ) {
-            let [upper, lower] = self.near();
-            let near = [_mm512_set1_epi32(upper), _mm512_set1_epi32(lower)];
-            let zero = _mm512_setzero_si512();
-            // SAFETY: the caller's promise; whole registers of the sums are read and written.
-            unsafe {
-                let mut held = Held { sums: [zero; 2], counts: load(over) };
-                let mut starts = [zero; 2];
-                // The first step looks at the registers too.
-                let mut room = -1;
-                let mut wide = [[zero; 2]; 2];
-                for v in 0..N / STEPPED_LANES {
-                    let sums = sums[v * STEPPED_LANES..].as_ptr();
-                    wide[v] = [_mm512_loadu_si512(sums.cast()), _mm512_loadu_si512(sums.add(16).cast())];
-                }
-                for (&index, &left) in places.iter().zip(lefts) {
-                    let most = left.abs() * self.right.greatest_of(index);
+            let (mut low, mut high) = ([0; N], [0; N]);
+            for ((low, high), &sum) in low.iter_mut().zip(&mut high).zip(&*sums) {
+                (*low, *high) = (low_16(sum.into()), low_16((sum >> 16).into()));
+            }
+            let highest = low_16((1 << (self.rule.bits - 17)) - 1);
+            let zero = [_mm512_setzero_si512(); V];
+            let mut wide = Wide {
+                low: load(&low),
+                high: load(&high),
+                starts: zero,
+                highest: _mm512_set1_epi16(highest),
+                lowest: _mm512_set1_epi16(!highest),
+            };
+            let mut held = zero;
+            // The first step looks at the registers too.
+            let mut room = -1;
+            for steps in self.row.steps(CHUNK) {
+                let (mut saturated, pairs) = ([[0; V]; CHUNK], pairs(steps, 0));
+                let of_steps = steps.0.iter().zip(steps.1).zip(&pairs);
+                for (((&index, &code), &left), saturated) in of_steps.zip(&mut saturated) {
+                    let most = code.abs() * self.right.greatest_of(index);
                     if most > room {
                         room = REACH;
-                        for v in 0..N / STEPPED_LANES {
-                            wide[v] = moved(wide[v], held.sums[v], starts[v]);
-                            starts[v] = start(wide[v], near);
-                            held.sums[v] = starts[v];
-                        }
+                        wide.look(&mut held);
                     }
                     room -= most;
-                    self.join::<N>(index, low_16(left.into()), &mut held);
+                    // SAFETY: the caller's promise.
+                    unsafe { self.join::<N, V>((index, left), &mut held, saturated) };
                 }
-                for v in 0..N / STEPPED_LANES {
-                    let [first, second] = moved(wide[v], held.sums[v], starts[v]);
-                    let sums = sums[v * STEPPED_LANES..].as_mut_ptr();
-                    _mm512_storeu_si512(sums.cast(), first);
-                    _mm512_storeu_si512(sums.add(16).cast(), second);
-                }
-                store(over, held.counts);
+                overflows.add_lanes(self.column, &saturated[..steps.0.len()]);
+            }
+            wide.look(&mut held);
+            store(&mut low, wide.low);
+            store(&mut high, wide.high);
+            for ((sum, low), high) in sums.iter_mut().zip(low).zip(high) {
+                *sum = i32::from(high) << 16 | i32::from(low.cast_unsigned());
             }
         }
     }
 
-    /// Where sums of 16 bits start that are near an end of their range.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn start([first, second]: [__m512i; 2], near: [__m512i; 2]) -> __m512i {
-        let first = _mm512_castsi256_si512(_mm512_cvtepi32_epi16(beyond(first, near)));
-        _mm512_inserti64x4::<1>(first, _mm512_cvtepi32_epi16(beyond(second, near)))
+    /// Registers of more than 16 bits.
+    struct Wide<const V: usize> {
+        low: [__m512i; V],
+        high: [__m512i; V],
+        /// Where sums of 16 bits started from.
+        starts: [__m512i; V],
+        /// The high halves of the greatest and of the least.
+        highest: __m512i,
+        lowest: __m512i,
     }
 
-    /// How far sums are beyond where they are near an end.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn beyond(sum: __m512i, [upper, lower]: [__m512i; 2]) -> __m512i {
-        let zero = _mm512_setzero_si512();
-        let above = _mm512_max_epi32(_mm512_sub_epi32(sum, upper), zero);
-        let below = _mm512_min_epi32(_mm512_sub_epi32(sum, lower), zero);
-        _mm512_add_epi32(above, below)
+    impl<const V: usize> Wide<V> {
+        /// Adds what sums of 16 bits have moved; they start anew. A register is less than 2^15 from the upper end of its range where its
+        /// high half is that of the greatest, and its low half has its first bit, as that has; likewise at the lower end, where it has not.
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        fn look(&mut self, held: &mut [__m512i; V]) {
+            // a ^ (b & c).
+            const CHANGED_WHERE: i32 = 0b0111_1000;
+            let ends = _mm512_xor_si512(self.highest, self.lowest);
+            for (v, held) in held.iter_mut().enumerate() {
+                let moved = _mm512_sub_epi16(*held, self.starts[v]);
+                let low = _mm512_add_epi16(self.low[v], moved);
+                let carries = _mm512_cmplt_epu16_mask(low, moved);
+                let high = _mm512_add_epi16(self.high[v], _mm512_srai_epi16::<15>(moved));
+                let high = _mm512_mask_add_epi16(high, carries, high, _mm512_set1_epi16(1));
+                let has_first = _mm512_srai_epi16::<15>(low);
+                let end = _mm512_ternarylogic_epi32::<CHANGED_WHERE>(self.lowest, ends, has_first);
+                let is_near = _mm512_cmpeq_epi16_mask(high, end);
+                *held = _mm512_maskz_add_epi16(is_near, low, _mm512_set1_epi16(i16::MIN));
+                (self.low[v], self.high[v], self.starts[v]) = (low, high, *held);
+            }
+        }
     }
 
-    /// Sums once 16 bits of each have moved from their starts.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    fn moved([first, second]: [__m512i; 2], held: __m512i, start: __m512i) -> [__m512i; 2] {
-        let moved = _mm512_sub_epi16(held, start);
-        let moved_first = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(moved));
-        let moved_second = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64::<1>(moved));
-        [_mm512_add_epi32(first, moved_first), _mm512_add_epi32(second, moved_second)]
+    /// Codes times 2^`up`, in both halves of a word.
+    #[inline(always)]
+    fn pairs((_, lefts): Steps<'_>, up: u32) -> [i32; CHUNK] {
+        let mut pairs = [0; CHUNK];
+        for (pair, &left) in pairs.iter_mut().zip(lefts) {
+            let left = left << up;
+            *pair = left << 16 | left & 0xffff;
+        }
+        pairs
     }
 
     /// Lanes of 16 bits.
-    ///
-    /// # Safety
-    /// The processor has the features; `T` is of 16 bits.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn load<T, const N: usize>(lanes: &[T; N]) -> [__m512i; 2] {
-        const { assert!(size_of::<T>() == 2 && (N == STEPPED_LANES || N == 2 * STEPPED_LANES)) };
-        let mut registers = [_mm512_setzero_si512(); 2];
-        for v in 0..N / STEPPED_LANES {
+    fn load<const N: usize, const V: usize>(lanes: &[i16; N]) -> [__m512i; V] {
+        const { assert!(N == V * STEPPED_LANES) };
+        let mut registers = [_mm512_setzero_si512(); V];
+        for v in 0..V {
             // SAFETY: whole registers.
             registers[v] = unsafe { _mm512_loadu_si512(lanes[v * STEPPED_LANES..].as_ptr().cast()) };
         }
@@ -287,14 +307,11 @@ mod registers {
     }
 
     /// The reverse of [`load`].
-    ///
-    /// # Safety
-    /// As there.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn store<T, const N: usize>(lanes: &mut [T; N], registers: [__m512i; 2]) {
-        const { assert!(size_of::<T>() == 2 && (N == STEPPED_LANES || N == 2 * STEPPED_LANES)) };
-        for v in 0..N / STEPPED_LANES {
+    fn store<const N: usize, const V: usize>(lanes: &mut [i16; N], registers: [__m512i; V]) {
+        const { assert!(N == V * STEPPED_LANES) };
+        for v in 0..V {
             // SAFETY: whole registers.
             unsafe { _mm512_storeu_si512(lanes[v * STEPPED_LANES..].as_mut_ptr().cast(), registers[v]) };
         }

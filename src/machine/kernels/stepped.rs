@@ -42,9 +42,52 @@ pub(super) fn is_lone(rule: AccumulatorRule) -> bool {
     rule.tree == 1 && rule.chunk == 0
 }
 
+/// Joins of a row that left their range.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::machine) struct Overflows {
+    /// How many.
+    pub(in crate::machine) joins: u64,
+    /// The first column that had one.
+    pub(in crate::machine) first: Option<usize>,
+}
+
+impl Overflows {
+    /// Adds those of columns side by side, from one on.
+    #[inline(always)]
+    pub(super) fn add(&mut self, column: usize, joins: &[u32]) {
+        let sum: u32 = joins.iter().sum();
+        if sum > 0 {
+            self.joins += u64::from(sum);
+            self.have(column + joins.iter().position(|&n| n > 0).unwrap_or(0));
+        }
+    }
+
+    /// Adds those of many joins, each of `V` times [`STEPPED_LANES`] columns, a bit for each.
+    #[inline(always)]
+    pub(super) fn add_lanes<const V: usize>(&mut self, column: usize, lanes: &[[u32; V]]) {
+        let (mut joins, mut any) = (0, [0; V]);
+        for lanes in lanes {
+            for v in 0..V {
+                joins += lanes[v].count_ones();
+                any[v] |= lanes[v];
+            }
+        }
+        self.joins += u64::from(joins);
+        let first = any.iter().position(|&lanes| lanes > 0);
+        if let Some((v, lane)) = first.and_then(|v| Some((v, usize::try_from(any[v].trailing_zeros()).ok()?)))
+        {
+            self.have(column + v * STEPPED_LANES + lane);
+        }
+    }
+
+    fn have(&mut self, column: usize) {
+        self.first = Some(self.first.map_or(column, |first| first.min(column)));
+    }
+}
+
 impl Kernels {
     /// Joins the products of `row` with as many columns as there are registers, from one on, in order, to the registers;
-    /// adds the joins that left their range to `overflows`.
+    /// those that left their range.
     ///
     /// # Panics
     /// When there are not so many columns, or they are no whole number of lanes; when the row has more or fewer indices.
@@ -55,31 +98,28 @@ impl Kernels {
         row: &Row,
         (right, column): (&Columns, usize),
         registers: &mut [i64],
-        overflows: &mut [u32],
-    ) {
-        assert!(registers.len().is_multiple_of(STEPPED_LANES) && overflows.len() == registers.len());
+    ) -> Overflows {
+        assert!(registers.len().is_multiple_of(STEPPED_LANES));
         assert!(right.meets(row, column + registers.len()));
-        compiled!(
-            self,
-            by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers, overflows)
-        );
+        compiled!(self, by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers))
     }
 }
 
 /// Two blocks of lanes at once, as long as there are two: one join waits for the last.
 #[inline(always)]
-fn by_blocks(lanes: Lanes, all: &Block<'_>, registers: &mut [i64], overflows: &mut [u32]) {
+fn by_blocks(lanes: Lanes, all: &Block<'_>, registers: &mut [i64]) -> Overflows {
+    let mut overflows = Overflows::default();
     let (twos, one) = registers.as_chunks_mut::<{ 2 * STEPPED_LANES }>();
-    let (over_twos, over_one) = overflows.as_chunks_mut::<{ 2 * STEPPED_LANES }>();
     let behind = twos.len() * 2 * STEPPED_LANES;
-    for (number, (registers, overflows)) in twos.iter_mut().zip(over_twos).enumerate() {
+    for (number, registers) in twos.iter_mut().enumerate() {
         let column = all.column + number * 2 * STEPPED_LANES;
-        block(lanes, &Block { column, ..*all }, registers, overflows);
+        block::<_, 2>(lanes, &Block { column, ..*all }, registers, &mut overflows);
     }
-    if let (Some(registers), Some(overflows)) = (one.first_chunk_mut(), over_one.first_chunk_mut()) {
+    if let Some(registers) = one.first_chunk_mut() {
         let column = all.column + behind;
-        block::<STEPPED_LANES>(lanes, &Block { column, ..*all }, registers, overflows);
+        block::<STEPPED_LANES, 1>(lanes, &Block { column, ..*all }, registers, &mut overflows);
     }
+    overflows
 }
 
 /// What joins columns side by side.
@@ -94,11 +134,16 @@ pub(super) struct Block<'a> {
 }
 
 #[inline(always)]
-fn block<const N: usize>(lanes: Lanes, b: &Block<'_>, registers: &mut [i64; N], overflows: &mut [u32; N]) {
+fn block<const N: usize, const V: usize>(
+    lanes: Lanes,
+    b: &Block<'_>,
+    registers: &mut [i64; N],
+    overflows: &mut Overflows,
+) {
     let saturates = b.rule.overflow == Overflow::Saturate;
     match (lanes, is_lone(b.rule), saturates) {
-        (Lanes::Half, ..) => b.half(registers, overflows),
-        (Lanes::Ends, ..) => b.ends(registers, overflows),
+        (Lanes::Half, ..) => b.half::<N, V>(registers, overflows),
+        (Lanes::Ends, ..) => b.ends::<N, V>(registers, overflows),
         (Lanes::Narrow, true, true) => narrow_lone::<N, true>(b, registers, overflows),
         (Lanes::Narrow, true, false) => narrow_lone::<N, false>(b, registers, overflows),
         (Lanes::Narrow, false, true) => narrow_groups::<N, true>(b, registers, overflows),
@@ -120,7 +165,7 @@ pub(super) fn low_32(number: i64) -> i32 {
 fn narrow_lone<const N: usize, const SATURATE: bool>(
     b: &Block<'_>,
     registers: &mut [i64; N],
-    overflows: &mut [u32; N],
+    overflows: &mut Overflows,
 ) {
     let (least, greatest) = (-(1 << (b.rule.bits - 1)), (1 << (b.rule.bits - 1)) - 1);
     let unused = 32 - b.rule.bits;
@@ -135,7 +180,7 @@ fn narrow_lone<const N: usize, const SATURATE: bool>(
             sums[j] = held;
         }
     }
-    overflows.iter_mut().zip(over).for_each(|(o, n)| *o += n);
+    overflows.add(b.column, &over);
     registers.iter_mut().zip(sums).for_each(|(r, sum)| *r = sum.into());
 }
 
@@ -145,7 +190,7 @@ macro_rules! groups {
         fn $name<const N: usize, const SATURATE: bool>(
             b: &Block<'_>,
             registers: &mut [i64; N],
-            overflows: &mut [u32; N],
+            overflows: &mut Overflows,
         ) {
             let join =
                 |register: &mut [$lane; N], added: &[$lane; N], bits: u32, overflows: &mut [u32; N]| {
@@ -194,7 +239,7 @@ macro_rules! groups {
             }
             let last = if rule.chunk > 0 { outer } else { inner };
             registers.iter_mut().zip(last).for_each(|(r, v)| *r = v.into());
-            overflows.iter_mut().zip(over).for_each(|(o, v)| *o += v);
+            overflows.add(b.column, &over);
         }
     };
 }
@@ -246,16 +291,20 @@ mod tests {
             let mut columns = Columns::default();
             columns.take((row.len(), width), |k, to| to.copy_from_slice(&right[k * width..][..width]));
             for kernels in Extension::available().map(Kernels::of) {
-                let (mut registers, mut overflows) = (starts.clone(), vec![0; width]);
-                let codes = Row::of(kernels, &row);
-                kernels.stepped(lanes, rule, &codes, (&columns, 0), &mut registers, &mut overflows);
+                let mut registers = starts.clone();
+                let codes = Row::of(&row);
+                let found = kernels.stepped(lanes, rule, &codes, (&columns, 0), &mut registers);
+                let mut overflows = Overflows::default();
                 for j in 0..width {
                     let mut one = Accumulator::new(rule, starts[j], starts[j].into());
                     let right = |k: usize| i64::from(right[k * width + j]);
                     row.iter().enumerate().for_each(|(k, &a)| one.product(i64::from(a) * right(k)));
                     let sum = one.finish();
-                    prop_assert_eq!((registers[j], u64::from(overflows[j])), (sum.register, sum.overflows));
+                    prop_assert_eq!(registers[j], sum.register);
+                    overflows.joins += sum.overflows;
+                    overflows.first = overflows.first.or((sum.overflows > 0).then_some(j));
                 }
+                prop_assert_eq!(found, overflows);
             }
         }
     }

@@ -180,7 +180,7 @@ impl Layout {
     }
 
     /// Where the codes of a row are that begins at a base, in the order of the reduction: first byte and length of each piece.
-    pub(super) fn pieces(&self, base: usize) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn pieces(&self, base: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
         self.pieces.iter().map(move |&(offset, length)| (base + offset, length))
     }
 }

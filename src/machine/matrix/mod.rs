@@ -28,7 +28,7 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
-use super::{Exact, Fault, Outcome, OverflowPlace, State, values};
+use super::{Exact, Fault, Outcome, State, values};
 use crate::isa::{Address, Format, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
 use crate::program::{Contents, LEFTS, RIGHTS, Step};
@@ -41,7 +41,7 @@ use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use right::Right;
-use rule::{Output, associative};
+use rule::{Output, Overflowed, associative};
 use standing::Standing;
 use under_way::UnderWay;
 
@@ -568,7 +568,7 @@ impl Array {
                 .then(|| narrow.registers(rule, kernels, (layout, left), right, &self.sums, greatest))
                 .flatten();
             if let Some(found) = found {
-                if let (Overflow::Trap, Some(place)) = (rule.overflow, found.first_overflow) {
+                if let (Overflow::Trap, Some(place)) = (rule.overflow, found.overflowed.first) {
                     return Err(Fault::Trap { pc: step.pc, place });
                 }
                 let (starts, registers) = (&narrow.starts, &narrow.registers);
@@ -581,8 +581,8 @@ impl Array {
                     nonzero_products,
                     exact,
                     wrong_outputs,
-                    saturated_joins: if saturates { found.overflows } else { 0 },
-                    first_overflow: found.first_overflow,
+                    saturated_joins: if saturates { found.overflowed.joins } else { 0 },
+                    first_overflow: found.overflowed.first,
                     clipped: 0,
                 });
             }
@@ -619,28 +619,26 @@ impl Array {
             let exact = (!m.partial).then(|| range_of(sums));
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
-        let outputs = if associative(rule) {
+        let (outputs, mut overflowed) = if associative(rule) {
             let start = |i| starts.get(i).copied().unwrap_or_default();
-            sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum)).collect()
+            let outputs = sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum));
+            (outputs.collect::<Vec<Output>>(), Overflowed::default())
         } else {
             stepped::outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
         };
-        let columns = size(m.columns);
-        let first = outputs.iter().position(|o: &Output| o.overflows > 0);
-        let place = |i: usize| OverflowPlace {
-            row: u32::try_from(i / columns).unwrap_or(0),
-            column: u32::try_from(i % columns).unwrap_or(0),
-        };
-        if let (Overflow::Trap, Some(i)) = (rule.overflow, first) {
-            return Err(Fault::Trap { pc: step.pc, place: place(i) });
+        if rule.overflow == Overflow::Wrap {
+            overflowed = rule::wrapped(&outputs, &starts, sums, size(m.columns));
+        }
+        if let (Overflow::Trap, Some(place)) = (rule.overflow, overflowed.first) {
+            return Err(Fault::Trap { pc: step.pc, place });
         }
         let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
         store_rows(m, state, &registers, values::write);
         self.accumulators.under_way.keep(m, &outputs);
         let mut outcome =
-            Outcome { nonzero_products, first_overflow: first.map(place), ..Outcome::default() };
+            Outcome { nonzero_products, first_overflow: overflowed.first, ..Outcome::default() };
         if rule.overflow == Overflow::Saturate {
-            outcome.saturated_joins = outputs.iter().map(|o| o.overflows).sum();
+            outcome.saturated_joins = overflowed.joins;
         }
         if !m.partial {
             let wrong = outputs.iter().filter(|o| i128::from(o.register) != o.exact);

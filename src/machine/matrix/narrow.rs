@@ -9,11 +9,11 @@ use super::layout::Layout;
 use super::left::Left;
 use super::norms::{ColumnNorm, ColumnNorms, RowNorm};
 use super::right::Right;
-use super::rule::{self, associative, narrowest, stays};
+use super::rule::{self, Overflowed, associative, narrowest, stays};
 use super::size;
 use crate::isa::{Address, Matrix, Memory};
-use crate::machine::kernels::{Kernels, Row, STEPPED_LANES, compiled, stepped_lanes};
-use crate::machine::{OverflowPlace, State, values};
+use crate::machine::kernels::{Kernels, Overflows, Row, STEPPED_LANES, compiled, stepped_lanes};
+use crate::machine::{State, values};
 use crate::number::{AccumulatorRule, Overflow};
 
 /// Scratch of narrow registers.
@@ -28,7 +28,6 @@ pub(super) struct Narrow {
     row: Row,
     doubtful: Vec<bool>,
     held: Vec<i64>,
-    overflows: Vec<u32>,
 }
 
 /// What became of an instruction's registers.
@@ -36,47 +35,36 @@ pub(super) struct Narrow {
 pub(super) struct Found {
     /// Registers that are not what they went on from and the exact sum.
     pub(super) changed: u64,
-    /// Joins that left their range; outputs where the order of joins does not matter.
-    pub(super) overflows: u64,
-    /// The first output with one.
-    pub(super) first_overflow: Option<OverflowPlace>,
+    pub(super) overflowed: Overflowed,
 }
 
 impl Found {
-    /// Puts what registers of a row hold, from a column on, where the exact sums were. They left their range so often.
+    /// Puts what registers of a row hold, from a column on, where the exact sums were. So many joins left their range.
     #[inline(always)]
     fn put(
         &mut self,
         (row, first): (usize, usize),
         rule: AccumulatorRule,
         registers: &mut [i32],
-        (held, over): (&[i64], &mut [u32]),
+        held: &[i64],
+        mut overflows: Overflows,
     ) {
-        let (mut changed, mut overflows) = (0u32, 0u32);
-        for ((register, &held), over) in registers.iter_mut().zip(held).zip(&mut *over) {
+        let mut changed = 0u32;
+        let wraps = rule.overflow == Overflow::Wrap;
+        if wraps {
+            let differs = |(register, &held): (&i32, &i64)| i64::from(*register) != held;
+            overflows.first = registers.iter().zip(held).position(differs).map(|column| first + column);
+        }
+        for (register, &held) in registers.iter_mut().zip(held) {
             let held = i32::try_from(held).unwrap_or(0);
-            let differs = u32::from(held != *register);
-            // One that wrapped counts once.
-            *over = if rule.overflow == Overflow::Wrap { differs } else { *over };
-            (changed, overflows) = (changed + differs, overflows + *over);
+            changed += u32::from(held != *register);
             *register = held;
         }
         self.changed += u64::from(changed);
-        if overflows > 0 {
-            let column = over.iter().position(|&n| n > 0).unwrap_or(0);
-            self.add(row, first + column, overflows.into());
+        if wraps {
+            overflows.joins = changed.into();
         }
-    }
-
-    /// Outputs of `row` with so many overflows, the first of them in a column.
-    fn add(&mut self, row: usize, column: usize, overflows: u64) {
-        self.overflows += overflows;
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let place = OverflowPlace { row: number(row), column: number(column) };
-        let earlier = |p: &OverflowPlace| (p.row, p.column) <= (place.row, place.column);
-        if !self.first_overflow.as_ref().is_some_and(earlier) {
-            self.first_overflow = Some(place);
-        }
+        self.overflowed.add(row, overflows);
     }
 }
 
@@ -129,41 +117,49 @@ impl Narrow {
         let lanes = stepped_lanes(rule, greatest)?;
         let width = columns.next_multiple_of(STEPPED_LANES);
         let of_all = compiled!(kernels, right.measure(layout));
-        compiled!(kernels, left.measure(kernels, layout));
+        // Rows over positions are many short pieces, and mostly in doubt: each is taken, and measured then.
+        let by_rows = layout.positions_reduced;
+        if !by_rows {
+            compiled!(kernels, left.measure(kernels, layout));
+        }
         let left = &*left;
         let mut found = Found::default();
         for class in layout.shape.classes() {
             for (&base, &row) in layout.shape.bases_of(class).iter().zip(layout.shape.rows_of(class)) {
                 let registers = &mut self.registers[row * columns..][..columns];
                 let starts = self.starts.get(row * columns..(row + 1) * columns).unwrap_or_default();
-                let (doubtful, greatest_start) = (&mut self.doubtful, self.greatest_start);
+                let (row_codes, doubtful, greatest_start) =
+                    (&mut self.row, &mut self.doubtful, self.greatest_start);
+                let pieces = (layout.pieces(base), size(layout.m.length));
                 let is_doubtful = compiled!(kernels, {
-                    let norm = left.norm(layout, base);
-                    !stays(rule, norm.times(of_all).into(), greatest_start.into())
-                        && doubt(rule, norm, right.norms(), (starts, registers), doubtful)
+                    let norm = if by_rows {
+                        row_codes.take_pieces(kernels, left.laid_out(layout), pieces.clone());
+                        RowNorm::of(row_codes)
+                    } else {
+                        left.norm(layout, base)
+                    };
+                    let is_doubtful = !stays(rule, norm.times(of_all).into(), greatest_start.into())
+                        && doubt(rule, norm, right.norms(), (starts, registers), doubtful);
+                    if is_doubtful && !by_rows {
+                        row_codes.take_pieces(kernels, left.laid_out(layout), pieces);
+                    }
+                    is_doubtful
                 });
                 if !is_doubtful {
                     continue;
                 }
-                self.row.take_pieces(
-                    kernels,
-                    left.laid_out(layout),
-                    (layout.pieces(base), size(layout.m.length)),
-                );
                 let stepped = compiled!(kernels, right.stepped(layout));
                 self.held.clear();
                 self.held.extend(starts.iter().map(|&start| i64::from(start)));
                 self.held.resize(width, 0);
-                self.overflows.clear();
-                self.overflows.resize(width, 0);
                 let mut first = 0;
                 for blocks in self.doubtful.chunk_by(|a, b| a == b) {
                     let end = first + blocks.len() * STEPPED_LANES;
                     if blocks[0] {
-                        let (held, over) = (&mut self.held[first..end], &mut self.overflows[first..end]);
-                        kernels.stepped(lanes, rule, &self.row, (stepped, first), held, over);
+                        let held = &mut self.held[first..end];
+                        let overflows = kernels.stepped(lanes, rule, &self.row, (stepped, first), held);
                         let registers = &mut registers[first..end.min(columns)];
-                        compiled!(kernels, found.put((row, first), rule, registers, (held, over)));
+                        compiled!(kernels, found.put((row, first), rule, registers, held, overflows));
                     }
                     first = end;
                 }
@@ -227,11 +223,11 @@ fn reduce(bits: u32, columns: usize, registers: &mut [i32]) -> Found {
     for (row, registers) in registers.chunks_exact_mut(columns).enumerate() {
         let wrong: u32 = registers.iter().map(|&sum| u32::from(sum << unused >> unused != sum)).sum();
         if wrong > 0 {
-            let first = registers.iter().position(|&sum| sum << unused >> unused != sum).unwrap_or(0);
-            found.add(row, first, wrong.into());
+            let first = registers.iter().position(|&sum| sum << unused >> unused != sum);
+            found.overflowed.add(row, Overflows { joins: wrong.into(), first });
             registers.iter_mut().for_each(|sum| *sum = *sum << unused >> unused);
         }
     }
-    found.changed = found.overflows;
+    found.changed = found.overflowed.joins;
     found
 }

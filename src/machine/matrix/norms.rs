@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::layout::Layout;
 use super::right::at_column;
 use super::size;
-use crate::machine::kernels::{Kernels, STEPPED_LANES, root};
+use crate::machine::kernels::{Kernels, Row, STEPPED_LANES, root};
 
 /// What is known of a row, or the greatest of several: the sum of its magnitudes, and the least number whose square is not less than
 /// their squares'.
@@ -25,6 +25,13 @@ pub(super) struct ColumnNorm {
 }
 
 impl RowNorm {
+    /// That of a row.
+    #[inline(always)]
+    pub(super) fn of(row: &Row) -> RowNorm {
+        let [sum, squares] = row.norms();
+        RowNorm { sum, root: root(squares) }
+    }
+
     /// What the magnitudes of products with a column come to at most: of fewer than 2^17 bytes each, at most 2^31.
     #[inline(always)]
     pub(super) fn times(self, column: ColumnNorm) -> u32 {

@@ -205,7 +205,8 @@ impl Recounter {
         let rows = shape.classes().iter().flat_map(|c| shape.rows_of(c).iter().zip(shape.bases_of(c)));
         let right = compiled!(kernels, right.stepped(layout));
         join(*kernels, (rule, greatest), right, outputs, rows, |(&number, &base), row| {
-            row.take_pieces(*kernels, left.laid_out(layout), (layout.pieces(base), length));
+            let pieces = (layout.pieces(base), length);
+            compiled!(kernels, row.take_pieces(*kernels, left.laid_out(layout), pieces));
             number
         })
     }
@@ -217,7 +218,7 @@ fn join_packed(kernels: Kernels, rule: AccumulatorRule, packed: &Packed, outputs
     let greatest = compiled!(kernels, wide::greatest(&packed.left)) * right.greatest_code();
     let rows = packed.left.chunks(packed.length).enumerate();
     join(kernels, (rule, greatest), &right, outputs, rows, |(number, codes), row| {
-        row.take(kernels, codes);
+        row.take(codes);
         number
     })
 }
@@ -233,8 +234,8 @@ fn join<R>(
     mut take: impl FnMut(R, &mut Row) -> usize,
 ) -> u64 {
     let lanes = kernels::stepped_lanes(rule, greatest).filter(|_| rule.overflow == Overflow::Wrap);
-    let Opens { columns, width, .. } = *outputs;
-    let (mut row, mut overflows, mut wrapped) = (Row::default(), vec![0u32; width], 0);
+    let width = outputs.width;
+    let (mut row, mut wrapped) = (Row::default(), 0);
     for of_row in rows {
         let number = take(of_row, &mut row);
         let places = number * width..(number + 1) * width;
@@ -245,9 +246,7 @@ fn join<R>(
         };
         kernels.partial_sums(rule, greatest, &row, right, reach);
         if let Some(lanes) = lanes {
-            overflows.fill(0);
-            kernels.stepped(lanes, rule, &row, (right, 0), &mut outputs.registers[places], &mut overflows);
-            wrapped += overflows[..columns].iter().map(|&n| u64::from(n)).sum::<u64>();
+            wrapped += kernels.stepped(lanes, rule, &row, (right, 0), &mut outputs.registers[places]).joins;
         }
     }
     for codes in right.codes().chunks_exact(width) {

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::isa::{Address, Format, Matrix, Memory};
-use crate::machine::{State, element};
+use crate::machine::kernels::Overflows;
+use crate::machine::{OverflowPlace, State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 
 /// What an output's register goes on from, and what it would go on from were it wide enough.
@@ -18,7 +19,29 @@ pub(super) struct Start {
 pub(super) struct Output {
     pub(super) register: i64,
     pub(super) exact: i128,
-    pub(super) overflows: u64,
+}
+
+/// Joins of an instruction that left their range; of a register that wrapped, one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Overflowed {
+    pub(super) joins: u64,
+    /// The first output with one.
+    pub(super) first: Option<OverflowPlace>,
+}
+
+impl Overflowed {
+    /// Adds those of a row.
+    pub(super) fn add(&mut self, row: usize, overflows: Overflows) {
+        self.joins += overflows.joins;
+        if let Some(column) = overflows.first {
+            let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let place = OverflowPlace { row: number(row), column: number(column) };
+            let earlier = |p: &OverflowPlace| (p.row, p.column) <= (place.row, place.column);
+            if !self.first.as_ref().is_some_and(earlier) {
+                self.first = Some(place);
+            }
+        }
+    }
 }
 
 /// The width no partial sum may leave for the exact sum to be the register.
@@ -43,13 +66,24 @@ pub(super) fn associative(rule: AccumulatorRule) -> bool {
     rule.overflow == Overflow::Wrap && (rule.chunk == 0 || rule.bits >= rule.outer_bits)
 }
 
-/// An output whose joins are associative. One that wrapped counts once; how many joins wrapped is the reference's
-/// to say.
+/// An output whose joins are associative.
 pub(super) fn reduced(rule: AccumulatorRule, start: Start, sum: i64) -> Output {
     let sum = i128::from(sum);
     let whole = i128::from(start.register) + sum;
     let register = wrap(whole, rule.result_bits());
-    Output { register, exact: start.exact + sum, overflows: u64::from(i128::from(register) != whole) }
+    Output { register, exact: start.exact + sum }
+}
+
+/// The registers of rows of outputs that wrapped: how many joins did is the reference's to say.
+pub(super) fn wrapped(outputs: &[Output], starts: &[Start], sums: &[i64], columns: usize) -> Overflowed {
+    let mut overflowed = Overflowed::default();
+    for (i, (output, &sum)) in outputs.iter().zip(sums).enumerate() {
+        let start = starts.get(i).copied().unwrap_or_default();
+        if i128::from(output.register) != i128::from(start.register) + i128::from(sum) {
+            overflowed.add(i / columns, Overflows { joins: 1, first: Some(i % columns) });
+        }
+    }
+    overflowed
 }
 
 /// Each register that an instruction goes on from, in row-major order: it takes as many bits as it has.

@@ -2,15 +2,15 @@
 
 use rayon::prelude::*;
 
-use super::rule::{Output, Start, narrowest};
+use super::rule::{Output, Overflowed, Start, narrowest};
 use super::size;
 use super::wide;
 use crate::isa::Matrix;
 use crate::machine::State;
-use crate::machine::kernels::{self, Kernels, Row, compiled};
-use crate::number::{Accumulator, AccumulatorRule, Overflow};
+use crate::machine::kernels::{self, Kernels, Overflows, Row, compiled};
+use crate::number::{Accumulator, AccumulatorRule, Sum};
 
-/// What becomes of every output whose exact sum, start left out, is in `sums`.
+/// What becomes of every output whose exact sum, start left out, is in `sums`; what left its range of those that do not wrap.
 pub(super) fn outputs(
     rule: AccumulatorRule,
     m: &Matrix,
@@ -19,7 +19,7 @@ pub(super) fn outputs(
     starts: &[Start],
     sums: &[i64],
     kernels: Kernels,
-) -> Vec<Output> {
+) -> (Vec<Output>, Overflowed) {
     let packed = wide::pack(m, positions_reduced, state);
     let columns = size(m.columns);
     let right = packed.right.by_index();
@@ -27,9 +27,9 @@ pub(super) fn outputs(
     let greatest_right = right.greatest_code();
     let greatest = compiled!(kernels, wide::greatest(&packed.left)) * greatest_right;
     let lanes = kernels::stepped_lanes(rule, greatest);
-    let mut outputs = vec![Output { register: 0, exact: 0, overflows: 0 }; size(m.rows) * columns];
+    let mut outputs = vec![Output { register: 0, exact: 0 }; size(m.rows) * columns];
     let rows = outputs.par_chunks_mut(columns).zip(sums.par_chunks(columns)).enumerate();
-    rows.with_min_len(4).for_each(|(r, (outputs, sums))| {
+    let rows = rows.with_min_len(4).map(|(r, (outputs, sums))| {
         let row = &packed.left[r * packed.length..(r + 1) * packed.length];
         let started = starts.get(r * columns..(r + 1) * columns);
         let start = |j: usize| started.map_or(Start::default(), |s| s[j]);
@@ -40,37 +40,39 @@ pub(super) fn outputs(
             for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
                 let (start, sum) = (start(j), i128::from(sum));
                 let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);
-                *output = Output { register, exact: start.exact + sum, overflows: 0 };
+                *output = Output { register, exact: start.exact + sum };
             }
+            Overflows::default()
         } else if let Some(lanes) = lanes {
             let mut registers = vec![0i64; width];
             (0..columns).for_each(|j| registers[j] = start(j).register);
-            let mut overflows = vec![0u32; width];
-            kernels.stepped(lanes, rule, &Row::of(kernels, row), (&right, 0), &mut registers, &mut overflows);
+            let row = Row::of(row);
+            let overflows = kernels.stepped(lanes, rule, &row, (&right, 0), &mut registers);
             for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
-                let exact = start(j).exact + i128::from(sum);
-                *output = Output { register: registers[j], exact, overflows: overflows[j].into() };
+                *output = Output { register: registers[j], exact: start(j).exact + i128::from(sum) };
             }
+            overflows
         } else {
+            let mut overflows = Overflows::default();
             for (j, output) in outputs.iter_mut().enumerate() {
                 let right = right.codes().iter().skip(j).step_by(width);
-                *output = one(rule, row, right, start(j));
+                let sum = one(rule, row, right, start(j));
+                *output = Output { register: sum.register, exact: sum.exact };
+                overflows.joins += sum.overflows;
+                overflows.first = overflows.first.or((sum.overflows > 0).then_some(j));
             }
-        }
-        if rule.overflow == Overflow::Wrap {
-            for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
-                let whole = i128::from(start(j).register) + i128::from(sum);
-                output.overflows = u64::from(i128::from(output.register) != whole);
-            }
+            overflows
         }
     });
-    outputs
+    let mut overflowed = Overflowed::default();
+    let rows: Vec<Overflows> = rows.collect();
+    rows.into_iter().enumerate().for_each(|(r, overflows)| overflowed.add(r, overflows));
+    (outputs, overflowed)
 }
 
 /// One output by the definition.
-fn one<'a>(rule: AccumulatorRule, row: &[i16], right: impl Iterator<Item = &'a i16>, start: Start) -> Output {
+fn one<'a>(rule: AccumulatorRule, row: &[i16], right: impl Iterator<Item = &'a i16>, start: Start) -> Sum {
     let mut accumulator = Accumulator::new(rule, start.register, start.exact);
     row.iter().zip(right).for_each(|(&a, &b)| accumulator.product(i64::from(a) * i64::from(b)));
-    let sum = accumulator.finish();
-    Output { register: sum.register, exact: sum.exact, overflows: sum.overflows }
+    accumulator.finish()
 }
