@@ -1,7 +1,8 @@
 //! AVX-512 VNNI: four products of an unsigned and a signed byte joined to a 32-bit sum by one instruction, modulo 2^32.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
+    __m512i, _mm512_add_epi32, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32,
+    _mm512_setzero_si512,
 };
 
 use super::product::{Class, Extremes, GROUP, LANES, MAX_REGISTERS, Product, Segment};
@@ -131,8 +132,11 @@ impl Tile<'_> {
     }
 }
 
+/// Sums that keep the processor's multipliers busy: it begins two products a cycle, of which each takes five.
+const BUSY: usize = 10;
+
 /// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group to
-/// group.
+/// group. Where these are too few to keep the processor busy, every other group has sums of its own.
 ///
 /// # Safety
 /// The processor has the features; so far as segments reach, rows and the panel hold codes.
@@ -144,23 +148,58 @@ pub(super) unsafe fn join<const R: usize, const V: usize>(
     segments: &[Segment],
     sums: &mut [[__m512i; V]; R],
 ) {
+    // What is lent may be anywhere: the loop would store every sum.
+    let (mut own, mut others) = (*sums, [[_mm512_setzero_si512(); V]; R]);
     for segment in segments {
         let mut right = panel.wrapping_add(segment.first_group * step);
         let mut at = segment.offset;
-        for _ in 0..segment.groups {
-            // SAFETY: the panel holds V registers for each group of the segment.
-            let codes: [__m512i; V] =
-                std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
-            for (row, sums) in rows.iter().zip(sums.iter_mut()) {
-                // SAFETY: these four bytes of the segment lie in the left operand.
-                let four = unsafe { row.add(at).cast::<i32>().read_unaligned() };
-                let left = _mm512_set1_epi32(four);
-                for (sum, codes) in sums.iter_mut().zip(codes) {
-                    *sum = _mm512_dpbusd_epi32(*sum, left, codes);
-                }
+        let mut groups = segment.groups;
+        // SAFETY: the segment has these groups.
+        unsafe {
+            while R * V < BUSY && groups >= 2 {
+                own = join_group(rows, right, at, own);
+                others = join_group(rows, right.wrapping_add(step), at + GROUP, others);
+                right = right.wrapping_add(2 * step);
+                at += 2 * GROUP;
+                groups -= 2;
             }
-            right = right.wrapping_add(step);
-            at += GROUP;
+            for _ in 0..groups {
+                own = join_group(rows, right, at, own);
+                right = right.wrapping_add(step);
+                at += GROUP;
+            }
         }
     }
+    for r in 0..R {
+        for v in 0..V {
+            let other = if R * V < BUSY { others[r][v] } else { _mm512_setzero_si512() };
+            sums[r][v] = _mm512_add_epi32(own[r][v], other);
+        }
+    }
+}
+
+/// Joins the products of a group.
+///
+/// # Safety
+/// As [`join`]; `V` registers of the group's codes lie from `right` on, four bytes of each row `at` from its beginning.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn join_group<const R: usize, const V: usize>(
+    rows: [*const u8; R],
+    right: *const u8,
+    at: usize,
+    mut sums: [[__m512i; V]; R],
+) -> [[__m512i; V]; R] {
+    // SAFETY: the caller's promise.
+    let codes: [__m512i; V] =
+        std::array::from_fn(|v| unsafe { _mm512_loadu_si512(right.add(REGISTER * v).cast()) });
+    for r in 0..R {
+        // SAFETY: the caller's promise.
+        let four = unsafe { rows[r].add(at).cast::<i32>().read_unaligned() };
+        let left = _mm512_set1_epi32(four);
+        for v in 0..V {
+            sums[r][v] = _mm512_dpbusd_epi32(sums[r][v], left, codes[v]);
+        }
+    }
+    sums
 }

@@ -128,11 +128,8 @@ impl Of<'_> {
         let rows = std::array::from_fn(|r| inputs.wrapping_add((first + r) * PRODUCTS * channels));
         for (product, sums) in (product..).zip(sums) {
             let segment = Segment { offset: product * channels, groups, first_group: product * groups };
-            // What is lent may be anywhere: the loop would store every sum.
-            let mut own = *sums;
             // SAFETY: the panel holds these registers for each group of each product, and squares four bytes.
-            unsafe { join(rows, (self.right, self.step), &[segment], &mut own) };
-            *sums = own;
+            unsafe { join(rows, (self.right, self.step), &[segment], sums) };
         }
     }
 
