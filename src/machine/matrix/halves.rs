@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::layout::Layout;
-use super::right::Right;
+use super::rights::Whose;
 use super::{Array, LAYOUTS, LooksAt, Prepared, by_format, safe, words_are_registers};
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::compiled;
@@ -109,7 +109,7 @@ impl Array {
                 self.forget_prepared();
                 return self.whole(halves);
             }
-            let number = layout.map(|layout| self.add(layout, 0));
+            let number = layout.map(|layout| self.add(layout, None));
             self.whole.of.insert(numbers, number);
             number
         };
@@ -157,10 +157,11 @@ impl Array {
 
     /// Where the right operand of two halves is, or what is counted with the first.
     fn place_right(&mut self, whole: Whole<'_>, contents: [Option<usize>; 2]) -> usize {
-        let of_halves = whole.halves.map(|(number, _)| self.prepared[number].right);
-        *self.whole.rights.entry((of_halves, contents)).or_insert_with(|| {
-            self.rights.push(Right::default());
-            self.rights.len() - 1
-        })
+        let weights = |(number, _): (usize, Found<'_>)| match self.prepared[number].right {
+            Some(Whose::Weights(own)) => own,
+            _ => unreachable!("a half is a reduction over taps"),
+        };
+        let of_halves = whole.halves.map(weights);
+        *self.whole.rights.entry((of_halves, contents)).or_insert_with(|| self.rights.add())
     }
 }

@@ -15,6 +15,7 @@ mod norms;
 mod places;
 mod recount;
 mod right;
+mod rights;
 mod rule;
 mod standing;
 mod stepped;
@@ -29,9 +30,9 @@ use std::hash::{Hash, Hasher};
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
 use super::{Exact, Fault, Outcome, State, values};
-use crate::isa::{Address, Format, Instr, Matrix, Memory};
+use crate::isa::{Address, Instr, Matrix, Memory};
 use crate::number::{AccumulatorRule, Overflow};
-use crate::program::{Contents, LEFTS, RIGHTS, Step};
+use crate::program::{Contents, LEFTS, Step};
 use halves::Wholes;
 pub(super) use halves::{Found, Half};
 use kept::Kept;
@@ -40,7 +41,7 @@ use left::Left;
 use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
-use right::Right;
+use rights::{Rights, Whose};
 use rule::{Output, Overflowed, associative};
 use standing::Standing;
 use under_way::UnderWay;
@@ -57,22 +58,11 @@ pub(super) struct Array {
     number_of: HashMap<Key, usize>,
     last: usize,
     lefts: [Left; LEFTS],
-    /// The one that was taken last.
-    recent: usize,
-    /// Those that pass, as many as [`RIGHTS`], and those of weights, which many instructions meet.
-    rights: Vec<Right>,
-    right_of: HashMap<Key, usize>,
-    /// Those of contents that have one of their own, by the one of contents that have none.
-    right_of_content: HashMap<(usize, usize), usize>,
+    recent: Rotation<LEFTS>,
+    rights: Rights,
     whole: Wholes,
     /// Instructions that differ in where their operands are alone have frames alike.
     frame_of: HashMap<Key, usize>,
-    /// What is known of those that pass; nothing before the first.
-    passing: [Option<Passing>; RIGHTS],
-    /// The one of these that was taken last.
-    recent_passing: usize,
-    /// Instructions over positions that take and weave right operands alike.
-    alike_of: HashMap<AlikeRights, usize>,
     nonzero: Nonzero,
     narrow: Narrow,
     sums: Vec<u8>,
@@ -89,9 +79,6 @@ pub(super) struct Accumulators {
     awaits_half: bool,
 }
 
-/// Right operands of weights that are kept; more than the tiles of a training step and its evaluation.
-const WEIGHTS: usize = 4096;
-
 /// Which operands an instruction looks at in memory.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LooksAt {
@@ -103,10 +90,8 @@ pub(super) struct LooksAt {
 #[derive(Debug)]
 struct Prepared {
     layout: Layout,
-    /// Its right operand among all, over taps.
-    right: usize,
-    /// Whose right operands are taken and woven alike, over positions; none where they are not woven.
-    alike: Option<usize>,
+    /// What its right operand is; none of both halves of a reduction, whose is found by these.
+    right: Option<Whose>,
     /// Whose frames are alike.
     frame: usize,
     /// How many left operands are not tried to be squares' inputs.
@@ -126,22 +111,16 @@ impl Hash for Key {
     }
 }
 
-/// A right operand that is soon another, as errors are.
-#[derive(Debug, Clone, Copy)]
-struct Passing {
-    /// The prepared instruction that it was last of.
-    number: usize,
-    /// [`Prepared::alike`], and its content, if they are known.
-    content: Option<(usize, usize)>,
-}
+/// Places that are taken in turn: which was last.
+#[derive(Debug, Default)]
+struct Rotation<const N: usize>(usize);
 
-/// All that how a right operand is taken and woven over positions depends on.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct AlikeRights {
-    format: Format,
-    columns: (u32, i32),
-    codes: Vec<usize>,
-    woven: [Option<Vec<Option<usize>>>; 2],
+impl<const N: usize> Rotation<N> {
+    /// The next: one that is known, or else that of the last; what others meet again is kept beside that.
+    fn place(&mut self, known: Option<usize>, is_met_again: bool) -> usize {
+        self.0 = known.unwrap_or((self.0 + usize::from(is_met_again)) % N);
+        self.0
+    }
 }
 
 fn size(n: u32) -> usize {
@@ -166,15 +145,10 @@ impl Array {
             number_of: HashMap::new(),
             last: 0,
             lefts: Default::default(),
-            recent: 0,
-            rights: no_rights(),
-            right_of: HashMap::new(),
-            right_of_content: HashMap::new(),
+            recent: Rotation::default(),
+            rights: Rights::new(),
             whole: Wholes::default(),
             frame_of: HashMap::new(),
-            passing: [None; RIGHTS],
-            recent_passing: 0,
-            alike_of: HashMap::new(),
             nonzero: Nonzero::default(),
             narrow: Narrow::default(),
             sums: Vec::new(),
@@ -234,8 +208,7 @@ impl Array {
     /// Contents are no longer what they were.
     pub(super) fn forget_contents(&mut self) {
         self.lefts.iter_mut().for_each(|left| left.content = None);
-        self.rights.iter_mut().for_each(|right| right.content = None);
-        self.passing.iter_mut().flatten().for_each(|passing| passing.content = None);
+        self.rights.forget_contents();
     }
 
     /// Which operands an instruction that is executed next looks at in memory, given what is known of them.
@@ -268,18 +241,7 @@ impl Array {
 
     /// Whether the right operand of a prepared instruction has a content.
     fn has_right(&self, number: usize, content: Option<usize>) -> bool {
-        if self.prepared[number].layout.positions_reduced {
-            return self.passing_of(number, content).is_some();
-        }
-        let key = content.map(|content| (self.prepared[number].right, content));
-        let own = key.and_then(|key| self.right_of_content.get(&key));
-        own.is_some_and(|&own| self.rights[own].content == content)
-    }
-
-    /// The passing right operand that has a content, as a prepared instruction lays it out.
-    fn passing_of(&self, number: usize, content: Option<usize>) -> Option<usize> {
-        let known = (self.prepared[number].alike?, content?);
-        self.passing.iter().position(|passing| passing.is_some_and(|passing| passing.content == Some(known)))
+        self.prepared[number].right.is_some_and(|whose| self.rights.known(whose, content).is_some())
     }
 
     /// The left operand that has a content in one of frames that are alike.
@@ -335,11 +297,11 @@ impl Array {
             return Some(number);
         }
         let layout = Layout::new(m, positions_reduced, self.kernels)?;
-        if self.prepared.len() == LAYOUTS || self.rights.len() > WEIGHTS {
+        if self.prepared.len() == LAYOUTS || self.rights.are_many() {
             self.forget_prepared();
         }
-        let right = if positions_reduced { 0 } else { self.right_of(anywhere(m)) };
-        self.last = self.add(layout, right);
+        let right = self.rights.whose(&layout, self.kernels);
+        self.last = self.add(layout, Some(right));
         self.number_of.insert(Key(*m, positions_reduced), self.last);
         Some(self.last)
     }
@@ -349,89 +311,32 @@ impl Array {
         self.prepared.clear();
         self.number_of.clear();
         self.lefts = Default::default();
-        self.rights.truncate(RIGHTS);
-        self.right_of.clear();
-        self.right_of_content.clear();
+        self.rights = Rights::new();
         self.whole = Wholes::default();
         self.frame_of.clear();
-        self.passing = [None; RIGHTS];
-        self.alike_of.clear();
     }
 
     /// Adds a prepared instruction: its number.
-    fn add(&mut self, layout: Layout, right: usize) -> usize {
+    fn add(&mut self, layout: Layout, right: Option<Whose>) -> usize {
         let (m, positions_reduced) = (&layout.m, layout.positions_reduced);
         let any = Matrix { right: Address { offset: 0, ..m.right }, ..anywhere(m) };
         let frames = self.frame_of.len();
         let frame = *self.frame_of.entry(Key(any, positions_reduced)).or_insert(frames);
-        let alike = alike_rights(&layout, self.kernels).map(|rights| {
-            let known = self.alike_of.len();
-            *self.alike_of.entry(rights).or_insert(known)
-        });
-        self.prepared.push(Prepared { layout, right, alike, frame, pause: Cell::new(0) });
+        self.prepared.push(Prepared { layout, right, frame, pause: Cell::new(0) });
         self.prepared.len() - 1
-    }
-
-    /// Where weights are kept: at one place for instructions that differ in where their left operand and their output are.
-    fn right_of(&mut self, any: Matrix) -> usize {
-        let rights = &mut self.rights;
-        *self.right_of.entry(Key(any, false)).or_insert_with(|| {
-            rights.push(Right::default());
-            rights.len() - 1
-        })
     }
 
     /// The right operand of a prepared instruction, which has taken its codes.
     fn right(&mut self, number: usize, contents: Contents, state: &State) -> usize {
         let Prepared { layout, right, .. } = &self.prepared[number];
-        if layout.positions_reduced {
-            return self.passing_right(number, contents.right, state);
-        }
-        let own = match contents.right {
-            None => *right,
-            Some(content) => *self.right_of_content.entry((*right, content)).or_insert_with(|| {
-                self.rights.push(Right::default());
-                self.rights.len() - 1
-            }),
-        };
-        let right = &mut self.rights[own];
-        if contents.right.is_none() || right.content != contents.right {
-            compiled!(self.kernels, right.take(self.kernels, layout, state));
-            right.content = contents.right;
-        }
-        own
-    }
-
-    /// The same over positions.
-    fn passing_right(&mut self, number: usize, content: Option<usize>, state: &State) -> usize {
-        let known = self.passing_of(number, content);
-        // What others meet again is kept beside what was taken last.
-        let other = (self.recent_passing + usize::from(content.is_some())) % RIGHTS;
-        let own = known.unwrap_or(other);
-        self.recent_passing = own;
-        let Prepared { layout, alike, .. } = &self.prepared[number];
-        let right = &mut self.rights[own];
-        let passing = Passing { number, content: alike.zip(content) };
-        let before = self.passing[own].replace(passing);
-        let is_other = before.is_none_or(|before| before.number != number);
-        match known {
-            Some(_) if is_other => right.forget_panels(),
-            None if is_other => right.forget(),
-            _ => {}
-        }
-        if known.is_none() {
-            compiled!(self.kernels, right.take(self.kernels, layout, state));
-        }
-        own
+        let whose = right.expect("both halves have no right operand of one content");
+        self.rights.take(self.kernels, (number, layout, whose), contents.right, state)
     }
 
     /// Where the left operand of one of frames that are alike is or is to be, and whether it is that of this content.
     fn place_left(&mut self, frame: usize, content: Option<usize>) -> (usize, bool) {
         let known = self.left_of(frame, content);
-        // What others meet again is kept beside what was taken last.
-        let other = (self.recent + usize::from(content.is_some())) % LEFTS;
-        self.recent = known.unwrap_or(other);
-        (self.recent, known.is_some())
+        (self.recent.place(known, content.is_some()), known.is_some())
     }
 
     /// A prepared instruction, whose operands are bytes, and its right operand. Sums that it goes on with are kept if it joins them.
@@ -648,23 +553,6 @@ impl Array {
         }
         Ok(outcome)
     }
-}
-
-/// As many right operands that hold nothing as may pass.
-fn no_rights() -> Vec<Right> {
-    (0..RIGHTS).map(|_| Right::default()).collect()
-}
-
-/// What says which right operands over positions are laid out alike; none where they are not woven.
-fn alike_rights(layout: &Layout, kernels: Kernels) -> Option<AlikeRights> {
-    let ways = layout.woven(kernels)?;
-    let m = &layout.m;
-    Some(AlikeRights {
-        format: m.right_format,
-        columns: (m.columns, m.column_stride),
-        codes: layout.right_of.clone(),
-        woven: [Some(&ways.dense), ways.pooled.as_ref()].map(|woven| Some(woven?.right().to_vec())),
-    })
 }
 
 /// An instruction wherever its left operand and its output are, and whatever it goes on from.
