@@ -32,7 +32,7 @@ impl Columns {
         }
     }
 
-    /// Forgets all.
+    /// There are none, until others are taken.
     pub(in crate::machine) fn clear(&mut self) {
         self.width = 0;
     }

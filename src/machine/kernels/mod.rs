@@ -36,14 +36,13 @@ pub use extension::Extension;
 pub(super) use extension::{Kernels, compiled};
 pub use lines::Lines;
 pub(super) use lines::{LINE, prefetch};
-pub(super) use norms::root;
 pub(super) use partial::Reach;
 pub(super) use portable::row_products;
 pub(super) use product::{
     Class, Extremes, GROUP, LANES, MAX_REGISTERS, Operands, PANELS_SLACK, Segment, Shape,
 };
 pub(super) use row::Row;
-pub(super) use stepped::{Overflows, STEPPED_LANES, stepped_lanes};
+pub(super) use stepped::{RowOverflows, STEPPED_LANES, stepped_lanes};
 pub(super) use winograd::{
     Filtering, FilteringOperands, For, Image, Mixing, PRODUCTS, Pair, Pairs, Rows, Square, SquareInputs,
     SquareOperands, Squares, TIMES, WHOM, added, twice,

@@ -3,8 +3,8 @@
 use super::{Extension, Kernels};
 
 impl Kernels {
-    /// Of codes plus 128, sums of all before each grain of so many, and of all: of magnitudes in the lower half, of squares in the
-    /// upper. Differences of two are what lies between, as long as either sum of that fits its half.
+    /// Of codes plus 128, sums of all before each grain of so many, and behind the last: of magnitudes in the lower half of a word, of
+    /// squares in the upper. The difference of two, modulo 2^64, is what lies between, where each of its sums fits its half.
     #[inline(always)]
     pub(in crate::machine) fn norms_before(self, codes: &[u8], grain: usize, before: &mut Vec<u64>) {
         before.clear();
@@ -69,31 +69,10 @@ unsafe fn by_registers(codes: &[u8], grain: usize, before: &mut Vec<u64>) {
     }
 }
 
-/// The least number whose square is not less.
-#[inline(always)]
-pub(in crate::machine) fn root(square: u32) -> u32 {
-    // Behind the point are no bits left: rounded to the nearest.
-    const ROUNDS: f64 = (1u64 << 52) as f64;
-    let [a, b, c, d, ..] = (f64::from(square).sqrt() + ROUNDS).to_bits().to_le_bytes();
-    let near = u32::from_le_bytes([a, b, c, d]);
-    near + u32::from(u64::from(near) * u64::from(near) < u64::from(square))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn roots_are_least() {
-        let near = |root: u64| (root * root).saturating_sub(2)..=root * root + 2;
-        let squares = (0..=1 << 16).flat_map(near).filter_map(|square| u32::try_from(square).ok());
-        for square in squares.chain([u32::MAX, u32::MAX - 1]) {
-            let root = u64::from(root(square));
-            assert!(root * root >= square.into(), "{square}");
-            assert!(root == 0 || (root - 1) * (root - 1) < square.into(), "{square}");
-        }
-    }
 
     proptest! {
         #[test]

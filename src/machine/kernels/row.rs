@@ -8,7 +8,7 @@ pub(in crate::machine) struct Row {
     codes: Vec<i16>,
     places: Vec<u32>,
     nonzero: Vec<i32>,
-    /// Scratch.
+    /// Scratch: each place beside its code, the low byte.
     found: Vec<u32>,
 }
 
@@ -30,7 +30,7 @@ impl Row {
     /// Becomes codes plus 128 that lie in pieces, first byte and length of each, `length` together.
     ///
     /// # Panics
-    /// When pieces are longer, or there are fewer than [`TURN_SLACK`](super::TURN_SLACK) bytes behind one.
+    /// When pieces are longer or shorter, or 2^24 codes, or there are fewer than [`TURN_SLACK`](super::TURN_SLACK) bytes behind one.
     #[inline(always)]
     pub(in crate::machine) fn take_pieces(
         &mut self,
@@ -38,17 +38,22 @@ impl Row {
         bytes: &[u8],
         (pieces, length): (impl Iterator<Item = (usize, usize)>, usize),
     ) {
-        #[cfg(target_arch = "x86_64")]
-        if kernels.extension() >= Extension::Avx512Vnni && length < LONG {
+        match kernels.extension() {
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Kernels` has only what the processor has.
-            return unsafe { self.take_by_registers(bytes, (pieces, length)) };
+            Extension::Avx512Vnni | Extension::Amx => unsafe {
+                self.take_by_registers(bytes, (pieces, length));
+            },
+            _ => {
+                self.codes.clear();
+                for (first, length) in pieces {
+                    let codes = bytes[first..first + length].iter();
+                    self.codes.extend(codes.map(|&code| i16::from(code) - 128));
+                }
+                assert_eq!(self.codes.len(), length, "pieces are no row");
+                self.find();
+            }
         }
-        self.codes.clear();
-        for (first, length) in pieces {
-            self.codes.extend(bytes[first..first + length].iter().map(|&code| i16::from(code) - 128));
-        }
-        assert_eq!(self.codes.len(), length);
-        self.find();
     }
 
     /// The same, sixteen codes at once.
@@ -69,6 +74,7 @@ impl Row {
             _mm512_maskz_compress_epi32, _mm512_or_si512, _mm512_set1_epi32, _mm512_setr_epi32,
             _mm512_slli_epi32, _mm512_srai_epi32, _mm512_srli_epi32, _mm512_storeu_si512,
         };
+        assert!(length < 1 << 24, "a place stands beside a byte in a word");
         // Whole registers are written: what is behind a piece the next overwrites.
         self.codes.resize(length + REGISTER, 0);
         self.found.resize(length + REGISTER, 0);
@@ -100,6 +106,7 @@ impl Row {
             }
             at += length;
         }
+        assert_eq!(at, length, "pieces are no row");
         self.codes.truncate(length);
         self.places.resize(count + REGISTER, 0);
         self.nonzero.resize(count + REGISTER, 0);
@@ -130,8 +137,16 @@ impl Row {
 
     /// Finds the codes that are not zero.
     fn find(&mut self) {
-        let found = (0u32..).zip(&self.codes).filter(|(_, code)| **code != 0);
-        (self.places, self.nonzero) = found.map(|(place, &code)| (place, i32::from(code))).unzip();
+        self.places.resize(self.codes.len(), 0);
+        self.nonzero.resize(self.codes.len(), 0);
+        let mut count = 0;
+        for (place, &code) in (0u32..).zip(&self.codes) {
+            // Written in any case, kept if it counts: which are zero is past foreseeing.
+            (self.places[count], self.nonzero[count]) = (place, code.into());
+            count += usize::from(code != 0);
+        }
+        self.places.truncate(count);
+        self.nonzero.truncate(count);
     }
 
     /// In the order of the reduction.
@@ -158,10 +173,6 @@ impl Row {
 /// Codes found at once.
 #[cfg(target_arch = "x86_64")]
 const REGISTER: usize = 16;
-
-/// Places of shorter rows stand beside a byte in a word.
-#[cfg(target_arch = "x86_64")]
-const LONG: usize = 1 << 24;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Registers that saturate, each join of one product, in lanes of 16 bits: those that fit them at their top, wider ones as
 //! long as they are near one end of their range at most.
 
-use super::stepped::{Block, Overflows, low_32};
+use super::stepped::{Block, RowOverflows, low_32};
 use super::{Extension, STEPPED_LANES};
 
 /// Joins whose count fits 16 bits.
@@ -28,7 +28,7 @@ impl Block<'_> {
     pub(super) fn half<const N: usize, const V: usize>(
         &self,
         registers: &mut [i64; N],
-        overflows: &mut Overflows,
+        overflows: &mut RowOverflows,
     ) {
         let up = 16 - self.rule.bits;
         let mut sums = registers.map(|register| low_16(register << up));
@@ -50,7 +50,7 @@ impl Block<'_> {
     pub(super) fn ends<const N: usize, const V: usize>(
         &self,
         registers: &mut [i64; N],
-        overflows: &mut Overflows,
+        overflows: &mut RowOverflows,
     ) {
         let mut sums = registers.map(low_32);
         match self.kernels.extension() {
@@ -68,7 +68,7 @@ impl Block<'_> {
     #[inline(always)]
     fn count<const N: usize>(
         &self,
-        overflows: &mut Overflows,
+        overflows: &mut RowOverflows,
         mut work: impl FnMut(Steps<'_>, &mut [u16; N]),
     ) {
         for steps in self.row.steps(COUNTED) {
@@ -142,10 +142,10 @@ mod registers {
         _mm512_storeu_si512, _mm512_sub_epi16, _mm512_ternarylogic_epi32, _mm512_xor_si512,
     };
 
-    use super::{Block, Overflows, REACH, STEPPED_LANES, Steps, low_16};
+    use super::{Block, REACH, RowOverflows, STEPPED_LANES, Steps, low_16};
 
     /// Steps whose lanes that saturate are counted at once.
-    const CHUNK: usize = 128;
+    const COUNTED_AT_ONCE: usize = 128;
 
     impl Block<'_> {
         /// One join of `N` sums with a left code, which each half of a word holds; bits of the lanes that saturate.
@@ -182,11 +182,11 @@ mod registers {
             &self,
             up: u32,
             sums: &mut [i16; N],
-            overflows: &mut Overflows,
+            overflows: &mut RowOverflows,
         ) {
             let mut held = load(sums);
-            for steps in self.row.steps(CHUNK) {
-                let (mut saturated, pairs) = ([[0; V]; CHUNK], pairs(steps, up));
+            for steps in self.row.steps(COUNTED_AT_ONCE) {
+                let (mut saturated, pairs) = ([[0; V]; COUNTED_AT_ONCE], pairs(steps, up));
                 for ((&index, &left), saturated) in steps.0.iter().zip(&pairs).zip(&mut saturated) {
                     // SAFETY: the caller's promise.
                     unsafe { self.join::<N, V>((index, left), &mut held, saturated) };
@@ -205,7 +205,7 @@ mod registers {
         pub(super) unsafe fn near_ends_in_registers<const N: usize, const V: usize>(
             &self,
             sums: &mut [i32; N],
-            overflows: &mut Overflows,
+            overflows: &mut RowOverflows,
         ) {
             let (mut low, mut high) = ([0; N], [0; N]);
             for ((low, high), &sum) in low.iter_mut().zip(&mut high).zip(&*sums) {
@@ -223,8 +223,8 @@ mod registers {
             let mut held = zero;
             // The first step looks at the registers too.
             let mut room = -1;
-            for steps in self.row.steps(CHUNK) {
-                let (mut saturated, pairs) = ([[0; V]; CHUNK], pairs(steps, 0));
+            for steps in self.row.steps(COUNTED_AT_ONCE) {
+                let (mut saturated, pairs) = ([[0; V]; COUNTED_AT_ONCE], pairs(steps, 0));
                 let of_steps = steps.0.iter().zip(steps.1).zip(&pairs);
                 for (((&index, &code), &left), saturated) in of_steps.zip(&mut saturated) {
                     let most = code.abs() * self.right.greatest_of(index);
@@ -284,8 +284,8 @@ mod registers {
 
     /// Codes times 2^`up`, in both halves of a word.
     #[inline(always)]
-    fn pairs((_, lefts): Steps<'_>, up: u32) -> [i32; CHUNK] {
-        let mut pairs = [0; CHUNK];
+    fn pairs((_, lefts): Steps<'_>, up: u32) -> [i32; COUNTED_AT_ONCE] {
+        let mut pairs = [0; COUNTED_AT_ONCE];
         for (pair, &left) in pairs.iter_mut().zip(lefts) {
             let left = left << up;
             *pair = left << 16 | left & 0xffff;

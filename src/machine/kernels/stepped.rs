@@ -44,20 +44,20 @@ pub(super) fn is_lone(rule: AccumulatorRule) -> bool {
 
 /// Joins of a row that left their range.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(in crate::machine) struct Overflows {
+pub(in crate::machine) struct RowOverflows {
     /// How many.
     pub(in crate::machine) joins: u64,
     /// The first column that had one.
     pub(in crate::machine) first: Option<usize>,
 }
 
-impl Overflows {
+impl RowOverflows {
     /// Adds those of columns side by side, from one on.
     #[inline(always)]
     pub(super) fn add(&mut self, column: usize, joins: &[u32]) {
-        let sum: u32 = joins.iter().sum();
+        let sum = joins.iter().map(|&n| u64::from(n)).sum::<u64>();
         if sum > 0 {
-            self.joins += u64::from(sum);
+            self.joins += sum;
             self.have(column + joins.iter().position(|&n| n > 0).unwrap_or(0));
         }
     }
@@ -86,8 +86,8 @@ impl Overflows {
 }
 
 impl Kernels {
-    /// Joins the products of `row` with as many columns as there are registers, from one on, in order, to the registers;
-    /// those that left their range.
+    /// Joins the products of `row` with as many columns as there are registers, from one on, in order, to the registers. Returns the
+    /// joins that left their range.
     ///
     /// # Panics
     /// When there are not so many columns, or they are no whole number of lanes; when the row has more or fewer indices.
@@ -98,7 +98,7 @@ impl Kernels {
         row: &Row,
         (right, column): (&Columns, usize),
         registers: &mut [i64],
-    ) -> Overflows {
+    ) -> RowOverflows {
         assert!(registers.len().is_multiple_of(STEPPED_LANES));
         assert!(right.meets(row, column + registers.len()));
         compiled!(self, by_blocks(lanes, &Block { kernels: self, rule, row, right, column }, registers))
@@ -107,8 +107,8 @@ impl Kernels {
 
 /// Two blocks of lanes at once, as long as there are two: one join waits for the last.
 #[inline(always)]
-fn by_blocks(lanes: Lanes, all: &Block<'_>, registers: &mut [i64]) -> Overflows {
-    let mut overflows = Overflows::default();
+fn by_blocks(lanes: Lanes, all: &Block<'_>, registers: &mut [i64]) -> RowOverflows {
+    let mut overflows = RowOverflows::default();
     let (twos, one) = registers.as_chunks_mut::<{ 2 * STEPPED_LANES }>();
     let behind = twos.len() * 2 * STEPPED_LANES;
     for (number, registers) in twos.iter_mut().enumerate() {
@@ -138,7 +138,7 @@ fn block<const N: usize, const V: usize>(
     lanes: Lanes,
     b: &Block<'_>,
     registers: &mut [i64; N],
-    overflows: &mut Overflows,
+    overflows: &mut RowOverflows,
 ) {
     let saturates = b.rule.overflow == Overflow::Saturate;
     match (lanes, is_lone(b.rule), saturates) {
@@ -165,7 +165,7 @@ pub(super) fn low_32(number: i64) -> i32 {
 fn narrow_lone<const N: usize, const SATURATE: bool>(
     b: &Block<'_>,
     registers: &mut [i64; N],
-    overflows: &mut Overflows,
+    overflows: &mut RowOverflows,
 ) {
     let (least, greatest) = (-(1 << (b.rule.bits - 1)), (1 << (b.rule.bits - 1)) - 1);
     let unused = 32 - b.rule.bits;
@@ -190,7 +190,7 @@ macro_rules! groups {
         fn $name<const N: usize, const SATURATE: bool>(
             b: &Block<'_>,
             registers: &mut [i64; N],
-            overflows: &mut Overflows,
+            overflows: &mut RowOverflows,
         ) {
             let join =
                 |register: &mut [$lane; N], added: &[$lane; N], bits: u32, overflows: &mut [u32; N]| {
@@ -294,7 +294,7 @@ mod tests {
                 let mut registers = starts.clone();
                 let codes = Row::of(&row);
                 let found = kernels.stepped(lanes, rule, &codes, (&columns, 0), &mut registers);
-                let mut overflows = Overflows::default();
+                let mut overflows = RowOverflows::default();
                 for j in 0..width {
                     let mut one = Accumulator::new(rule, starts[j], starts[j].into());
                     let right = |k: usize| i64::from(right[k * width + j]);

@@ -132,7 +132,7 @@ impl Tile<'_> {
     }
 }
 
-/// Sums that keep the processor's multipliers busy: it begins two products a cycle, of which each takes five.
+/// Sums that keep a processor's multipliers busy: it begins up to two products a cycle, of which each takes up to five.
 const BUSY: usize = 10;
 
 /// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group to

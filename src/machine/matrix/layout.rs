@@ -41,9 +41,9 @@ pub(super) struct Layout {
     pub(super) right_count: usize,
     /// First byte, from a row's base on, and length of each piece of the reduction, padding's among them.
     pieces: Vec<(usize, usize)>,
-    /// All pieces of all rows are whole multiples of so many codes from the first on.
+    /// Over taps, all pieces of all rows are whole multiples of so many codes from the first on.
     pub(super) grain: usize,
-    /// The pieces as so many of these, from a row's base on.
+    /// Over taps, the pieces in grains, from a row's base on.
     pub(super) grains: Vec<Range<usize>>,
     pub(super) turn: Turn,
     /// [`Layout::places`], once they were asked for.
@@ -119,15 +119,7 @@ impl Layout {
         let (shape, pieces) =
             if positions_reduced { over_positions(m, &frame, lone) } else { over_taps(m, &frame, kernels) };
         let runs = pieces.iter().map(|p| p.1).collect();
-        let bases = shape.classes().iter().flat_map(|class| shape.bases_of(class));
-        let grain = pieces
-            .iter()
-            .flat_map(|(offset, length)| [offset, length])
-            .chain(bases)
-            .copied()
-            .fold(0, divisor);
-        let in_grains = |(offset, length): &(usize, usize)| offset / grain..(offset + length) / grain;
-        let grains = pieces.iter().map(in_grains).collect();
+        let (grain, grains) = if positions_reduced { (1, Vec::new()) } else { in_grains(&shape, &pieces) };
         let last_column = i64::from(m.columns - 1) * i64::from(m.column_stride);
         let span = usize::try_from(last_column.max(0)).unwrap_or(0);
         let right_count = right_of.iter().max().copied().unwrap_or(0) + span + 1;
@@ -183,6 +175,15 @@ impl Layout {
     pub(super) fn pieces(&self, base: usize) -> impl Iterator<Item = (usize, usize)> + Clone {
         self.pieces.iter().map(move |&(offset, length)| (base + offset, length))
     }
+}
+
+/// Of how many codes all pieces of all rows are whole multiples, and the pieces in so many.
+fn in_grains(shape: &Shape, pieces: &[(usize, usize)]) -> (usize, Vec<Range<usize>>) {
+    let bases = shape.classes().iter().flat_map(|class| shape.bases_of(class));
+    let offsets = pieces.iter().flat_map(|(offset, length)| [offset, length]);
+    let grain = offsets.chain(bases).copied().fold(0, divisor);
+    let in_grains = |&(offset, length): &(usize, usize)| offset / grain..(offset + length) / grain;
+    (grain, pieces.iter().map(in_grains).collect())
 }
 
 /// The greatest that divides both.

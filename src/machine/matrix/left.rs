@@ -170,11 +170,10 @@ impl Left {
         over_windows(layout, &self.windows, right)
     }
 
-    /// Measures the rows of what is laid out; the greatest of their norms.
+    /// Measures the rows, over taps; the greatest of their norms.
     #[inline(always)]
     pub(super) fn measure(&mut self, kernels: Kernels, layout: &Layout) -> RowNorm {
-        let laid_out = if layout.turn == Turn::None { &self.frame } else { &self.turned };
-        self.norms.measure(kernels, layout, laid_out)
+        self.norms.measure(kernels, layout, &self.frame)
     }
 
     /// That of the row that begins at a base, once they are measured.

@@ -42,7 +42,7 @@ use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use rights::{Rights, Whose};
-use rule::{Output, Overflowed, associative};
+use rule::{Output, associative};
 use standing::Standing;
 use under_way::UnderWay;
 
@@ -90,7 +90,7 @@ pub(super) struct LooksAt {
 #[derive(Debug)]
 struct Prepared {
     layout: Layout,
-    /// What its right operand is; none of both halves of a reduction, whose is found by these.
+    /// What its right operand is; none where it sums both halves of a reduction, which have one each.
     right: Option<Whose>,
     /// Whose frames are alike.
     frame: usize,
@@ -116,7 +116,7 @@ impl Hash for Key {
 struct Rotation<const N: usize>(usize);
 
 impl<const N: usize> Rotation<N> {
-    /// The next: one that is known, or else that of the last; what others meet again is kept beside that.
+    /// Where something is that is known; of what is not, what others meet again is put beside the last, other things in its place.
     fn place(&mut self, known: Option<usize>, is_met_again: bool) -> usize {
         self.0 = known.unwrap_or((self.0 + usize::from(is_met_again)) % N);
         self.0
@@ -388,12 +388,13 @@ impl Array {
         } else {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
-        let mut safe_start = start.filter(|&start| safe(greatest, start));
-        // Over taps rows are as the frame has them.
-        if safe_start.is_none() && start.is_some() && !layout.positions_reduced && !associative(rule) {
-            let magnitudes = compiled!(kernels, left.measure(kernels, layout).times(right.measure(layout)));
-            safe_start = start.filter(|&start| rule::stays(rule, magnitudes.into(), start));
-        }
+        // Rows over positions are not laid out yet; where `wrap` makes joins associative, nothing is to be proved.
+        let room = start.and_then(|start| rule::room(rule, start));
+        let room = room.filter(|_| !layout.positions_reduced && !associative(rule));
+        let by_norms =
+            |room| compiled!(kernels, left.measure(kernels, layout).is_within(right.measure(layout), room));
+        let is_safe = start.is_some_and(|start| safe(greatest, start)) || room.is_some_and(by_norms);
+        let safe_start = start.filter(|_| is_safe);
         let row_bytes = 4 * size(m.columns);
         let (out, accumulate) = match safe_start {
             Some(start) if words => {
@@ -524,16 +525,15 @@ impl Array {
             let exact = (!m.partial).then(|| range_of(sums));
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
-        let (outputs, mut overflowed) = if associative(rule) {
+        let (outputs, overflowed) = if associative(rule) {
             let start = |i| starts.get(i).copied().unwrap_or_default();
             let outputs = sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum));
-            (outputs.collect::<Vec<Output>>(), Overflowed::default())
+            let outputs: Vec<Output> = outputs.collect();
+            let overflowed = rule::wrapped(&outputs, &starts, sums, size(m.columns));
+            (outputs, overflowed)
         } else {
             stepped::outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
         };
-        if rule.overflow == Overflow::Wrap {
-            overflowed = rule::wrapped(&outputs, &starts, sums, size(m.columns));
-        }
         if let (Overflow::Trap, Some(place)) = (rule.overflow, overflowed.first) {
             return Err(Fault::Trap { pc: step.pc, place });
         }
@@ -573,7 +573,8 @@ fn by_format(m: &Matrix) -> i64 {
 
 /// Whether no register leaves its range, nor 32 bits, where no product is greater and none starts from more.
 fn safe(m: &Matrix, rule: AccumulatorRule, greatest: i64, start: u64) -> bool {
-    rule::stays(rule, i128::from(greatest) * i128::from(m.length), start)
+    let magnitudes = greatest.unsigned_abs() * u64::from(m.length);
+    rule::room(rule, start).is_some_and(|room| magnitudes <= room)
 }
 
 /// What is known of what an instruction goes on from.

@@ -7,12 +7,12 @@
 
 use super::layout::Layout;
 use super::left::Left;
-use super::norms::{ColumnNorm, ColumnNorms, RowNorm};
+use super::norms::{ColumnNorms, RowNorm, root};
 use super::right::Right;
-use super::rule::{self, Overflowed, associative, narrowest, stays};
+use super::rule::{self, Overflowed, associative, narrowest, room};
 use super::size;
 use crate::isa::{Address, Matrix, Memory};
-use crate::machine::kernels::{Kernels, Overflows, Row, STEPPED_LANES, compiled, stepped_lanes};
+use crate::machine::kernels::{Kernels, Row, RowOverflows, STEPPED_LANES, compiled, stepped_lanes};
 use crate::machine::{State, values};
 use crate::number::{AccumulatorRule, Overflow};
 
@@ -47,7 +47,7 @@ impl Found {
         rule: AccumulatorRule,
         registers: &mut [i32],
         held: &[i64],
-        mut overflows: Overflows,
+        mut overflows: RowOverflows,
     ) {
         let mut changed = 0u32;
         let wraps = rule.overflow == Overflow::Wrap;
@@ -116,6 +116,7 @@ impl Narrow {
         }
         let lanes = stepped_lanes(rule, greatest)?;
         let width = columns.next_multiple_of(STEPPED_LANES);
+        let room = room(rule, self.greatest_start.into());
         let of_all = compiled!(kernels, right.measure(layout));
         // Rows over positions are many short pieces, and mostly in doubt: each is taken, and measured then.
         let by_rows = layout.positions_reduced;
@@ -128,8 +129,7 @@ impl Narrow {
             for (&base, &row) in layout.shape.bases_of(class).iter().zip(layout.shape.rows_of(class)) {
                 let registers = &mut self.registers[row * columns..][..columns];
                 let starts = self.starts.get(row * columns..(row + 1) * columns).unwrap_or_default();
-                let (row_codes, doubtful, greatest_start) =
-                    (&mut self.row, &mut self.doubtful, self.greatest_start);
+                let (row_codes, doubtful) = (&mut self.row, &mut self.doubtful);
                 let pieces = (layout.pieces(base), size(layout.m.length));
                 let is_doubtful = compiled!(kernels, {
                     let norm = if by_rows {
@@ -138,7 +138,7 @@ impl Narrow {
                     } else {
                         left.norm(layout, base)
                     };
-                    let is_doubtful = !stays(rule, norm.times(of_all).into(), greatest_start.into())
+                    let is_doubtful = !room.is_some_and(|room| norm.is_within(of_all, room))
                         && doubt(rule, norm, right.norms(), (starts, registers), doubtful);
                     if is_doubtful && !by_rows {
                         row_codes.take_pieces(kernels, left.laid_out(layout), pieces);
@@ -192,6 +192,7 @@ fn doubt(
     doubtful: &mut Vec<bool>,
 ) -> bool {
     let most = i32::MAX >> (32 - narrowest(rule));
+    let row = [norm.sum, root(norm.squares)];
     // Inner registers begin with zero.
     let inner = rule.chunk > 0;
     let mut any = false;
@@ -200,7 +201,8 @@ fn doubt(
         let starts = if starts.is_empty() { &[0; STEPPED_LANES] } else { &starts[number * STEPPED_LANES..] };
         let (mut highest, mut lowest) = (0, 0);
         for (((&whole, &start), &greatest), &root) in wholes.iter().zip(starts).zip(norms.0).zip(norms.1) {
-            let norm = norm.times(ColumnNorm { greatest, root });
+            // Roots are below 2^16. The first is not more than the greatest product so many times: with any start, below 2^31.
+            let norm = (row[0] * greatest).min(row[1] * root);
             let sum = whole - start;
             let up = (norm.wrapping_add_signed(sum) / 2).cast_signed();
             let down = (norm.wrapping_add_signed(-sum) / 2).cast_signed();
@@ -224,7 +226,7 @@ fn reduce(bits: u32, columns: usize, registers: &mut [i32]) -> Found {
         let wrong: u32 = registers.iter().map(|&sum| u32::from(sum << unused >> unused != sum)).sum();
         if wrong > 0 {
             let first = registers.iter().position(|&sum| sum << unused >> unused != sum);
-            found.overflowed.add(row, Overflows { joins: wrong.into(), first });
+            found.overflowed.add(row, RowOverflows { joins: wrong.into(), first });
             registers.iter_mut().for_each(|sum| *sum = *sum << unused >> unused);
         }
     }

@@ -5,23 +5,22 @@
 use std::ops::Range;
 
 use super::layout::Layout;
-use super::right::at_column;
+use super::right::by_columns;
 use super::size;
-use crate::machine::kernels::{Kernels, Row, STEPPED_LANES, root};
+use crate::machine::kernels::{Kernels, Row, STEPPED_LANES};
 
-/// What is known of a row, or the greatest of several: the sum of its magnitudes, and the least number whose square is not less than
-/// their squares'.
+/// Of a row, or the greatest of several: the sum of its magnitudes, and that of their squares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RowNorm {
-    sum: u32,
-    root: u32,
+    pub(super) sum: u32,
+    pub(super) squares: u32,
 }
 
-/// What is known of a column, or the greatest of several: its greatest magnitude, and as [`RowNorm::root`].
+/// Of a column, or the greatest of several: its greatest magnitude, and the sum of squares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ColumnNorm {
     pub(super) greatest: u32,
-    pub(super) root: u32,
+    pub(super) squares: u32,
 }
 
 impl RowNorm {
@@ -29,20 +28,27 @@ impl RowNorm {
     #[inline(always)]
     pub(super) fn of(row: &Row) -> RowNorm {
         let [sum, squares] = row.norms();
-        RowNorm { sum, root: root(squares) }
+        RowNorm { sum, squares }
     }
 
-    /// What the magnitudes of products with a column come to at most: of fewer than 2^17 bytes each, at most 2^31.
+    /// Whether the magnitudes of products with a column come to no more than `room`, which is below 2^31.
     #[inline(always)]
-    pub(super) fn times(self, column: ColumnNorm) -> u32 {
-        (self.sum * column.greatest).min(self.root * column.root)
+    pub(super) fn is_within(self, column: ColumnNorm, room: u64) -> bool {
+        u64::from(self.sum) * u64::from(column.greatest) <= room
+            || u64::from(self.squares) * u64::from(column.squares) <= room * room
     }
 }
 
-/// Norms of the left operand's rows.
+/// The least number whose square is not less.
+pub(super) fn root(square: u32) -> u32 {
+    let down = square.isqrt();
+    down + u32::from(down * down < square)
+}
+
+/// Norms of the left operand's rows, over taps.
 #[derive(Debug, Default)]
 pub(super) struct RowNorms {
-    /// [`Kernels::norms_before`] each grain ([`Layout::grain`]) as the shape has them: no row's sums leave their halves.
+    /// [`Kernels::norms_before`] each grain ([`Layout::grain`]) of the frame: no row's sums leave their halves.
     before: Vec<u64>,
     /// The greatest of all rows; none before they were measured.
     greatest: Option<RowNorm>,
@@ -54,13 +60,13 @@ impl RowNorms {
         self.greatest = None;
     }
 
-    /// Measures codes plus 128 as the shape has them, unless they are measured; the greatest of all rows.
+    /// Measures codes plus 128 in their frame, unless they are measured; the greatest of all rows.
     #[inline(always)]
-    pub(super) fn measure(&mut self, kernels: Kernels, layout: &Layout, laid_out: &[u8]) -> RowNorm {
+    pub(super) fn measure(&mut self, kernels: Kernels, layout: &Layout, frame: &[u8]) -> RowNorm {
         if let Some(greatest) = self.greatest {
             return greatest;
         }
-        kernels.norms_before(&laid_out[..layout.frame.len()], layout.grain, &mut self.before);
+        kernels.norms_before(&frame[..layout.frame.len()], layout.grain, &mut self.before);
         let mut greatest = [0; 2];
         for class in layout.shape.classes() {
             for &base in layout.shape.bases_of(class) {
@@ -68,7 +74,7 @@ impl RowNorms {
                 greatest = std::array::from_fn(|i| sums[i].max(greatest[i]));
             }
         }
-        let greatest = RowNorm { sum: greatest[0], root: root(greatest[1]) };
+        let greatest = RowNorm { sum: greatest[0], squares: greatest[1] };
         *self.greatest.insert(greatest)
     }
 
@@ -76,7 +82,7 @@ impl RowNorms {
     #[inline(always)]
     pub(super) fn of(&self, layout: &Layout, base: usize) -> RowNorm {
         let [sum, squares] = self.sums(layout, base);
-        RowNorm { sum, root: root(squares) }
+        RowNorm { sum, squares }
     }
 
     /// The sum of magnitudes and that of squares.
@@ -93,53 +99,52 @@ impl RowNorms {
 /// Norms of the right operand's columns.
 #[derive(Debug, Default)]
 pub(super) struct ColumnNorms {
-    /// Of each column, padded to whole lanes with columns of zero; empty until they are measured.
+    /// The greatest magnitude of each, padded to whole lanes with columns of zero.
     greatest: Vec<u32>,
+    /// The least number whose square is not less than their squares' sum.
     roots: Vec<u32>,
-    of_all: ColumnNorm,
+    /// The greatest of all columns; none before they were measured.
+    of_all: Option<ColumnNorm>,
 }
 
 impl ColumnNorms {
     /// They are of other codes.
     pub(super) fn forget(&mut self) {
-        self.greatest.clear();
+        self.of_all = None;
     }
 
     /// Measures codes, whole lanes behind the last, unless they are measured; the greatest of all columns.
     #[inline(always)]
     pub(super) fn measure(&mut self, layout: &Layout, codes: &[u8]) -> ColumnNorm {
-        if !self.greatest.is_empty() {
-            return self.of_all;
+        if let Some(of_all) = self.of_all {
+            return of_all;
         }
-        let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
+        let columns = size(layout.m.columns);
         let width = columns.next_multiple_of(STEPPED_LANES);
-        self.greatest.resize(width, 0);
-        self.roots.clear();
-        self.roots.resize(width, 0);
-        if stride == 1 {
+        for norms in [&mut self.greatest, &mut self.roots] {
+            norms.clear();
+            norms.resize(width, 0);
+        }
+        if layout.m.column_stride == 1 {
             self.lanes(layout, codes);
             self.greatest[columns..].fill(0);
             self.roots[columns..].fill(0);
         } else {
-            // Indices that lie side by side are measured side by side, column by column.
-            for run in layout.right_of.chunk_by(|a, b| *b == a + 1) {
-                let norms = self.greatest[..columns].iter_mut().zip(&mut self.roots);
-                for (column, (greatest, squares)) in norms.enumerate() {
-                    let (mut of_run, mut sum) = (0, 0);
-                    for code in &codes[at_column(run[0], stride, column)..][..run.len()] {
-                        let magnitude = code.cast_signed().unsigned_abs();
-                        of_run = magnitude.max(of_run);
-                        sum += u32::from(magnitude) * u32::from(magnitude);
-                    }
-                    *greatest = (*greatest).max(of_run.into());
-                    *squares += sum;
+            for (_, column, codes) in by_columns(layout, codes) {
+                let (mut greatest, mut squares) = (0, 0);
+                for code in codes {
+                    let magnitude = code.cast_signed().unsigned_abs();
+                    greatest = magnitude.max(greatest);
+                    squares += u32::from(magnitude) * u32::from(magnitude);
                 }
+                self.greatest[column] = self.greatest[column].max(greatest.into());
+                self.roots[column] += squares;
             }
         }
-        self.roots.iter_mut().for_each(|squares| *squares = root(*squares));
         let most = |norms: &[u32]| norms.iter().max().copied().unwrap_or(0);
-        self.of_all = ColumnNorm { greatest: most(&self.greatest), root: most(&self.roots) };
-        self.of_all
+        let of_all = ColumnNorm { greatest: most(&self.greatest), squares: most(&self.roots) };
+        self.roots.iter_mut().for_each(|squares| *squares = root(*squares));
+        *self.of_all.insert(of_all)
     }
 
     /// Whole lanes of columns side by side: the greatest magnitudes, and sums of squares where roots are to be.
@@ -165,5 +170,39 @@ impl ColumnNorms {
     /// Those of each block of lanes: greatest magnitudes and roots.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (&[u32; STEPPED_LANES], &[u32; STEPPED_LANES])> {
         self.greatest.as_chunks().0.iter().zip(self.roots.as_chunks().0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_within_room_is(
+            codes in prop::collection::vec(prop_oneof![Just((-128i16, -128i16)), (-128i16..128, -2i16..3), (-128i16..128, -128i16..128)], 1..300),
+            less in 0u64..3,
+        ) {
+            let (row, column): (Vec<i16>, Vec<i16>) = codes.iter().copied().unzip();
+            let magnitudes = column.iter().map(|code| u32::from(code.unsigned_abs()));
+            let column = ColumnNorm {
+                greatest: magnitudes.clone().max().unwrap_or(0),
+                squares: magnitudes.map(|m| m * m).sum(),
+            };
+            let products: u64 = codes.iter().map(|&(a, b)| u64::from(a.unsigned_abs()) * u64::from(b.unsigned_abs())).sum();
+            let row = RowNorm::of(&Row::of(&row));
+            prop_assert!(products == 0 || !row.is_within(column, products - 1));
+            let bounds = [u64::from(row.sum) * u64::from(column.greatest), u64::from(root(row.squares)) * u64::from(root(column.squares))];
+            prop_assert!(bounds.iter().all(|&bound| row.is_within(column, bound + less)));
+        }
+
+        #[test]
+        fn roots_are_least(square in prop_oneof![any::<u32>(), (0u32..1 << 16).prop_map(|root| root * root)], more in 0u32..2) {
+            let square = square.saturating_add(more);
+            let root = u64::from(root(square));
+            prop_assert!(root * root >= square.into());
+            prop_assert!(root == 0 || (root - 1) * (root - 1) < square.into());
+        }
     }
 }

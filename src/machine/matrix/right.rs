@@ -284,23 +284,16 @@ impl Right {
 
     #[inline(always)]
     fn count_nonzero(&mut self, kernels: Kernels, layout: &Layout) {
-        let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
         let codes = &self.codes;
         self.nonzero.clear();
-        if stride == 1 {
-            let rows = (layout.right_of.iter().copied(), columns);
+        if layout.m.column_stride == 1 {
+            let rows = (layout.right_of.iter().copied(), size(layout.m.columns));
             return kernels.count_nonzeros(codes, rows, 0, &mut self.nonzero);
         }
         self.nonzero.resize(layout.right_of.len(), 0);
-        // Indices that lie side by side are counted side by side, column by column.
-        let mut rest = &mut self.nonzero[..];
-        for run in layout.right_of.chunk_by(|a, b| *b == a + 1) {
-            let (counts, later) = rest.split_at_mut(run.len());
-            rest = later;
-            for column in 0..columns {
-                let codes = &codes[at_column(run[0], stride, column)..][..run.len()];
-                counts.iter_mut().zip(codes).for_each(|(n, &c)| *n += u32::from(c != 0));
-            }
+        for (indices, _, codes) in by_columns(layout, codes) {
+            let counts = self.nonzero[indices].iter_mut();
+            counts.zip(codes).for_each(|(n, &c)| *n += u32::from(c != 0));
         }
     }
 
@@ -414,7 +407,23 @@ pub(super) fn add_groups(
     }
 }
 
-pub(super) fn at_column(base: usize, stride: i64, column: usize) -> usize {
+/// Where columns do not lie side by side: codes of indices that do, column by column; which indices, which column.
+#[inline(always)]
+pub(super) fn by_columns<'a>(
+    layout: &'a Layout,
+    codes: &'a [u8],
+) -> impl Iterator<Item = (Range<usize>, usize, &'a [u8])> {
+    let (columns, stride) = (size(layout.m.columns), i64::from(layout.m.column_stride));
+    let mut end = 0;
+    layout.right_of.chunk_by(|a, b| *b == a + 1).flat_map(move |run| {
+        let indices = end..end + run.len();
+        end = indices.end;
+        let of_column = move |column| &codes[at_column(run[0], stride, column)..][..run.len()];
+        (0..columns).map(move |column| (indices.clone(), column, of_column(column)))
+    })
+}
+
+fn at_column(base: usize, stride: i64, column: usize) -> usize {
     let moved = stride * i64::try_from(column).unwrap_or(i64::MAX);
     base.checked_add_signed(isize::try_from(moved).unwrap_or(isize::MAX)).unwrap_or(usize::MAX)
 }

@@ -110,8 +110,8 @@ impl Rights {
         let content = content?;
         match whose {
             Whose::Weights(own) => {
-                let own = self.weights_of_content.get(&(own, content)).copied();
-                own.filter(|&own| self.all[own].content == Some(content))
+                let place = self.weights_of_content.get(&(own, content)).copied();
+                place.filter(|&place| self.all[place].content == Some(content))
             }
             Whose::Passing(alike) => {
                 let known = Some((alike?, content));
@@ -131,30 +131,30 @@ impl Rights {
         state: &State,
     ) -> usize {
         let known = self.known(whose, content);
-        let own = match (whose, content) {
+        let place = match (whose, content) {
             (Whose::Weights(own), None) => own,
-            (Whose::Weights(own), Some(content)) => self.of_content(own, content),
+            (Whose::Weights(own), Some(content)) => known.unwrap_or_else(|| self.of_content(own, content)),
             (Whose::Passing(alike), _) => {
-                let own = self.recent.place(known, content.is_some());
+                let place = self.recent.place(known, content.is_some());
                 let passing = Passing { number, content: alike.zip(content) };
-                let before = self.passing[own].replace(passing);
+                let before = self.passing[place].replace(passing);
                 if before.is_none_or(|before| before.number != number) {
                     match known {
-                        Some(_) => self.all[own].forget_panels(),
-                        None => self.all[own].forget(),
+                        Some(_) => self.all[place].forget_panels(),
+                        None => self.all[place].forget(),
                     }
                 }
-                own
+                place
             }
         };
         if known.is_none() {
-            let right = &mut self.all[own];
+            let right = &mut self.all[place];
             compiled!(kernels, right.take(kernels, layout, state));
             if matches!(whose, Whose::Weights(_)) {
                 right.content = content;
             }
         }
-        own
+        place
     }
 
     /// Where weights are that have a content.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::isa::{Address, Format, Matrix, Memory};
-use crate::machine::kernels::Overflows;
+use crate::machine::kernels::RowOverflows;
 use crate::machine::{OverflowPlace, State, element};
 use crate::number::{AccumulatorRule, Overflow, wrap};
 
@@ -31,7 +31,7 @@ pub(super) struct Overflowed {
 
 impl Overflowed {
     /// Adds those of a row.
-    pub(super) fn add(&mut self, row: usize, overflows: Overflows) {
+    pub(super) fn add(&mut self, row: usize, overflows: RowOverflows) {
         self.joins += overflows.joins;
         if let Some(column) = overflows.first {
             let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -49,10 +49,11 @@ pub(super) fn narrowest(rule: AccumulatorRule) -> u32 {
     if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
 }
 
-/// Whether no register leaves its range, nor 32 bits, where the magnitudes of no output's products come to more and none starts from more.
-pub(super) fn stays(rule: AccumulatorRule, magnitudes: i128, start: u64) -> bool {
-    let bound = magnitudes + i128::from(start);
-    bound < 1 << (narrowest(rule) - 1) && bound < 1 << 31
+/// To how much the magnitudes of an output's products may come for its register to stay in its range, and in 32 bits, where none starts
+/// from more; none where that alone leaves it.
+pub(super) fn room(rule: AccumulatorRule, start: u64) -> Option<u64> {
+    let most = (1u64 << (narrowest(rule).min(32) - 1)) - 1;
+    most.checked_sub(start)
 }
 
 /// Whether no join of any output can leave its range.
@@ -80,7 +81,7 @@ pub(super) fn wrapped(outputs: &[Output], starts: &[Start], sums: &[i64], column
     for (i, (output, &sum)) in outputs.iter().zip(sums).enumerate() {
         let start = starts.get(i).copied().unwrap_or_default();
         if i128::from(output.register) != i128::from(start.register) + i128::from(sum) {
-            overflowed.add(i / columns, Overflows { joins: 1, first: Some(i % columns) });
+            overflowed.add(i / columns, RowOverflows { joins: 1, first: Some(i % columns) });
         }
     }
     overflowed

@@ -2,15 +2,15 @@
 
 use rayon::prelude::*;
 
-use super::rule::{Output, Overflowed, Start, narrowest};
+use super::rule::{Output, Overflowed, Start, narrowest, wrapped};
 use super::size;
 use super::wide;
 use crate::isa::Matrix;
 use crate::machine::State;
-use crate::machine::kernels::{self, Kernels, Overflows, Row, compiled};
-use crate::number::{Accumulator, AccumulatorRule, Sum};
+use crate::machine::kernels::{self, Kernels, Row, RowOverflows, compiled};
+use crate::number::{Accumulator, AccumulatorRule, Overflow, Sum};
 
-/// What becomes of every output whose exact sum, start left out, is in `sums`; what left its range of those that do not wrap.
+/// What becomes of every output whose exact sum, start left out, is in `sums`; which joins left their range.
 pub(super) fn outputs(
     rule: AccumulatorRule,
     m: &Matrix,
@@ -42,7 +42,7 @@ pub(super) fn outputs(
                 let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);
                 *output = Output { register, exact: start.exact + sum };
             }
-            Overflows::default()
+            RowOverflows::default()
         } else if let Some(lanes) = lanes {
             let mut registers = vec![0i64; width];
             (0..columns).for_each(|j| registers[j] = start(j).register);
@@ -53,7 +53,7 @@ pub(super) fn outputs(
             }
             overflows
         } else {
-            let mut overflows = Overflows::default();
+            let mut overflows = RowOverflows::default();
             for (j, output) in outputs.iter_mut().enumerate() {
                 let right = right.codes().iter().skip(j).step_by(width);
                 let sum = one(rule, row, right, start(j));
@@ -64,8 +64,12 @@ pub(super) fn outputs(
             overflows
         }
     });
+    let rows: Vec<RowOverflows> = rows.collect();
+    if rule.overflow == Overflow::Wrap {
+        let overflowed = wrapped(&outputs, starts, sums, columns);
+        return (outputs, overflowed);
+    }
     let mut overflowed = Overflowed::default();
-    let rows: Vec<Overflows> = rows.collect();
     rows.into_iter().enumerate().for_each(|(r, overflows)| overflowed.add(r, overflows));
     (outputs, overflowed)
 }
