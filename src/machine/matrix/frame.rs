@@ -82,6 +82,11 @@ impl Frame {
         }
     }
 
+    /// Whether each image is one place.
+    pub(super) fn is_lone(&self) -> bool {
+        self.rows * self.columns == 1
+    }
+
     /// Channels of a pixel.
     pub(super) fn channels(&self) -> usize {
         self.covered.channels.count

@@ -50,8 +50,15 @@ impl Nonzero {
         codes: &[u8],
         to: &mut Vec<u32>,
     ) {
-        let channels = layout.frame.channels();
+        let (channels, images) = (layout.frame.channels(), layout.frame.covered.images.count);
         self.places.clear();
+        let is_in_memory = |&(_, from, count): &_| count == 1 && from + channels <= codes.len();
+        if layout.frame.is_lone() && layout.frame.pixels().filter(is_in_memory).count() == images {
+            let froms = layout.frame.pixels().map(|(_, from, _)| from);
+            kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.places);
+            to.clone_from(&self.places);
+            return;
+        }
         self.places.resize(layout.frame.len() / channels, 0);
         for (first, from, count) in layout.frame.pixels() {
             // Those outside memory no window meets.
@@ -93,6 +100,12 @@ impl Nonzero {
 #[inline(always)]
 fn windows(layout: &Layout, places: &[u32], rows: &mut Vec<u32>, to: &mut Vec<u32>) {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+    // A place is the window of the only tap.
+    if frame.is_lone() {
+        to.clear();
+        to.extend_from_slice(places);
+        return;
+    }
     // A position's taps, as a tap's positions: the window's roles change.
     let across = Windows {
         outputs: at.tap_columns.count,
@@ -122,6 +135,10 @@ fn windows(layout: &Layout, places: &[u32], rows: &mut Vec<u32>, to: &mut Vec<u3
 #[inline(always)]
 pub(super) fn over_windows(layout: &Layout, windows: &[u32], right: &[u32]) -> u64 {
     let (m, at) = (&layout.m, layout.frame.covered);
+    // As many as lie in the box around them: they are all of it, in order.
+    if windows.len() == right.len() {
+        return dot(windows, right);
+    }
     let mut right = right;
     let mut total = 0;
     for (n, y, x, count) in positions(m, m.first_k, m.length) {
