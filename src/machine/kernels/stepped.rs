@@ -73,10 +73,8 @@ impl RowOverflows {
             }
         }
         self.joins += u64::from(joins);
-        let first = any.iter().position(|&lanes| lanes > 0);
-        if let Some((v, lane)) = first.and_then(|v| Some((v, usize::try_from(any[v].trailing_zeros()).ok()?)))
-        {
-            self.have(column + v * STEPPED_LANES + lane);
+        if let Some(v) = any.iter().position(|&lanes| lanes > 0) {
+            self.have(column + v * STEPPED_LANES + any[v].trailing_zeros() as usize);
         }
     }
 

@@ -51,22 +51,21 @@ impl Nonzero {
         to: &mut Vec<u32>,
     ) {
         let (channels, images) = (layout.frame.channels(), layout.frame.covered.images.count);
-        self.places.clear();
         let is_in_memory = |&(_, from, count): &_| count == 1 && from + channels <= codes.len();
+        self.places.clear();
         if layout.frame.is_lone() && layout.frame.pixels().filter(is_in_memory).count() == images {
             let froms = layout.frame.pixels().map(|(_, from, _)| from);
             kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.places);
-            to.clone_from(&self.places);
-            return;
-        }
-        self.places.resize(layout.frame.len() / channels, 0);
-        for (first, from, count) in layout.frame.pixels() {
-            // Those outside memory no window meets.
-            let count = count.min(codes.len().saturating_sub(from) / channels);
-            self.rows.clear();
-            let froms = (from..from + count * channels).step_by(channels);
-            kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.rows);
-            self.places[first..][..count].copy_from_slice(&self.rows);
+        } else {
+            self.places.resize(layout.frame.len() / channels, 0);
+            for (first, from, count) in layout.frame.pixels() {
+                // Those outside memory no window meets.
+                let count = count.min(codes.len().saturating_sub(from) / channels);
+                self.rows.clear();
+                let froms = (from..from + count * channels).step_by(channels);
+                kernels.count_nonzeros(codes, (froms, channels), 0, &mut self.rows);
+                self.places[first..][..count].copy_from_slice(&self.rows);
+            }
         }
         windows(layout, &self.places, &mut self.rows, to);
     }
