@@ -1,7 +1,7 @@
 //! The plain engine: each instruction as `isa/table.toml` says it, one element and one join after another.
 //!
 //! To be read beside the manual. It shares no code with the fast engine but what an accumulator and a sum under way are;
-//! `tests/engines.rs` holds the two together. The stepped engine takes from here what one element comes to.
+//! `tests/engines` holds the two together. The stepped engine takes from here what one element comes to.
 
 pub(super) mod elements;
 pub(super) mod matrix;
