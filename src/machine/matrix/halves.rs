@@ -102,7 +102,7 @@ impl Array {
             let [first, second] = numbers.map(|half| &self.prepared[half].layout);
             let layout = Layout::whole(first, second, self.kernels).filter(|layout| {
                 let (m, rule) = (&layout.m, other.step.rule);
-                let is_safe = words_are_registers(m, rule) && safe(m, rule, by_format(m), 0);
+                let is_safe = words_are_registers(m, rule) && safe(m, rule, 32, by_format(m), 0);
                 is_safe && layout.squares(self.kernels).is_some()
             });
             if self.prepared.len() == LAYOUTS {

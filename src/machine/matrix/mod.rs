@@ -193,7 +193,8 @@ impl Array {
     fn joins_kept(&self, number: usize, Found { step, may_wait, .. }: Found<'_>) -> bool {
         let layout = &self.prepared[number].layout;
         let (m, Accumulators { kept, under_way, .. }) = (&layout.m, &self.accumulators);
-        let is_safe = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
+        let is_safe =
+            |start| words_are_registers(m, step.rule) && safe(m, step.rule, 32, by_format(m), start);
         may_wait
             && under_way.is_empty()
             && kept.greatest(m).is_some_and(is_safe)
@@ -227,7 +228,8 @@ impl Array {
         let Accumulators { under_way, standing, kept, .. } = &self.accumulators;
         let known = kept.greatest(m).or_else(|| standing.greatest(m));
         let start = if m.accumulate { known } else { Some(0) };
-        let by_format = |start| words_are_registers(m, step.rule) && safe(m, step.rule, by_format(m), start);
+        let by_format =
+            |start| words_are_registers(m, step.rule) && safe(m, step.rule, 32, by_format(m), start);
         if !under_way.is_empty() || !start.is_some_and(by_format) {
             return both;
         }
@@ -360,7 +362,7 @@ impl Array {
             None => compiled!(kernels, look_at_starts(&m, rule, state, narrow)),
         };
         let start = under_way.is_empty().then_some(start);
-        let safe = |greatest: i64, start: u64| safe(&m, rule, greatest, start);
+        let safe = |greatest: i64, start: u64| safe(&m, rule, 32, greatest, start);
         let greatest_format = by_format(&m);
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
@@ -389,7 +391,7 @@ impl Array {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
         // Rows over positions are not laid out yet; where `wrap` makes joins associative, nothing is to be proved.
-        let room = start.and_then(|start| rule::room(rule, start));
+        let room = start.and_then(|start| rule::room(rule, 32, start));
         let room = room.filter(|_| !layout.positions_reduced && !associative(rule));
         let by_norms =
             |room| compiled!(kernels, left.measure(kernels, layout).is_within(right.measure(layout), room));
@@ -513,7 +515,8 @@ impl Array {
         let nonzero_products = product.nonzero_products;
         let under_way = &mut self.accumulators.under_way;
         let starts = under_way.starts(m, rule, state);
-        if under_way.is_empty() && rule::provable(rule, m, &starts, product.greatest) {
+        let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
+        if under_way.is_empty() && safe(m, rule, 64, product.greatest, start) {
             let started: Vec<i64>;
             let sums = if starts.is_empty() {
                 sums
@@ -571,10 +574,10 @@ fn by_format(m: &Matrix) -> i64 {
     128i64 << (m.right_format.bits() - 1)
 }
 
-/// Whether no register leaves its range, nor 32 bits, where no product is greater and none starts from more.
-fn safe(m: &Matrix, rule: AccumulatorRule, greatest: i64, start: u64) -> bool {
+/// Whether no register leaves its range, nor so many bits, where no product is greater and none starts from more.
+fn safe(m: &Matrix, rule: AccumulatorRule, bits: u32, greatest: i64, start: u64) -> bool {
     let magnitudes = greatest.unsigned_abs() * u64::from(m.length);
-    rule::room(rule, start).is_some_and(|room| magnitudes <= room)
+    rule::room(rule, bits, start).is_some_and(|room| magnitudes <= room)
 }
 
 /// What is known of what an instruction goes on from.

@@ -116,7 +116,7 @@ impl Narrow {
         }
         let lanes = stepped_lanes(rule, greatest)?;
         let width = columns.next_multiple_of(STEPPED_LANES);
-        let room = room(rule, self.greatest_start.into());
+        let room = room(rule, 32, self.greatest_start.into());
         let of_all = compiled!(kernels, right.measure(layout));
         // Rows over positions are many short pieces, and mostly in doubt: each is taken, and measured then.
         let by_rows = layout.positions_reduced;

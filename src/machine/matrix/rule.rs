@@ -49,17 +49,11 @@ pub(super) fn narrowest(rule: AccumulatorRule) -> u32 {
     if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
 }
 
-/// To how much the magnitudes of an output's products may come for its register to stay in its range, and in 32 bits, where none starts
-/// from more; none where that alone leaves it.
-pub(super) fn room(rule: AccumulatorRule, start: u64) -> Option<u64> {
-    let most = (1u64 << (narrowest(rule).min(32) - 1)) - 1;
+/// To how much the magnitudes of an output's products may come for its register to stay in its range, and in so many bits, where none
+/// starts from more; none where that alone leaves it.
+pub(super) fn room(rule: AccumulatorRule, bits: u32, start: u64) -> Option<u64> {
+    let most = (1u64 << (narrowest(rule).min(bits) - 1)) - 1;
     most.checked_sub(start)
-}
-
-/// Whether no join of any output can leave its range.
-pub(super) fn provable(rule: AccumulatorRule, m: &Matrix, starts: &[Start], greatest: i64) -> bool {
-    let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
-    i128::from(greatest) * i128::from(m.length) + i128::from(start) < 1 << (narrowest(rule) - 1)
 }
 
 /// Whether the order of joins does not matter.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::rule::{Output, Overflowed, Start, narrowest, wrapped};
+use super::rule::{self, Output, Overflowed, Start, wrapped};
 use super::size;
 use super::wide;
 use crate::isa::Matrix;
@@ -33,10 +33,10 @@ pub(super) fn outputs(
         let row = &packed.left[r * packed.length..(r + 1) * packed.length];
         let started = starts.get(r * columns..(r + 1) * columns);
         let start = |j: usize| started.map_or(Start::default(), |s| s[j]);
-        let norm: i64 = row.iter().map(|v| i64::from(v.unsigned_abs())).sum();
+        let norm: u64 = row.iter().map(|v| u64::from(v.unsigned_abs())).sum();
         let furthest = (0..columns).map(|j| start(j).register.unsigned_abs()).max().unwrap_or(0);
-        let bound = i128::from(norm) * i128::from(greatest_right) + i128::from(furthest);
-        if bound < 1 << (narrowest(rule) - 1) {
+        let magnitudes = norm * greatest_right.unsigned_abs();
+        if rule::room(rule, 64, furthest).is_some_and(|room| magnitudes <= room) {
             for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
                 let (start, sum) = (start(j), i128::from(sum));
                 let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);
