@@ -37,7 +37,7 @@ impl Nonzero {
             let places = (0..left.len()).step_by(channels);
             kernels.count_nonzeros(left, (places, channels), ZERO, &mut self.places);
         }
-        windows(layout, &self.places, &mut self.rows, &mut self.windows);
+        windows(layout, &mut self.places, &mut self.rows, &mut self.windows);
         over_windows(layout, &self.windows, right)
     }
 
@@ -67,7 +67,7 @@ impl Nonzero {
                 self.places[first..][..count].copy_from_slice(&self.rows);
             }
         }
-        windows(layout, &self.places, &mut self.rows, to);
+        windows(layout, &mut self.places, &mut self.rows, to);
     }
 
     /// Any taps: one after another.
@@ -95,38 +95,60 @@ impl Nonzero {
     }
 }
 
-/// How many of all rows' codes of each position are not zero, given the counts of places; the taps are a box, so each is a sum over it.
+/// How many of all rows' codes of each position are not zero, given the counts of places; the taps are a box, so each is a sum over it:
+/// along rows, then along columns. Columns of positions are one apart, as a [`Layout`] over positions has them.
 #[inline(always)]
-fn windows(layout: &Layout, places: &[u32], rows: &mut Vec<u32>, to: &mut Vec<u32>) {
+fn windows(layout: &Layout, places: &mut Vec<u32>, rows: &mut Vec<u32>, to: &mut Vec<u32>) {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+    to.clear();
     // A place is the window of the only tap.
     if frame.is_lone() {
-        to.clear();
         to.extend_from_slice(places);
         return;
     }
-    // A position's taps, as a tap's positions: the window's roles change.
-    let across = Windows {
-        outputs: at.tap_columns.count,
-        step: size(m.dilate_x),
-        taps: at.columns.count,
-        dilate: size(m.step_x),
-    };
-    rows.resize(at.images.count * frame.rows * at.columns.count, 0);
-    for (row, sums) in places.chunks_exact(frame.columns).zip(rows.chunks_exact_mut(at.columns.count)) {
-        across.sum(row, 1, sums);
+    // Sums that go on into the next row, or behind the last, are no position's.
+    let across = (at.tap_columns.count, size(m.dilate_x));
+    let count = places.len();
+    places.resize(count + reach(across), 0);
+    rows.clear();
+    rows.resize(count.next_multiple_of(SIDE_BY_SIDE), 0);
+    sum_apart(places, across, rows);
+    let down = (at.tap_rows.count, size(m.dilate_y) * frame.columns);
+    let (step, columns) = (size(m.step_y) * frame.columns, at.columns.count);
+    rows.resize(count + reach(down), 0);
+    let row_lanes = columns.next_multiple_of(SIDE_BY_SIDE);
+    to.resize(at.images.count * at.rows.count * columns + row_lanes - columns, 0);
+    let starts = (0..at.images.count).flat_map(|n| (0..at.rows.count).map(move |y| (n, y)));
+    for (row, (n, y)) in starts.enumerate() {
+        // What is behind a row's last is the next one's.
+        sum_apart(
+            &rows[n * frame.rows * frame.columns + y * step..],
+            down,
+            &mut to[row * columns..][..row_lanes],
+        );
     }
-    let down = Windows {
-        outputs: at.tap_rows.count,
-        step: size(m.dilate_y),
-        taps: at.rows.count,
-        dilate: size(m.step_y),
-    };
-    let of_image = at.rows.count * at.columns.count;
-    to.resize(at.images.count * of_image, 0);
-    let images = rows.chunks_exact(frame.rows * at.columns.count);
-    for (image, sums) in images.zip(to.chunks_exact_mut(of_image)) {
-        down.sum(image, at.columns.count, sums);
+    to.truncate(at.images.count * at.rows.count * columns);
+}
+
+/// Sums of counts that are found side by side.
+const SIDE_BY_SIDE: usize = 16;
+
+/// How far behind a count that is summed others may be that are.
+fn reach((count, apart): (usize, usize)) -> usize {
+    (count - 1) * apart + SIDE_BY_SIDE
+}
+
+/// `sums[i] = Σ over o below count of counts[i + o · apart]`, in whole registers.
+#[inline(always)]
+fn sum_apart(counts: &[u32], (count, apart): (usize, usize), sums: &mut [u32]) {
+    for (number, sums) in sums.as_chunks_mut::<SIDE_BY_SIDE>().0.iter_mut().enumerate() {
+        let mut sum = [0; SIDE_BY_SIDE];
+        for o in 0..count {
+            let counts: &[u32; SIDE_BY_SIDE] =
+                counts[number * SIDE_BY_SIDE + o * apart..].first_chunk().expect("counts within reach");
+            sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+        }
+        *sums = sum;
     }
 }
 
@@ -147,56 +169,6 @@ pub(super) fn over_windows(layout: &Layout, windows: &[u32], right: &[u32]) -> u
         total += dot(&windows[(n * at.rows.count + y) * at.columns.count + x..][..count], here);
     }
     total
-}
-
-/// Numbers of a place that are too few to be summed side by side.
-const FEW: usize = 16;
-
-/// Windows along one axis: sums over outputs for each tap.
-struct Windows {
-    outputs: usize,
-    step: usize,
-    taps: usize,
-    dilate: usize,
-}
-
-impl Windows {
-    /// `sums[tap][inner] = Σ over outputs o of places[o · step + tap · dilate][inner]`, `inner` of each place.
-    #[inline(always)]
-    fn sum(&self, places: &[u32], inner: usize, sums: &mut [u32]) {
-        if self.dilate == 1 && inner <= FEW && self.outputs <= self.taps {
-            // Few of each place: all taps at once, for each output.
-            let sums = &mut sums[..self.taps * inner];
-            for output in 0..self.outputs {
-                let places = &places[output * self.step * inner..][..self.taps * inner];
-                if output == 0 {
-                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s = n);
-                } else {
-                    sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
-                }
-            }
-            return;
-        }
-        let slides = self.step == self.dilate && self.step == 1;
-        for tap in 0..self.taps {
-            let (before, sums) = sums[..(tap + 1) * inner].split_at_mut(tap * inner);
-            let at = |place: usize| &places[place * inner..][..inner];
-            if slides && tap > 0 && self.outputs > 2 {
-                // The window of the tap before, moved by one place.
-                let before = &before[(tap - 1) * inner..];
-                let (gone, come) = (at(tap - 1), at(tap - 1 + self.outputs));
-                for (((sum, &before), &gone), &come) in sums.iter_mut().zip(before).zip(gone).zip(come) {
-                    *sum = before - gone + come;
-                }
-                continue;
-            }
-            sums.iter_mut().zip(at(tap * self.dilate)).for_each(|(s, &n)| *s = n);
-            for output in 1..self.outputs {
-                let places = at(output * self.step + tap * self.dilate);
-                sums.iter_mut().zip(places).for_each(|(s, &n)| *s += n);
-            }
-        }
-    }
 }
 
 /// The sum of products.
