@@ -204,33 +204,48 @@ fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
     words.iter().map(of_word).sum::<u32>() + of_rest
 }
 
-/// The same by masks of 64 bytes.
+/// Counts those of the `count` bytes from each place on, by masks of 64 bytes.
+///
+/// # Panics
+/// When they do not all lie in `bytes`.
 #[cfg(target_arch = "x86_64")]
-#[inline]
 #[target_feature(enable = "avx512f,avx512bw,popcnt")]
-fn nonzeros_by_masks(bytes: &[u8], zero: u8) -> u32 {
-    use std::arch::x86_64::{_mm512_cmpneq_epi8_mask, _mm512_loadu_si512, _mm512_set1_epi8};
+fn count_by_masks(
+    bytes: &[u8],
+    (places, count): (impl Iterator<Item = usize>, usize),
+    zero: u8,
+    counts: &mut Vec<u32>,
+) {
+    use std::arch::x86_64::{
+        _mm512_cmpneq_epi8_mask, _mm512_loadu_si512, _mm512_mask_cmpneq_epi8_mask, _mm512_maskz_loadu_epi8,
+        _mm512_set1_epi8,
+    };
     let zeros = _mm512_set1_epi8(zero.cast_signed());
-    let (lines, rest) = bytes.as_chunks::<64>();
-    let mut count = 0;
-    for line in lines {
-        // SAFETY: a line is 64 bytes.
-        let line = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
-        count += _mm512_cmpneq_epi8_mask(line, zeros).count_ones();
+    let rest = count % 64;
+    let of_rest = (1u64 << rest) - 1;
+    // Not one by one: a vector's length is in memory, where each would wait for the one before.
+    let (mut few, mut taken) = ([0; 16], 0);
+    for place in places {
+        let (lines, last) = bytes[place..][..count].as_chunks::<64>();
+        let mut found = 0;
+        for line in lines {
+            // SAFETY: a line is 64 bytes.
+            let line = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+            found += _mm512_cmpneq_epi8_mask(line, zeros).count_ones();
+        }
+        if rest > 0 {
+            // SAFETY: bytes behind the last are masked.
+            let line = unsafe { _mm512_maskz_loadu_epi8(of_rest, last.as_ptr().cast()) };
+            found += _mm512_mask_cmpneq_epi8_mask(of_rest, line, zeros).count_ones();
+        }
+        few[taken] = found;
+        taken += 1;
+        if taken == few.len() {
+            counts.extend_from_slice(&few);
+            taken = 0;
+        }
     }
-    if rest.is_empty() { count } else { count + nonzeros_by_mask(rest, zero) }
-}
-
-/// The same of 1 to 64 bytes.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,popcnt")]
-fn nonzeros_by_mask(bytes: &[u8], zero: u8) -> u32 {
-    use std::arch::x86_64::{_mm512_mask_cmpneq_epi8_mask, _mm512_maskz_loadu_epi8, _mm512_set1_epi8};
-    let mask = u64::MAX >> (64 - bytes.len());
-    // SAFETY: bytes behind the last are masked.
-    let line = unsafe { _mm512_maskz_loadu_epi8(mask, bytes.as_ptr().cast()) };
-    _mm512_mask_cmpneq_epi8_mask(mask, line, _mm512_set1_epi8(zero.cast_signed())).count_ones()
+    counts.extend_from_slice(&few[..taken]);
 }
 
 impl Kernels {
@@ -245,21 +260,15 @@ impl Kernels {
         zero: u8,
         counts: &mut Vec<u32>,
     ) {
-        let at = places.map(|place| &bytes[place..][..count]);
+        #[cfg(target_arch = "x86_64")]
+        if self.extension() >= Extension::Avx512Vnni {
+            // SAFETY: a `Kernels` has only what the processor has.
+            return unsafe { count_by_masks(bytes, (places, count), zero, counts) };
+        }
+        let found = places.map(|place| nonzeros(&bytes[place..][..count], zero));
         match self.extension() {
-            Extension::Portable => counts.extend(at.map(|bytes| nonzeros(bytes, zero))),
-            Extension::Avx2 => self.with_avx2(|| counts.extend(at.map(|bytes| nonzeros(bytes, zero)))),
-            #[cfg(target_arch = "x86_64")]
-            Extension::Avx512Vnni | Extension::Amx => self.with_avx512(|| {
-                if (1..=64).contains(&count) {
-                    // SAFETY: a `Kernels` has only what the processor has.
-                    return counts.extend(at.map(|bytes| unsafe { nonzeros_by_mask(bytes, zero) }));
-                }
-                // SAFETY: the same.
-                counts.extend(at.map(|bytes| unsafe { nonzeros_by_masks(bytes, zero) }));
-            }),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => counts.extend(at.map(|bytes| nonzeros(bytes, zero))),
+            Extension::Avx2 => self.with_avx2(|| counts.extend(found)),
+            _ => counts.extend(found),
         }
     }
 }

@@ -366,7 +366,7 @@ impl Codes<'_> {
             let groups_of_runs = runs.iter().flat_map(move |&run| {
                 let (here, later) = indices.split_at(run);
                 indices = later;
-                here.chunks(GROUP).map(|four| std::array::from_fn(|t| four.get(t).copied()))
+                here.chunks(GROUP).map(|four| four.iter().copied().map(Some))
             });
             // Groups behind the last that a class meets are not in the panels.
             let groups = groups_of_runs.take(groups);

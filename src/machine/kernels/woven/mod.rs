@@ -288,14 +288,14 @@ impl Kernels {
         }
     }
 
-    /// Weaves codes that begin at each place of some groups, zero where there is none, to panels of four registers and one of what is
-    /// left: `[panel][group][register][column][place]`.
+    /// Weaves codes that begin at each place of some groups of up to four, zero where there is none, to panels of four registers and one
+    /// of what is left: `[panel][group][register][column][place]`.
     ///
     /// # Panics
     /// When codes of whole registers leave `codes`, panels leave `to`, or the extension does not weave.
     pub(in crate::machine) fn weave_panels(
         self,
-        groups: impl Iterator<Item = [Option<usize>; GROUP]> + Clone,
+        groups: impl Iterator<Item = impl Iterator<Item = Option<usize>>> + Clone,
         codes: &[u8],
         columns: usize,
         to: &mut [u8],
@@ -324,7 +324,8 @@ impl Kernels {
                 pooled::right(&shape.right, codes, shape.columns, to)
             },
             Extension::Avx512Vnni => {
-                self.weave_panels(shape.right.as_chunks().0.iter().copied(), codes, shape.columns, to);
+                let groups = shape.right.chunks_exact(GROUP).map(|four| four.iter().copied());
+                self.weave_panels(groups, codes, shape.columns, to);
                 true
             }
             // SAFETY: a `Kernels` has only what the processor has; the rest was measured.

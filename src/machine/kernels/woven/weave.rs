@@ -167,7 +167,7 @@ pub(super) unsafe fn left<const S: usize>(weave: &Weave, codes: &[u8], flipped: 
 /// [`super::Kernels::weave_panels`].
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn panels(
-    groups: impl Iterator<Item = [Option<usize>; GROUP]> + Clone,
+    groups: impl Iterator<Item = impl Iterator<Item = Option<usize>>> + Clone,
     codes: &[u8],
     registers: usize,
     to: &mut [u8],
