@@ -61,6 +61,11 @@ pub(super) unsafe fn class(p: &Product<'_>, panel: &Panel, number: usize, held: 
     }
 }
 
+/// As many of so many rows as are taken at once, `most` of them or fewer: few are left alone at the end.
+pub(super) fn at_once(rows: usize, most: usize) -> usize {
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+}
+
 /// The rows of a class, `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
 ///
 /// # Safety
@@ -74,8 +79,9 @@ unsafe fn rows<const MOST: usize, const V: usize>(
 ) {
     let class = &p.shape.classes()[number];
     let (mut bases, mut places) = (p.shape.bases_of(class), p.shape.rows_of(class));
+    let at_once = at_once(bases.len(), MOST);
     while !bases.is_empty() {
-        let count = MOST.min(bases.len());
+        let count = at_once.min(bases.len());
         let tile = Tile { p, panel, number, class, bases, places };
         // SAFETY: as the caller proved.
         unsafe {
@@ -132,8 +138,9 @@ impl Tile<'_> {
     }
 }
 
-/// Sums that keep a processor's multipliers busy: it begins up to two products a cycle, of which each takes up to five.
-const BUSY: usize = 10;
+/// More sums keep a processor's multipliers busy: it begins up to two products a cycle, of which each takes up to five and waits for a
+/// load besides. Of twelve it makes nine tenths of what it makes of twice as many.
+const BUSY: usize = 13;
 
 /// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group to
 /// group. Where these are too few to keep the processor busy, every other group has sums of its own.

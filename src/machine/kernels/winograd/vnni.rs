@@ -8,7 +8,7 @@ use std::arch::x86_64::{
 use super::{Filtering, FilteringOperands, Pair, Pairs};
 use crate::machine::kernels::product::{Extremes, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{Panel, REGISTER, join, panels};
+use crate::machine::kernels::vnni::{REGISTER, at_once, join, panels};
 
 /// [`super::Kernels::filtering_product`].
 ///
@@ -24,16 +24,21 @@ pub(super) unsafe fn product(
     let mut held = Held::new();
     let lanes = shape.registers() * LANES;
     for panel in panels(shape.registers(), shape.groups()) {
-        for (class, corrections) in shape.classes.iter().zip(operands.corrections.chunks_exact(2 * lanes)) {
-            let corrections = corrections.split_at(lanes).into();
-            let of = Of { shape, operands, target, panel: &panel, class, corrections };
-            // SAFETY: what the caller proved holds for every class and panel.
-            unsafe {
-                match panel.registers {
-                    1 => of.pairs::<8, 1>(&mut held),
-                    2 => of.pairs::<6, 2>(&mut held),
-                    3 => of.pairs::<4, 3>(&mut held),
-                    _ => of.pairs::<3, 4>(&mut held),
+        for first in (0..panel.registers).step_by(2) {
+            let column = panel.column + first * LANES;
+            // SAFETY: a panel lies in the panels.
+            let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
+            let step = panel.registers * REGISTER;
+            for (class, corrections) in shape.classes.iter().zip(operands.corrections.chunks_exact(2 * lanes))
+            {
+                let corrections = corrections.split_at(lanes).into();
+                let of = Of { shape, left: operands.left, target, column, right, step, class, corrections };
+                // SAFETY: what the caller proved holds for every class and panel.
+                unsafe {
+                    match panel.registers - first {
+                        1 => of.pairs::<1>(&mut held),
+                        _ => of.pairs::<2>(&mut held),
+                    }
                 }
             }
         }
@@ -41,25 +46,31 @@ pub(super) unsafe fn product(
     held.write(extremes);
 }
 
-/// The pairs of a class and the columns of a panel.
+/// The pairs of a class and some columns of a panel.
 struct Of<'a> {
     shape: &'a Filtering,
-    operands: FilteringOperands<'a>,
+    left: &'a [u8],
     target: &'a Target<'a>,
-    panel: &'a Panel,
+    column: usize,
+    /// Their codes of the panel's first group.
+    right: *const u8,
+    /// Bytes from group to group.
+    step: usize,
     class: &'a Pairs,
     /// Of each output.
     corrections: [&'a [i32]; 2],
 }
 
 impl Of<'_> {
-    /// All pairs, `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
+    /// All pairs, up to six at a time, of two registers of columns: six by two take less from the second cache for a product than three
+    /// by four.
     ///
     /// # Safety
     /// As [`product`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
-    unsafe fn pairs<const MOST: usize, const V: usize>(&self, held: &mut Held) {
-        for pairs in self.shape.pairs[self.class.pairs.clone()].chunks(MOST) {
+    unsafe fn pairs<const V: usize>(&self, held: &mut Held) {
+        let pairs = &self.shape.pairs[self.class.pairs.clone()];
+        for pairs in pairs.chunks(at_once(pairs.len(), 6)) {
             // SAFETY: as the caller proved.
             unsafe {
                 match pairs.len() {
@@ -68,9 +79,7 @@ impl Of<'_> {
                     3 => self.tile::<3, V>(pairs, held),
                     4 => self.tile::<4, V>(pairs, held),
                     5 => self.tile::<5, V>(pairs, held),
-                    6 => self.tile::<6, V>(pairs, held),
-                    7 => self.tile::<7, V>(pairs, held),
-                    _ => self.tile::<8, V>(pairs, held),
+                    _ => self.tile::<6, V>(pairs, held),
                 }
             }
         }
@@ -82,14 +91,9 @@ impl Of<'_> {
     /// As [`product`]; there are `R` pairs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
     unsafe fn tile<const R: usize, const V: usize>(&self, pairs: &[Pair], held: &mut Held) {
-        // SAFETY: a base lies in the left operand, the panel in the panels.
-        let (rows, panel): ([*const u8; R], _) = unsafe {
-            let left = self.operands.left.as_ptr();
-            (
-                std::array::from_fn(|r| left.add(pairs[r].base)),
-                (self.operands.panels.as_ptr().add(self.panel.at), REGISTER * V),
-            )
-        };
+        // SAFETY: a base lies in the left operand.
+        let rows: [*const u8; R] = std::array::from_fn(|r| unsafe { self.left.as_ptr().add(pairs[r].base) });
+        let panel = (self.right, self.step);
         let [both, opposed, only_first, only_second] = &self.class.segments;
         let mut first = [[_mm512_setzero_si512(); V]; R];
         let mut second = first;
@@ -127,7 +131,7 @@ impl Of<'_> {
         held: &mut Held,
     ) {
         for v in 0..V {
-            let column = self.panel.column + v * LANES;
+            let column = self.column + v * LANES;
             let correction = &self.corrections[OUTPUT][column..][..LANES];
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };

@@ -15,7 +15,7 @@ use std::arch::x86_64::{
 use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added, twice};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, Segment, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{REGISTER, join, panels};
+use crate::machine::kernels::vnni::{REGISTER, at_once, join, panels};
 
 /// Codes that are mixed at once.
 const AT_ONCE: usize = 64;
@@ -44,17 +44,11 @@ pub(super) unsafe fn product(
             // SAFETY: a panel lies in the panels.
             let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
             let of = Of { shape, operands, target, column, right, step: panel.registers * REGISTER };
-            for (number, squares) in (0..).step_by(3).zip(shape.squares.chunks(3)) {
-                // SAFETY: what the caller proved holds for every square and panel.
-                unsafe {
-                    match (squares.len(), panel.registers - first) {
-                        (1, 1) => of.tile::<1, 1>(number, squares, &mut held),
-                        (2, 1) => of.tile::<2, 1>(number, squares, &mut held),
-                        (_, 1) => of.tile::<3, 1>(number, squares, &mut held),
-                        (1, _) => of.tile::<1, 2>(number, squares, &mut held),
-                        (2, _) => of.tile::<2, 2>(number, squares, &mut held),
-                        _ => of.tile::<3, 2>(number, squares, &mut held),
-                    }
+            // SAFETY: what the caller proved holds for every square and panel.
+            unsafe {
+                match panel.registers - first {
+                    1 => of.squares::<1>(&mut held),
+                    _ => of.squares::<2>(&mut held),
                 }
             }
         }
@@ -75,6 +69,29 @@ struct Of<'a> {
 }
 
 impl Of<'_> {
+    /// All squares, up to six at a time.
+    ///
+    /// # Safety
+    /// As [`product`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
+    unsafe fn squares<const V: usize>(&self, held: &mut Held) {
+        let all = &self.shape.squares;
+        let at_once = at_once(all.len(), 6);
+        for (number, squares) in (0..).step_by(at_once).zip(all.chunks(at_once)) {
+            // SAFETY: as the caller proved.
+            unsafe {
+                match squares.len() {
+                    1 => self.tile::<1, V>(number, squares, held),
+                    2 => self.tile::<2, V>(number, squares, held),
+                    3 => self.tile::<3, V>(number, squares, held),
+                    4 => self.tile::<4, V>(number, squares, held),
+                    5 => self.tile::<5, V>(number, squares, held),
+                    _ => self.tile::<6, V>(number, squares, held),
+                }
+            }
+        }
+    }
+
     /// `R` squares from number `first` on, and `V` registers of columns.
     ///
     /// # Safety
