@@ -11,7 +11,7 @@ use wagesim::program::{Phase, Step};
 
 use super::windows::window;
 
-pub(crate) const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
+const SIZES: [u64; 5] = [6000, 6000, 12000, 3000, 6000];
 
 /// Numbers from a seed; a failing seed is the whole case.
 pub(crate) struct Dice(pub(crate) u64);
@@ -53,7 +53,7 @@ impl Dice {
     }
 }
 
-pub(crate) fn rule(d: &mut Dice) -> AccumulatorRule {
+fn rule(d: &mut Dice) -> AccumulatorRule {
     let bits = if d.one_in(3) { d.count(4, 64) } else { d.count(8, 24) };
     AccumulatorRule {
         bits,
@@ -75,7 +75,10 @@ fn matrices(d: &mut Dice) -> (Vec<Instr>, AccumulatorRule) {
         rule = AccumulatorRule { chunk: 0, bits: 32, ..rule };
     }
     let small = |d: &mut Dice, most: u32| if dense { 1 } else { d.count(1, most) };
-    let (images, out_rows, out_cols) = (d.count(1, if dense { 40 } else { 4 }), small(d, 5), small(d, 6));
+    let (images, out_rows) = (d.count(1, if dense { 40 } else { 4 }), small(d, 5));
+    // At times rows that fill more than a register.
+    let most_columns = if d.one_in(8) { 40 } else { 6 };
+    let out_cols = small(d, most_columns);
     let channels = if tiled { d.of(&[16, 20, 32, 48]) } else { d.count(1, if dense { 60 } else { 9 }) };
     let (tap_rows, tap_cols) = (small(d, 3), small(d, 3));
     let (height, width) = (small(d, 7), small(d, 7));

@@ -150,6 +150,7 @@ fn side_by_side_as_in_order(
     Ok(())
 }
 
+// Whole plans several times take longer.
 proptest! {
     #![proptest_config(Config { cases: cases() / 5, failure_persistence: None, max_shrink_iters: 0, ..Config::default() })]
 

@@ -13,7 +13,7 @@ use super::instructions::Dice;
 pub(crate) fn pooled_gradient(d: &mut Dice, odd: u32) -> (State, Matrix) {
     let (images, windows_y, windows_x) = (d.count(1, 5), d.count(1, 3), d.count(1, 4));
     let (out_rows, out_cols) = (2 * windows_y, 2 * windows_x);
-    let (channels, columns) = (d.of(&[16, 32, 48]), d.of(&[1, 16, 31, 64, 70]));
+    let (channels, columns) = (d.of(&[16, 32, 48]), d.of(&[1, 16, 31, 48, 64, 70]));
     let (tap_cols, dilate_x) = (d.count(1, 4), d.count(1, 3));
     let positions = images * out_rows * out_cols;
     let (height, width) = (out_rows, d.count(1, 10));
@@ -114,7 +114,7 @@ pub(crate) fn window(
 pub(crate) fn convolution(d: &mut Dice) -> (State, Matrix, AccumulatorRule) {
     let (images, out) = (d.count(1, 4), [d.count(1, 5), d.count(2, 9)]);
     let taps = if d.one_in(3) { [3, 3] } else { [d.count(1, 4), d.count(2, 7)] };
-    let (channels, columns) = (d.of(&[4, 8, 32, 64, 64, 68]), d.of(&[1, 16, 31, 64, 70]));
+    let (channels, columns) = (d.of(&[4, 8, 32, 64, 64, 68]), d.of(&[1, 16, 31, 48, 64, 70]));
     let bits = d.of(&[2, 2, 3, 6]);
     let step_y = d.count(1, 2);
     let [height, width] = [out[0] * step_y + d.count(0, 2), out[1] + d.count(0, 3)];

@@ -204,7 +204,7 @@ fn nonzeros(bytes: &[u8], zero: u8) -> u32 {
     words.iter().map(of_word).sum::<u32>() + of_rest
 }
 
-/// Counts those of the `count` bytes from each place on, by masks of 64 bytes.
+/// Counts how many of the `count` bytes from each place on differ from `zero`, by masks of 64 bytes.
 ///
 /// # Panics
 /// When they do not all lie in `bytes`.
@@ -223,7 +223,7 @@ fn count_by_masks(
     let zeros = _mm512_set1_epi8(zero.cast_signed());
     let rest = count % 64;
     let of_rest = (1u64 << rest) - 1;
-    // Not one by one: a vector's length is in memory, where each would wait for the one before.
+    // Sixteen are put at once: each push would wait for the vector's length, which is in memory.
     let (mut few, mut taken) = ([0; 16], 0);
     for place in places {
         let (lines, last) = bytes[place..][..count].as_chunks::<64>();

@@ -11,19 +11,33 @@ use super::sums::{Columns, Held};
 /// Bytes of a register.
 pub(super) const REGISTER: usize = GROUP * LANES;
 
-/// A panel: registers of columns from `column` on, how many, and where the codes of its first group are.
+/// A panel, or a part of one: registers of columns from `column` on, how many, where their codes of the first group are, and how many
+/// bytes lie from group to group.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Panel {
     pub(super) column: usize,
     pub(super) registers: usize,
     pub(super) at: usize,
+    pub(super) step: usize,
+}
+
+impl Panel {
+    /// The parts of so many registers, and one of what is left.
+    pub(super) fn parts(self, registers: usize) -> impl Iterator<Item = Panel> {
+        (0..self.registers).step_by(registers).map(move |first| Panel {
+            column: self.column + first * LANES,
+            registers: registers.min(self.registers - first),
+            at: self.at + first * REGISTER,
+            step: self.step,
+        })
+    }
 }
 
 /// The panels of a product of so many registers of columns and groups.
 pub(super) fn panels(registers: usize, groups: usize) -> impl Iterator<Item = Panel> {
-    (0..registers).step_by(MAX_REGISTERS).map(move |first| Panel {
-        column: first * LANES,
-        registers: MAX_REGISTERS.min(registers - first),
-        at: first * groups * REGISTER,
+    (0..registers).step_by(MAX_REGISTERS).map(move |first| {
+        let registers = MAX_REGISTERS.min(registers - first);
+        Panel { column: first * LANES, registers, at: first * groups * REGISTER, step: registers * REGISTER }
     })
 }
 
@@ -61,12 +75,12 @@ pub(super) unsafe fn class(p: &Product<'_>, panel: &Panel, number: usize, held: 
     }
 }
 
-/// As many of so many rows as are taken at once, `most` of them or fewer: few are left alone at the end.
-pub(super) fn at_once(rows: usize, most: usize) -> usize {
-    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
+/// How many of so many are taken at once: at most `most`, shared out evenly, so that no few are left at the end.
+pub(super) fn shared_out(count: usize, most: usize) -> usize {
+    count.div_ceil(count.div_ceil(most).max(1)).max(1)
 }
 
-/// The rows of a class, `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
+/// The rows of a class, up to `MOST` at a time: accumulators of a tile fill 24 of 32 registers.
 ///
 /// # Safety
 /// As [`product`].
@@ -79,9 +93,9 @@ unsafe fn rows<const MOST: usize, const V: usize>(
 ) {
     let class = &p.shape.classes()[number];
     let (mut bases, mut places) = (p.shape.bases_of(class), p.shape.rows_of(class));
-    let at_once = at_once(bases.len(), MOST);
+    let most = shared_out(bases.len(), MOST);
     while !bases.is_empty() {
-        let count = at_once.min(bases.len());
+        let count = most.min(bases.len());
         let tile = Tile { p, panel, number, class, bases, places };
         // SAFETY: as the caller proved.
         unsafe {
@@ -125,8 +139,8 @@ impl Tile<'_> {
         // SAFETY: a base lies in the left operand, the panel in the panels, and so do the segments.
         unsafe {
             let rows: [*const u8; R] = std::array::from_fn(|r| p.operands.left.as_ptr().add(bases[r]));
-            let panel = p.operands.panels.as_ptr().add(panel.at);
-            join(rows, (panel, REGISTER * V), p.shape.segments_of(class), &mut accumulators);
+            let first = p.operands.panels.as_ptr().add(panel.at);
+            join(rows, (first, panel.step), p.shape.segments_of(class), &mut accumulators);
         }
         for v in 0..V {
             let columns = Columns::new(p, *number, panel.column + v * LANES);
@@ -138,8 +152,8 @@ impl Tile<'_> {
     }
 }
 
-/// More sums keep a processor's multipliers busy: it begins up to two products a cycle, of which each takes up to five and waits for a
-/// load besides. Of twelve it makes nine tenths of what it makes of twice as many.
+/// Fewer sums do not keep a processor's multipliers busy: it begins up to two products a cycle, and each takes up to five and waits for
+/// a load besides. (Measured: twelve make nine tenths of what twenty-four do.)
 const BUSY: usize = 13;
 
 /// Joins the products of segments to sums of rows that begin at some places and `V` registers of a panel, so many bytes from group to

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::layout::Layout;
 use super::rights::Whose;
+use super::rule::narrowest_word;
 use super::{Array, LAYOUTS, LooksAt, Prepared, by_format, safe, words_are_registers};
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::compiled;
@@ -102,7 +103,7 @@ impl Array {
             let [first, second] = numbers.map(|half| &self.prepared[half].layout);
             let layout = Layout::whole(first, second, self.kernels).filter(|layout| {
                 let (m, rule) = (&layout.m, other.step.rule);
-                let is_safe = words_are_registers(m, rule) && safe(m, rule, 32, by_format(m), 0);
+                let is_safe = words_are_registers(m, rule) && safe(m, narrowest_word(rule), by_format(m), 0);
                 is_safe && layout.squares(self.kernels).is_some()
             });
             if self.prepared.len() == LAYOUTS {

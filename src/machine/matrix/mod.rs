@@ -4,6 +4,7 @@
 //! Where no partial sum can leave its range the exact sum is the register and goes from the kernel to its memory. Where
 //! `wrap` makes joins associative it is the exact sum reduced once. Only what is left is stepped join by join.
 
+mod accumulator;
 mod frame;
 mod halves;
 mod kept;
@@ -29,10 +30,11 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 use super::kernels::{Extremes, Kernels, Operands, compiled};
-use super::{Exact, Fault, Outcome, State, values};
+use super::{Exact, Fault, Outcome, State};
 use crate::isa::{Address, Instr, Matrix, Memory};
-use crate::number::{AccumulatorRule, Overflow};
-use crate::program::{Contents, LEFTS, Step};
+use crate::number::AccumulatorRule;
+use crate::program::{Contents, LEFTS};
+use accumulator::store_words;
 use halves::Wholes;
 pub(super) use halves::{Found, Half};
 use kept::Kept;
@@ -42,7 +44,7 @@ use narrow::Narrow;
 use nonzero::Nonzero;
 pub use recount::{Recount, Recounted, Recounter};
 use rights::{Rights, Whose};
-use rule::{Output, associative};
+use rule::{associative, narrowest_word};
 use standing::Standing;
 use under_way::UnderWay;
 
@@ -127,6 +129,14 @@ fn size(n: u32) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
+/// A prepared instruction that is executed, and where its operands are.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    number: usize,
+    left: usize,
+    right: usize,
+}
+
 /// What is known of a product besides its sums.
 #[derive(Debug, Clone, Copy)]
 struct Product {
@@ -193,8 +203,9 @@ impl Array {
     fn joins_kept(&self, number: usize, Found { step, may_wait, .. }: Found<'_>) -> bool {
         let layout = &self.prepared[number].layout;
         let (m, Accumulators { kept, under_way, .. }) = (&layout.m, &self.accumulators);
-        let is_safe =
-            |start| words_are_registers(m, step.rule) && safe(m, step.rule, 32, by_format(m), start);
+        let is_safe = |start| {
+            words_are_registers(m, step.rule) && safe(m, narrowest_word(step.rule), by_format(m), start)
+        };
         may_wait
             && under_way.is_empty()
             && kept.greatest(m).is_some_and(is_safe)
@@ -228,8 +239,9 @@ impl Array {
         let Accumulators { under_way, standing, kept, .. } = &self.accumulators;
         let known = kept.greatest(m).or_else(|| standing.greatest(m));
         let start = if m.accumulate { known } else { Some(0) };
-        let by_format =
-            |start| words_are_registers(m, step.rule) && safe(m, step.rule, 32, by_format(m), start);
+        let by_format = |start| {
+            words_are_registers(m, step.rule) && safe(m, narrowest_word(step.rule), by_format(m), start)
+        };
         if !under_way.is_empty() || !start.is_some_and(by_format) {
             return both;
         }
@@ -349,6 +361,7 @@ impl Array {
         state: &mut State,
     ) -> Result<Outcome, Fault> {
         let (left, is_known) = self.place_left(self.prepared[number].frame, content);
+        let met = Met { number, left, right };
         let Prepared { layout, frame, pause, .. } = &self.prepared[number];
         let (kernels, nonzero) = (self.kernels, &mut self.nonzero);
         let (left, right) = (&mut self.lefts[left], &mut self.rights[right]);
@@ -362,7 +375,7 @@ impl Array {
             None => compiled!(kernels, look_at_starts(&m, rule, state, narrow)),
         };
         let start = under_way.is_empty().then_some(start);
-        let safe = |greatest: i64, start: u64| safe(&m, rule, 32, greatest, start);
+        let safe = |greatest: i64, start: u64| safe(&m, narrowest_word(rule), greatest, start);
         let greatest_format = by_format(&m);
         let by_format = start.is_some_and(|s| safe(greatest_format, s));
         // Where formats prove that sums are the registers, nobody asks for rows as the shape has them.
@@ -391,7 +404,7 @@ impl Array {
             compiled!(kernels, i64::from(left.greatest(layout)) * i64::from(right.greatest()))
         };
         // Rows over positions are not laid out yet; where `wrap` makes joins associative, nothing is to be proved.
-        let room = start.and_then(|start| rule::room(rule, 32, start));
+        let room = start.and_then(|start| rule::room(narrowest_word(rule), start));
         let room = room.filter(|_| !layout.positions_reduced && !associative(rule));
         let by_norms =
             |room| compiled!(kernels, left.measure(kernels, layout).is_within(right.measure(layout), room));
@@ -467,94 +480,18 @@ impl Array {
             return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
         }
         let product = Product { nonzero_products, greatest };
+        let positions_reduced = layout.positions_reduced;
         if rule.result_bits() <= 32 && under_way.is_plain(&m) {
             if !taken {
                 compiled!(kernels, narrow.take_starts(&m, rule, state));
             }
-            let bound = i128::from(greatest) * i128::from(m.length) + i128::from(narrow.greatest_start);
-            let found = (bound < 1 << 31)
-                .then(|| narrow.registers(rule, kernels, (layout, left), right, &self.sums, greatest))
-                .flatten();
-            if let Some(found) = found {
-                if let (Overflow::Trap, Some(place)) = (rule.overflow, found.overflowed.first) {
-                    return Err(Fault::Trap { pc: step.pc, place });
-                }
-                let (starts, registers) = (&narrow.starts, &narrow.registers);
-                let sums = (&starts[..], &self.sums[..], exact);
-                let (wrong_outputs, exact) =
-                    compiled!(kernels, under_way.join(&m, sums, (registers, found.changed)));
-                compiled!(kernels, store_rows(&m, state, registers, values::write_i32));
-                let saturates = rule.overflow == Overflow::Saturate;
-                return Ok(Outcome {
-                    nonzero_products,
-                    exact,
-                    wrong_outputs,
-                    saturated_joins: if saturates { found.overflowed.joins } else { 0 },
-                    first_overflow: found.overflowed.first,
-                    clipped: 0,
-                });
+            if let Some(done) = self.narrow_registers(met, step, (product, exact), state) {
+                return done;
             }
         }
-        let positions_reduced = layout.positions_reduced;
         let words = self.sums.as_chunks::<4>().0.iter();
         let sums: Vec<i64> = words.map(|&w| i32::from_le_bytes(w).into()).collect();
         self.finish(step, &m, positions_reduced, state, product, &sums)
-    }
-
-    /// The accumulator's rules for any operands, starts and widths.
-    fn finish(
-        &mut self,
-        step: &Step,
-        m: &Matrix,
-        positions_reduced: bool,
-        state: &mut State,
-        product: Product,
-        sums: &[i64],
-    ) -> Result<Outcome, Fault> {
-        let rule = step.rule;
-        let nonzero_products = product.nonzero_products;
-        let under_way = &mut self.accumulators.under_way;
-        let starts = under_way.starts(m, rule, state);
-        let start = starts.iter().map(|s| s.register.unsigned_abs()).max().unwrap_or(0);
-        if under_way.is_empty() && safe(m, rule, 64, product.greatest, start) {
-            let started: Vec<i64>;
-            let sums = if starts.is_empty() {
-                sums
-            } else {
-                started = sums.iter().zip(&starts).map(|(sum, start)| sum + start.register).collect();
-                &started
-            };
-            store_rows(m, state, sums, values::write);
-            let exact = (!m.partial).then(|| range_of(sums));
-            return Ok(Outcome { nonzero_products, exact, ..Outcome::default() });
-        }
-        let (outputs, overflowed) = if associative(rule) {
-            let start = |i| starts.get(i).copied().unwrap_or_default();
-            let outputs = sums.iter().enumerate().map(|(i, &sum)| rule::reduced(rule, start(i), sum));
-            let outputs: Vec<Output> = outputs.collect();
-            let overflowed = rule::wrapped(&outputs, &starts, sums, size(m.columns));
-            (outputs, overflowed)
-        } else {
-            stepped::outputs(rule, m, positions_reduced, state, &starts, sums, self.kernels)
-        };
-        if let (Overflow::Trap, Some(place)) = (rule.overflow, overflowed.first) {
-            return Err(Fault::Trap { pc: step.pc, place });
-        }
-        let registers: Vec<i64> = outputs.iter().map(|o| o.register).collect();
-        store_rows(m, state, &registers, values::write);
-        self.accumulators.under_way.keep(m, &outputs);
-        let mut outcome =
-            Outcome { nonzero_products, first_overflow: overflowed.first, ..Outcome::default() };
-        if rule.overflow == Overflow::Saturate {
-            outcome.saturated_joins = overflowed.joins;
-        }
-        if !m.partial {
-            let wrong = outputs.iter().filter(|o| i128::from(o.register) != o.exact);
-            outcome.wrong_outputs = wrong.count() as u64;
-            let exact: Vec<i64> = outputs.iter().map(|o| i64::try_from(o.exact).unwrap_or(0)).collect();
-            outcome.exact = Some(range_of(&exact));
-        }
-        Ok(outcome)
     }
 }
 
@@ -574,10 +511,10 @@ fn by_format(m: &Matrix) -> i64 {
     128i64 << (m.right_format.bits() - 1)
 }
 
-/// Whether no register leaves its range, nor so many bits, where no product is greater and none starts from more.
-fn safe(m: &Matrix, rule: AccumulatorRule, bits: u32, greatest: i64, start: u64) -> bool {
+/// Whether no partial sum leaves so many bits, where no product is greater and none starts from more.
+fn safe(m: &Matrix, bits: u32, greatest: i64, start: u64) -> bool {
     let magnitudes = greatest.unsigned_abs() * u64::from(m.length);
-    rule::room(rule, bits, start).is_some_and(|room| magnitudes <= room)
+    rule::room(bits, start).is_some_and(|room| magnitudes <= room)
 }
 
 /// What is known of what an instruction goes on from.
@@ -632,45 +569,12 @@ fn greatest_of(exact: Exact) -> u64 {
     exact.least.unsigned_abs().max(exact.greatest.unsigned_abs())
 }
 
+/// The least and the greatest of sums, and how many are zero.
 #[inline(always)]
 fn range_of(sums: &[i64]) -> Exact {
     Exact {
         least: sums.iter().min().copied().unwrap_or(0),
         greatest: sums.iter().max().copied().unwrap_or(0),
         zeros: sums.iter().filter(|&&s| s == 0).count() as u64,
-    }
-}
-
-/// Sums of 32 bits, dense, to the accumulator memory.
-#[inline(always)]
-fn store_words(m: &Matrix, state: &mut State, sums: &[u8]) {
-    let words: Vec<i32> = sums.as_chunks::<4>().0.iter().map(|&w| i32::from_le_bytes(w)).collect();
-    store_rows(m, state, &words, values::write_i32);
-}
-
-/// Registers to the accumulator memory, rows `out_stride` elements apart.
-#[inline(always)]
-fn store_rows<T: Copy + Into<i64>>(
-    m: &Matrix,
-    state: &mut State,
-    registers: &[T],
-    write: impl Fn(&mut [u8], Address, crate::isa::Format, &[T]),
-) {
-    let bytes = state.memory_mut(Memory::Accumulator);
-    let bits = u64::from(m.out_format.bits());
-    if m.out_stride == m.columns {
-        return write(bytes, m.out, m.out_format, registers);
-    }
-    for (r, row) in (0u64..).zip(registers.chunks(size(m.columns))) {
-        let first = r * u64::from(m.out_stride);
-        if (first * bits).is_multiple_of(8) {
-            let address = Address { offset: m.out.offset + first * bits / 8, ..m.out };
-            write(bytes, address, m.out_format, row);
-        } else {
-            let at = usize::try_from(m.out.offset).unwrap_or(usize::MAX);
-            for (j, &v) in (0u64..).zip(row) {
-                super::state::set_element(bytes, at, m.out_format, first + j, v.into());
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@ use super::layout::Layout;
 use super::left::Left;
 use super::norms::{ColumnNorms, RowNorm, root};
 use super::right::Right;
-use super::rule::{self, Overflowed, associative, narrowest, room};
+use super::rule::{self, Overflowed, associative, narrowest, narrowest_word, room};
 use super::size;
 use crate::isa::{Address, Matrix, Memory};
 use crate::machine::kernels::{Kernels, Row, RowOverflows, STEPPED_LANES, compiled, stepped_lanes};
@@ -116,7 +116,7 @@ impl Narrow {
         }
         let lanes = stepped_lanes(rule, greatest)?;
         let width = columns.next_multiple_of(STEPPED_LANES);
-        let room = room(rule, 32, self.greatest_start.into());
+        let room = room(narrowest_word(rule), self.greatest_start.into());
         let of_all = compiled!(kernels, right.measure(layout));
         // Rows over positions are many short pieces, and mostly in doubt: each is taken, and measured then.
         let by_rows = layout.positions_reduced;

@@ -96,10 +96,11 @@ impl Nonzero {
 }
 
 /// How many of all rows' codes of each position are not zero, given the counts of places; the taps are a box, so each is a sum over it:
-/// along rows, then along columns. Columns of positions are one apart, as a [`Layout`] over positions has them.
+/// along rows, then along columns. Columns of positions are one apart, or there is one.
 #[inline(always)]
 fn windows(layout: &Layout, places: &mut Vec<u32>, rows: &mut Vec<u32>, to: &mut Vec<u32>) {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
+    debug_assert!(m.step_x == 1 || at.columns.count == 1);
     to.clear();
     // A place is the window of the only tap.
     if frame.is_lone() {
@@ -109,13 +110,13 @@ fn windows(layout: &Layout, places: &mut Vec<u32>, rows: &mut Vec<u32>, to: &mut
     // Sums that go on into the next row, or behind the last, are no position's.
     let across = (at.tap_columns.count, size(m.dilate_x));
     let count = places.len();
-    places.resize(count + reach(across), 0);
+    places.resize(count + met_by(across), 0);
     rows.clear();
     rows.resize(count.next_multiple_of(SIDE_BY_SIDE), 0);
     sum_apart(places, across, rows);
     let down = (at.tap_rows.count, size(m.dilate_y) * frame.columns);
     let (step, columns) = (size(m.step_y) * frame.columns, at.columns.count);
-    rows.resize(count + reach(down), 0);
+    rows.resize(count + met_by(down), 0);
     let row_lanes = columns.next_multiple_of(SIDE_BY_SIDE);
     to.resize(at.images.count * at.rows.count * columns + row_lanes - columns, 0);
     let starts = (0..at.images.count).flat_map(|n| (0..at.rows.count).map(move |y| (n, y)));
@@ -133,8 +134,8 @@ fn windows(layout: &Layout, places: &mut Vec<u32>, rows: &mut Vec<u32>, to: &mut
 /// Sums of counts that are found side by side.
 const SIDE_BY_SIDE: usize = 16;
 
-/// How far behind a count that is summed others may be that are.
-fn reach((count, apart): (usize, usize)) -> usize {
+/// How many counts, from the first on, the sums of one register meet.
+fn met_by((count, apart): (usize, usize)) -> usize {
     (count - 1) * apart + SIDE_BY_SIDE
 }
 
@@ -145,7 +146,7 @@ fn sum_apart(counts: &[u32], (count, apart): (usize, usize), sums: &mut [u32]) {
         let mut sum = [0; SIDE_BY_SIDE];
         for o in 0..count {
             let counts: &[u32; SIDE_BY_SIDE] =
-                counts[number * SIDE_BY_SIDE + o * apart..].first_chunk().expect("counts within reach");
+                counts[number * SIDE_BY_SIDE + o * apart..].first_chunk().expect("counts that are met");
             sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
         }
         *sums = sum;

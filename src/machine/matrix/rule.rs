@@ -49,10 +49,15 @@ pub(super) fn narrowest(rule: AccumulatorRule) -> u32 {
     if rule.chunk > 0 { rule.bits.min(rule.outer_bits) } else { rule.bits }
 }
 
-/// To how much the magnitudes of an output's products may come for its register to stay in its range, and in so many bits, where none
-/// starts from more; none where that alone leaves it.
-pub(super) fn room(rule: AccumulatorRule, bits: u32, start: u64) -> Option<u64> {
-    let most = (1u64 << (narrowest(rule).min(bits) - 1)) - 1;
+/// The same, or the 32 bits of a word where these are fewer.
+pub(super) fn narrowest_word(rule: AccumulatorRule) -> u32 {
+    narrowest(rule).min(32)
+}
+
+/// To how much the magnitudes of an output's products may come for no partial sum to leave so many bits, where none starts from more;
+/// none where that alone leaves them.
+pub(super) fn room(bits: u32, start: u64) -> Option<u64> {
+    let most = (1u64 << (bits - 1)) - 1;
     most.checked_sub(start)
 }
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::rule::{self, Output, Overflowed, Start, wrapped};
+use super::rule::{Output, Overflowed, Start, narrowest, room, wrapped};
 use super::size;
 use super::wide;
 use crate::isa::Matrix;
@@ -36,7 +36,7 @@ pub(super) fn outputs(
         let norm: u64 = row.iter().map(|v| u64::from(v.unsigned_abs())).sum();
         let furthest = (0..columns).map(|j| start(j).register.unsigned_abs()).max().unwrap_or(0);
         let magnitudes = norm * greatest_right.unsigned_abs();
-        if rule::room(rule, 64, furthest).is_some_and(|room| magnitudes <= room) {
+        if room(narrowest(rule), furthest).is_some_and(|room| magnitudes <= room) {
             for (j, (output, &sum)) in outputs.iter_mut().zip(sums).enumerate() {
                 let (start, sum) = (start(j), i128::from(sum));
                 let register = i64::try_from(i128::from(start.register) + sum).unwrap_or(0);

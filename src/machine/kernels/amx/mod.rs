@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use super::lines::Lines;
 use super::product::{Extremes, GROUP, LANES, Product};
 use super::sums::{Columns, Held};
-use super::vnni::{self, REGISTER};
+use super::vnni;
 use super::woven::ACROSS;
 pub(super) use blocks::Blocks;
 #[cfg(all(test, target_os = "linux"))]
@@ -111,26 +111,23 @@ unsafe fn of_class(
         let bases = (pair * ACROSS * SIDE, bases);
         // SAFETY: the caller's promise.
         let left = unsafe { blocks.rows(p.operands.left, bases, &mut scratch.gathered) };
-        for panel in vnni::panels(p.shape.registers(), p.shape.groups()) {
-            for register in (0..panel.registers).step_by(ACROSS) {
-                let registers = ACROSS.min(panel.registers - register);
-                let tiles = Tiles {
-                    left,
-                    blocks: blocks.all(),
-                    right: p.operands.panels.as_ptr().wrapping_add(panel.at + register * REGISTER),
-                    right_step: panel.registers * REGISTER,
-                };
-                let across = (places.len().div_ceil(SIDE), registers);
-                // SAFETY: so many tiles have their rows; groups past the panel's last lie in the next one or the slack.
-                unsafe { tiles.sums::<UNSIGNED, AFRESH>(configured, across, sums) };
-                let first_column = panel.column + register * LANES;
-                let summed = Summed { number, places, first_column, registers };
-                if let Some(before) = before.replace(summed) {
-                    // SAFETY: the caller's promise.
-                    unsafe { before.put(p, sums_before, held) };
-                }
-                std::mem::swap(sums, sums_before);
+        let panels = vnni::panels(p.shape.registers(), p.shape.groups());
+        for panel in panels.flat_map(|panel| panel.parts(ACROSS)) {
+            let tiles = Tiles {
+                left,
+                blocks: blocks.all(),
+                right: p.operands.panels.as_ptr().wrapping_add(panel.at),
+                right_step: panel.step,
+            };
+            let across = (places.len().div_ceil(SIDE), panel.registers);
+            // SAFETY: so many tiles have their rows; groups past the panel's last lie in the next one or the slack.
+            unsafe { tiles.sums::<UNSIGNED, AFRESH>(configured, across, sums) };
+            let summed = Summed { number, places, first_column: panel.column, registers: panel.registers };
+            if let Some(before) = before.replace(summed) {
+                // SAFETY: the caller's promise.
+                unsafe { before.put(p, sums_before, held) };
             }
+            std::mem::swap(sums, sums_before);
         }
     }
     if let Some(before) = before {

@@ -18,6 +18,13 @@ pub(in crate::machine) use square::{
 use super::product::{Extremes, GROUP, LANES, PANELS_SLACK, Segment, Target};
 use super::{Extension, Kernels};
 
+/// Pairs, or squares, and registers of columns that are worked on at once: six by two take half as many lines of weights from the second
+/// cache for a product as three by two or three by four.
+#[cfg(target_arch = "x86_64")]
+const MOST: usize = 6;
+#[cfg(target_arch = "x86_64")]
+const ACROSS: usize = 2;
+
 /// Whom products are for, in the order in which they are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::machine) enum For {

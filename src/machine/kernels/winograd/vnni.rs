@@ -5,10 +5,10 @@ use std::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_loadu_si512, _mm512_setzero_si512, _mm512_srai_epi32, _mm512_sub_epi32,
 };
 
-use super::{Filtering, FilteringOperands, Pair, Pairs};
+use super::{ACROSS, Filtering, FilteringOperands, MOST, Pair, Pairs};
 use crate::machine::kernels::product::{Extremes, LANES, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{REGISTER, at_once, join, panels};
+use crate::machine::kernels::vnni::{Panel, join, panels, shared_out};
 
 /// [`super::Kernels::filtering_product`].
 ///
@@ -23,22 +23,15 @@ pub(super) unsafe fn product(
 ) {
     let mut held = Held::new();
     let lanes = shape.registers() * LANES;
-    for panel in panels(shape.registers(), shape.groups()) {
-        for first in (0..panel.registers).step_by(2) {
-            let column = panel.column + first * LANES;
-            // SAFETY: a panel lies in the panels.
-            let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
-            let step = panel.registers * REGISTER;
-            for (class, corrections) in shape.classes.iter().zip(operands.corrections.chunks_exact(2 * lanes))
-            {
-                let corrections = corrections.split_at(lanes).into();
-                let of = Of { shape, left: operands.left, target, column, right, step, class, corrections };
-                // SAFETY: what the caller proved holds for every class and panel.
-                unsafe {
-                    match panel.registers - first {
-                        1 => of.pairs::<1>(&mut held),
-                        _ => of.pairs::<2>(&mut held),
-                    }
+    for panel in panels(shape.registers(), shape.groups()).flat_map(|panel| panel.parts(ACROSS)) {
+        for (class, corrections) in shape.classes.iter().zip(operands.corrections.chunks_exact(2 * lanes)) {
+            let corrections = corrections.split_at(lanes).into();
+            let of = Of { shape, operands, target, panel, class, corrections };
+            // SAFETY: what the caller proved holds for every class and panel.
+            unsafe {
+                match panel.registers {
+                    1 => of.pairs::<1>(&mut held),
+                    _ => of.pairs::<ACROSS>(&mut held),
                 }
             }
         }
@@ -46,31 +39,26 @@ pub(super) unsafe fn product(
     held.write(extremes);
 }
 
-/// The pairs of a class and some columns of a panel.
+/// The pairs of a class and the columns of a part of a panel.
 struct Of<'a> {
     shape: &'a Filtering,
-    left: &'a [u8],
+    operands: FilteringOperands<'a>,
     target: &'a Target<'a>,
-    column: usize,
-    /// Their codes of the panel's first group.
-    right: *const u8,
-    /// Bytes from group to group.
-    step: usize,
+    panel: Panel,
     class: &'a Pairs,
     /// Of each output.
     corrections: [&'a [i32]; 2],
 }
 
 impl Of<'_> {
-    /// All pairs, up to six at a time, of two registers of columns: six by two take less from the second cache for a product than three
-    /// by four.
+    /// All pairs, up to [`MOST`] at a time.
     ///
     /// # Safety
     /// As [`product`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
     unsafe fn pairs<const V: usize>(&self, held: &mut Held) {
         let pairs = &self.shape.pairs[self.class.pairs.clone()];
-        for pairs in pairs.chunks(at_once(pairs.len(), 6)) {
+        for pairs in pairs.chunks(shared_out(pairs.len(), MOST)) {
             // SAFETY: as the caller proved.
             unsafe {
                 match pairs.len() {
@@ -79,7 +67,7 @@ impl Of<'_> {
                     3 => self.tile::<3, V>(pairs, held),
                     4 => self.tile::<4, V>(pairs, held),
                     5 => self.tile::<5, V>(pairs, held),
-                    _ => self.tile::<6, V>(pairs, held),
+                    _ => self.tile::<MOST, V>(pairs, held),
                 }
             }
         }
@@ -91,9 +79,14 @@ impl Of<'_> {
     /// As [`product`]; there are `R` pairs.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
     unsafe fn tile<const R: usize, const V: usize>(&self, pairs: &[Pair], held: &mut Held) {
-        // SAFETY: a base lies in the left operand.
-        let rows: [*const u8; R] = std::array::from_fn(|r| unsafe { self.left.as_ptr().add(pairs[r].base) });
-        let panel = (self.right, self.step);
+        // SAFETY: a base lies in the left operand, the panel in the panels.
+        let (rows, panel): ([*const u8; R], _) = unsafe {
+            let left = self.operands.left.as_ptr();
+            (
+                std::array::from_fn(|r| left.add(pairs[r].base)),
+                (self.operands.panels.as_ptr().add(self.panel.at), self.panel.step),
+            )
+        };
         let [both, opposed, only_first, only_second] = &self.class.segments;
         let mut first = [[_mm512_setzero_si512(); V]; R];
         let mut second = first;
@@ -131,7 +124,7 @@ impl Of<'_> {
         held: &mut Held,
     ) {
         for v in 0..V {
-            let column = self.column + v * LANES;
+            let column = self.panel.column + v * LANES;
             let correction = &self.corrections[OUTPUT][column..][..LANES];
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };

@@ -15,7 +15,8 @@ use std::arch::x86_64::{
 use super::{For, Image, PRODUCTS, Rest, Square, SquareInputs, SquareOperands, Squares, WHOM, added, twice};
 use crate::machine::kernels::product::{Extremes, GROUP, LANES, Segment, Target};
 use crate::machine::kernels::sums::{Columns, Held};
-use crate::machine::kernels::vnni::{REGISTER, at_once, join, panels};
+use crate::machine::kernels::vnni::{Panel, REGISTER, join, panels, shared_out};
+use crate::machine::kernels::winograd::{ACROSS, MOST};
 
 /// Codes that are mixed at once.
 const AT_ONCE: usize = 64;
@@ -38,46 +39,41 @@ pub(super) unsafe fn product(
     extremes: &mut Extremes,
 ) {
     let mut held = Held::new();
-    for panel in panels(shape.registers(), PRODUCTS * shape.groups()) {
-        for first in (0..panel.registers).step_by(2) {
-            let column = panel.column + first * LANES;
-            // SAFETY: a panel lies in the panels.
-            let right = unsafe { operands.panels.as_ptr().add(panel.at + first * REGISTER) };
-            let of = Of { shape, operands, target, column, right, step: panel.registers * REGISTER };
-            // SAFETY: what the caller proved holds for every square and panel.
-            unsafe {
-                match panel.registers - first {
-                    1 => of.squares::<1>(&mut held),
-                    _ => of.squares::<2>(&mut held),
-                }
+    let panels = panels(shape.registers(), PRODUCTS * shape.groups());
+    for panel in panels.flat_map(|panel| panel.parts(ACROSS)) {
+        // SAFETY: a panel lies in the panels; what the caller proved holds for every square and panel.
+        unsafe {
+            let right = operands.panels.as_ptr().add(panel.at);
+            let of = Of { shape, operands, target, panel, right };
+            match panel.registers {
+                1 => of.squares::<1>(&mut held),
+                _ => of.squares::<ACROSS>(&mut held),
             }
         }
     }
     held.write(extremes);
 }
 
-/// Some columns of a panel.
+/// A part of a panel.
 struct Of<'a> {
     shape: &'a Squares,
     operands: SquareOperands<'a>,
     target: &'a Target<'a>,
-    column: usize,
-    /// Their codes of the panel's first group.
+    panel: Panel,
+    /// Its codes of the first group.
     right: *const u8,
-    /// Bytes from group to group.
-    step: usize,
 }
 
 impl Of<'_> {
-    /// All squares, up to six at a time.
+    /// All squares, up to [`MOST`] at a time.
     ///
     /// # Safety
     /// As [`product`].
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,popcnt")]
     unsafe fn squares<const V: usize>(&self, held: &mut Held) {
         let all = &self.shape.squares;
-        let at_once = at_once(all.len(), 6);
-        for (number, squares) in (0..).step_by(at_once).zip(all.chunks(at_once)) {
+        let most = shared_out(all.len(), MOST);
+        for (number, squares) in (0..).step_by(most).zip(all.chunks(most)) {
             // SAFETY: as the caller proved.
             unsafe {
                 match squares.len() {
@@ -86,7 +82,7 @@ impl Of<'_> {
                     3 => self.tile::<3, V>(number, squares, held),
                     4 => self.tile::<4, V>(number, squares, held),
                     5 => self.tile::<5, V>(number, squares, held),
-                    _ => self.tile::<6, V>(number, squares, held),
+                    _ => self.tile::<MOST, V>(number, squares, held),
                 }
             }
         }
@@ -146,7 +142,7 @@ impl Of<'_> {
         for (product, sums) in (product..).zip(sums) {
             let segment = Segment { offset: product * channels, groups, first_group: product * groups };
             // SAFETY: the panel holds these registers for each group of each product, and squares four bytes.
-            unsafe { join(rows, (self.right, self.step), &[segment], sums) };
+            unsafe { join(rows, (self.right, self.panel.step), &[segment], sums) };
         }
     }
 
@@ -160,7 +156,7 @@ impl Of<'_> {
         let mut sums = [[_mm512_setzero_si512(); V]; 4];
         let mut too_much = _mm_setzero_si128();
         for rest in rests {
-            let at = self.right.wrapping_add(rest.group as usize * self.step);
+            let at = self.right.wrapping_add(rest.group as usize * self.panel.step);
             let mut codes = [_mm512_setzero_si512(); V];
             for (v, codes) in codes.iter_mut().enumerate() {
                 // SAFETY: the panel holds these registers for each group. Codes plus 128 are unsigned.
@@ -204,7 +200,7 @@ impl Of<'_> {
     ) {
         let lanes = self.shape.registers() * LANES;
         for v in 0..V {
-            let column = self.column + v * LANES;
+            let column = self.panel.column + v * LANES;
             let correction = &self.operands.corrections[(2 * BELOW + BESIDE) * lanes + column..][..LANES];
             // SAFETY: a register's lanes.
             let correction = unsafe { _mm512_loadu_si512(correction.as_ptr().cast()) };
