@@ -101,34 +101,32 @@ impl Nonzero {
 fn windows(layout: &Layout, places: &mut Vec<u32>, rows: &mut Vec<u32>, to: &mut Vec<u32>) {
     let (m, frame, at) = (&layout.m, &layout.frame, layout.frame.covered);
     debug_assert!(m.step_x == 1 || at.columns.count == 1);
-    to.clear();
     // A place is the window of the only tap.
     if frame.is_lone() {
+        to.clear();
         to.extend_from_slice(places);
         return;
     }
     // Sums that go on into the next row, or behind the last, are no position's.
     let across = (at.tap_columns.count, size(m.dilate_x));
-    let count = places.len();
-    places.resize(count + met_by(across), 0);
-    rows.clear();
-    rows.resize(count.next_multiple_of(SIDE_BY_SIDE), 0);
-    sum_apart(places, across, rows);
     let down = (at.tap_rows.count, size(m.dilate_y) * frame.columns);
-    let (step, columns) = (size(m.step_y) * frame.columns, at.columns.count);
-    rows.resize(count + met_by(down), 0);
+    let (of_image, step) = (frame.rows * frame.columns, size(m.step_y) * frame.columns);
+    let (columns, positions) = (at.columns.count, at.images.count * at.rows.count * at.columns.count);
     let row_lanes = columns.next_multiple_of(SIDE_BY_SIDE);
-    to.resize(at.images.count * at.rows.count * columns + row_lanes - columns, 0);
-    let starts = (0..at.images.count).flat_map(|n| (0..at.rows.count).map(move |y| (n, y)));
-    for (row, (n, y)) in starts.enumerate() {
-        // What is behind a row's last is the next one's.
-        sum_apart(
-            &rows[n * frame.rows * frame.columns + y * step..],
-            down,
-            &mut to[row * columns..][..row_lanes],
-        );
+    places.resize(places.len() + met_by(across), 0);
+    rows.resize(of_image + met_by(down), 0);
+    to.resize(positions + row_lanes, 0);
+    // Image by image, for the sums of one stay in the first cache.
+    for n in 0..at.images.count {
+        let sums = &mut rows[..of_image.next_multiple_of(SIDE_BY_SIDE)];
+        sum_apart(&places[n * of_image..], across, sums);
+        for y in 0..at.rows.count {
+            // What is behind a row's last is the next one's.
+            let sums = &mut to[(n * at.rows.count + y) * columns..][..row_lanes];
+            sum_apart(&rows[y * step..], down, sums);
+        }
     }
-    to.truncate(at.images.count * at.rows.count * columns);
+    to.truncate(positions);
 }
 
 /// Sums of counts that are found side by side.
