@@ -1,10 +1,13 @@
 //! The fast engine is the reference engine: the same state, the same outcome, on random instructions of every kind.
 
+#[path = "../random/dice.rs"]
+mod dice;
 mod instructions;
 mod strands;
 mod windows;
 
-use instructions::{Dice, case, step};
+use dice::Dice;
+use instructions::{case, step};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use wagesim::isa::{Instr, Memory, verify};

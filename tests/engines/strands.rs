@@ -13,7 +13,8 @@ use wagesim::program::{Contents, Plan, Strands};
 use wagesim::spec::Machine;
 
 use super::cases;
-use super::instructions::{Dice, case, step};
+use super::dice::Dice;
+use super::instructions::{case, step};
 use super::windows::{gradients, halves, tiles};
 
 /// The outcomes an observer that does not look at the state is told of.

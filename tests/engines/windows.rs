@@ -6,7 +6,7 @@ use wagesim::isa::{
 use wagesim::machine::State;
 use wagesim::number::{AccumulatorRule, Overflow};
 
-use super::instructions::Dice;
+use super::dice::Dice;
 
 /// A gradient whose errors pooling sent back: of each window of two rows and two columns one position at most has a code of each
 /// channel that is not zero. `odd` are codes put anywhere.

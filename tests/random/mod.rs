@@ -1,5 +1,8 @@
 //! Random small machines, states and programs whose instructions depend on each other. A seed is the whole case.
 
+mod dice;
+
+use dice::Dice;
 use wagesim::isa::{
     Address, Counter, Format, Instr, Load, Matrix, Memory, ModeIndex, Scalar, Scale, Sizes, Store, VAdd,
     VArgmax, VDivide, VExp, VFill, VLookup, VMask, VMaxabs, VOnehot, VPool, VReduce, VRelu, VShift, VState,
@@ -23,9 +26,6 @@ pub(crate) struct Case {
     pub(crate) state: State,
 }
 
-/// Numbers from a seed.
-pub(crate) struct Dice(u64);
-
 impl Dice {
     /// Dice that begin with a seed.
     pub(crate) fn new(seed: u64) -> Self {
@@ -36,32 +36,8 @@ impl Dice {
         dice
     }
 
-    fn word(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11
-    }
-
-    fn within(&mut self, least: i64, greatest: i64) -> i64 {
-        let span = u64::try_from(greatest - least + 1).unwrap();
-        least + i64::try_from(self.word() % span).unwrap()
-    }
-
     fn narrow(&mut self, least: i64, greatest: i64) -> i32 {
         i32::try_from(self.within(least, greatest)).unwrap()
-    }
-
-    fn count(&mut self, least: u32, greatest: u32) -> u32 {
-        u32::try_from(self.within(least.into(), greatest.into())).unwrap()
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.word().is_multiple_of(n)
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[usize::try_from(self.word()).unwrap() % all.len()]
     }
 
     /// One of few places, so that instructions meet.
@@ -72,11 +48,6 @@ impl Dice {
     fn scratchpad(&mut self) -> Address {
         let memory = self.of(&Memory::SCRATCHPADS);
         Address::at(memory, self.offset())
-    }
-
-    fn format(&mut self, most: u32) -> Format {
-        let bits = if self.one_in(3) { self.count(1, most) } else { self.of(&[2, 8, 16, 24, 32]).min(most) };
-        Format::new(bits).unwrap()
     }
 
     fn scale(&mut self) -> Scale {
