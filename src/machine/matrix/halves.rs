@@ -5,8 +5,7 @@ use std::collections::HashMap;
 
 use super::layout::Layout;
 use super::rights::Whose;
-use super::rule::narrowest_word;
-use super::{Array, LAYOUTS, LooksAt, Prepared, by_format, safe, words_are_registers};
+use super::{Array, LAYOUTS, LooksAt, Prepared, safe_by_format};
 use crate::isa::{Instr, Memory};
 use crate::machine::kernels::compiled;
 use crate::machine::{Fault, Outcome, State};
@@ -102,9 +101,7 @@ impl Array {
         } else {
             let [first, second] = numbers.map(|half| &self.prepared[half].layout);
             let layout = Layout::whole(first, second, self.kernels).filter(|layout| {
-                let (m, rule) = (&layout.m, other.step.rule);
-                let is_safe = words_are_registers(m, rule) && safe(m, narrowest_word(rule), by_format(m), 0);
-                is_safe && layout.squares(self.kernels).is_some()
+                safe_by_format(&layout.m, other.step.rule, 0) && layout.squares(self.kernels).is_some()
             });
             if self.prepared.len() == LAYOUTS {
                 self.forget_prepared();

@@ -203,9 +203,7 @@ impl Array {
     fn joins_kept(&self, number: usize, Found { step, may_wait, .. }: Found<'_>) -> bool {
         let layout = &self.prepared[number].layout;
         let (m, Accumulators { kept, under_way, .. }) = (&layout.m, &self.accumulators);
-        let is_safe = |start| {
-            words_are_registers(m, step.rule) && safe(m, narrowest_word(step.rule), by_format(m), start)
-        };
+        let is_safe = |start| safe_by_format(m, step.rule, start);
         may_wait
             && under_way.is_empty()
             && kept.greatest(m).is_some_and(is_safe)
@@ -239,10 +237,7 @@ impl Array {
         let Accumulators { under_way, standing, kept, .. } = &self.accumulators;
         let known = kept.greatest(m).or_else(|| standing.greatest(m));
         let start = if m.accumulate { known } else { Some(0) };
-        let by_format = |start| {
-            words_are_registers(m, step.rule) && safe(m, narrowest_word(step.rule), by_format(m), start)
-        };
-        if !under_way.is_empty() || !start.is_some_and(by_format) {
+        if !under_way.is_empty() || !start.is_some_and(|start| safe_by_format(m, step.rule, start)) {
             return both;
         }
         let Prepared { layout, frame, .. } = &self.prepared[number];
@@ -515,6 +510,11 @@ fn by_format(m: &Matrix) -> i64 {
 fn safe(m: &Matrix, bits: u32, greatest: i64, start: u64) -> bool {
     let magnitudes = greatest.unsigned_abs() * u64::from(m.length);
     rule::room(bits, start).is_some_and(|room| magnitudes <= room)
+}
+
+/// Whether formats prove that sums are the registers, and words hold these as they are, where none starts from more.
+fn safe_by_format(m: &Matrix, rule: AccumulatorRule, start: u64) -> bool {
+    words_are_registers(m, rule) && safe(m, narrowest_word(rule), by_format(m), start)
 }
 
 /// What is known of what an instruction goes on from.
